@@ -1,0 +1,3 @@
+//! The `gaugecast` program; everything is in the library.
+
+fn main() {}

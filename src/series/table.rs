@@ -1,0 +1,564 @@
+//! The one mutable place: sources write pages, a commit closes the tick.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::key;
+use super::schema::{Family, FamilyMeta, Role, Schema, Series, SourceId};
+use super::tick::{Epoch, Exemplar, NO_TIME, NativeHistogram, Tick, Tombstone};
+use crate::clock::Moment;
+use crate::exposition::read::Page;
+
+/// How long a tombstone is kept. Resume from an older offset gets a snapshot instead of a delta.
+const TOMBSTONE_AGE: Duration = Duration::from_secs(60);
+
+/// How many tombstones are kept at most; over it the oldest go first, whatever their age.
+const TOMBSTONES: usize = 10_000;
+
+/// A wall clock that moved by more than this against the monotonic one has stepped. NTP slews by at most
+/// 0.5 ms a second, so a tick of a minute stays below.
+const CLOCK_STEP_MS: i64 = 500;
+
+/// Handle of a series for whoever feeds it; valid until the series is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(u32);
+
+/// Why the table does not take a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Another source feeds a series of the same identity; the first keeps it.
+    #[error("another source has a series of the same name and labels")]
+    Duplicate,
+    /// The table is full.
+    #[error("the table holds its limit of {0} series")]
+    Full(usize),
+}
+
+/// What one page did to the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Samples that found their series.
+    pub samples: usize,
+    /// Samples whose series was refused because another source has it, or stood twice on the page.
+    pub duplicates: usize,
+    /// Samples whose series was refused because the table is full.
+    pub over_limit: usize,
+}
+
+/// The series table.
+#[derive(Debug)]
+pub struct Table {
+    epoch: Epoch,
+    limit: usize,
+    offset: u64,
+    last: Option<Moment>,
+    schema: Arc<Schema>,
+    /// Families by name; those in `touched` differ from the schema.
+    families: BTreeMap<Arc<str>, Arc<Family>>,
+    touched: HashSet<Arc<str>>,
+    series: Vec<Option<Arc<Series>>>,
+    by_key: HashMap<Box<str>, u32>,
+    free: Vec<u32>,
+    next_number: u32,
+    values: Vec<f64>,
+    changed: Vec<u64>,
+    times: Vec<i64>,
+    exemplars: Arc<HashMap<u32, Exemplar>>,
+    natives: Arc<HashMap<Box<str>, Arc<NativeHistogram>>>,
+    /// The dead that are not forgotten, by key: one that comes back gets its number again.
+    graves: HashMap<Box<str>, Grave>,
+    graves_changed: bool,
+    tombstones: Arc<[Tombstone]>,
+    forgotten: u64,
+    sources: Vec<SourceState>,
+}
+
+#[derive(Debug)]
+struct Grave {
+    tombstone: Tombstone,
+    /// Monotonic time of the tick before the one in which it was gone.
+    since_start: Duration,
+}
+
+/// What the table knows of a source: where the entries of its reader stand.
+#[derive(Debug)]
+struct SourceState {
+    name: Arc<str>,
+    slots: Vec<Option<Slot>>,
+}
+
+impl Table {
+    /// An empty table that takes at most `limit` series.
+    #[must_use]
+    pub fn new(epoch: Epoch, limit: usize) -> Self {
+        Table {
+            epoch,
+            limit,
+            offset: 0,
+            last: None,
+            schema: Arc::default(),
+            families: BTreeMap::new(),
+            touched: HashSet::new(),
+            series: Vec::new(),
+            by_key: HashMap::new(),
+            free: Vec::new(),
+            next_number: 1,
+            values: Vec::new(),
+            changed: Vec::new(),
+            times: Vec::new(),
+            exemplars: Arc::default(),
+            natives: Arc::default(),
+            graves: HashMap::new(),
+            graves_changed: false,
+            tombstones: Arc::from([]),
+            forgotten: 0,
+            sources: Vec::new(),
+        }
+    }
+
+    /// Adds a source; its name is what `collect[]` and the targets page call it.
+    ///
+    /// # Panics
+    /// With more than 65,536 sources, which the configuration does not allow.
+    pub fn add_source(&mut self, name: &str) -> SourceId {
+        let id = u16::try_from(self.sources.len()).expect("fewer than 65,536 sources");
+        self.sources.push(SourceState { name: name.into(), slots: Vec::new() });
+        SourceId(id)
+    }
+
+    /// Offset of the tick that is being filled.
+    fn pending(&self) -> u64 {
+        self.offset + 1
+    }
+
+    /// Number of living series.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Is there no series?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// Finds or adds a series. `labels` must be sorted by name and hold no empty value.
+    ///
+    /// The family keeps what its first series said of it; see [`Table::redefine`].
+    ///
+    /// # Errors
+    /// See [`Refused`]; the table is unchanged then.
+    pub fn series<N: AsRef<str>, V: AsRef<str>>(
+        &mut self,
+        source: SourceId,
+        family: &Arc<FamilyMeta>,
+        role: Role,
+        name: &str,
+        labels: &[(N, V)],
+    ) -> Result<Slot, Refused> {
+        let key = key::render(name, labels);
+        if let Some(&slot) = self.by_key.get(&*key) {
+            let known = self.series[slot as usize].as_ref().expect("a key leads to a living series");
+            return if known.source == source { Ok(Slot(slot)) } else { Err(Refused::Duplicate) };
+        }
+        if self.by_key.len() >= self.limit {
+            return Err(Refused::Full(self.limit));
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.series.push(None);
+            self.values.push(0.0);
+            self.changed.push(0);
+            self.times.push(NO_TIME);
+            u32::try_from(self.series.len() - 1).expect("fewer than 2^32 series")
+        });
+        let born = self.pending();
+        let number = match self.graves.remove(&*key) {
+            Some(grave) => {
+                self.graves_changed = true;
+                grave.tombstone.series.number
+            }
+            None => {
+                self.next_number += 1;
+                self.next_number - 1
+            }
+        };
+        let series = Arc::new(Series::new(number, slot, born, source, Arc::clone(&family.name), role, key));
+        self.by_key.insert(series.key().into(), slot);
+        self.values[slot as usize] = f64::NAN;
+        self.changed[slot as usize] = born;
+        self.times[slot as usize] = NO_TIME;
+        self.series[slot as usize] = Some(Arc::clone(&series));
+        let entry = self
+            .families
+            .entry(Arc::clone(&family.name))
+            .or_insert_with(|| Arc::new(Family { meta: Arc::clone(family), series: Vec::new() }));
+        Arc::make_mut(entry).series.push(series);
+        self.touched.insert(Arc::clone(&family.name));
+        Ok(Slot(slot))
+    }
+
+    /// Gives a series its value, and the time its source gave it or [`NO_TIME`].
+    pub fn set(&mut self, slot: Slot, value: f64, time_ms: i64) {
+        let at = slot.0 as usize;
+        self.times[at] = time_ms;
+        if self.values[at].to_bits() != value.to_bits() {
+            self.values[at] = value;
+            self.changed[at] = self.offset + 1;
+        }
+    }
+
+    /// Removes a series; the next tick has its tombstone.
+    pub fn remove(&mut self, slot: Slot) {
+        let Some(series) = self.series[slot.0 as usize].take() else { return };
+        self.by_key.remove(series.key());
+        self.free.push(slot.0);
+        if self.exemplars.contains_key(&slot.0) {
+            Arc::make_mut(&mut self.exemplars).remove(&slot.0);
+        }
+        self.touched.insert(Arc::clone(&series.family));
+        // A series that lived within one tick was never seen by anybody.
+        if series.born <= self.offset {
+            let tombstone = Tombstone { offset: self.pending(), series: Arc::clone(&series) };
+            let since_start = self.last.map_or(Duration::ZERO, |last| last.since_start);
+            self.graves.insert(series.key().into(), Grave { tombstone, since_start });
+            self.graves_changed = true;
+        }
+    }
+
+    /// Replaces what is known of a family, for a source that now says otherwise.
+    pub fn redefine(&mut self, meta: &Arc<FamilyMeta>) {
+        if let Some(family) = self.families.get_mut(&meta.name)
+            && family.meta != *meta
+        {
+            Arc::make_mut(family).meta = Arc::clone(meta);
+            self.touched.insert(Arc::clone(&meta.name));
+        }
+    }
+
+    /// Writes a page of a source: new series are added, those gone are removed, values are set.
+    pub fn apply(&mut self, source: SourceId, page: &Page<'_>) -> Applied {
+        let mut applied = Applied { duplicates: page.duplicates(), ..Applied::default() };
+        let mut slots = std::mem::take(&mut self.sources[usize::from(source.0)].slots);
+        for &entry in page.gone() {
+            if let Some(slot) = slots.get_mut(entry as usize).and_then(Option::take) {
+                self.remove(slot);
+            }
+        }
+        for meta in page.changed_families() {
+            self.redefine(meta);
+        }
+        for sample in page.samples() {
+            let entry = sample.entry as usize;
+            if entry >= slots.len() {
+                slots.resize(entry + 1, None);
+            }
+            let slot = match slots[entry] {
+                Some(slot) => slot,
+                None => {
+                    let told = page.describe(sample.entry);
+                    match self.series(source, &told.family, told.role, &told.name, &told.labels) {
+                        Ok(slot) => {
+                            slots[entry] = Some(slot);
+                            slot
+                        }
+                        Err(Refused::Duplicate) => {
+                            applied.duplicates += 1;
+                            continue;
+                        }
+                        Err(Refused::Full(_)) => {
+                            applied.over_limit += 1;
+                            continue;
+                        }
+                    }
+                }
+            };
+            self.set(slot, sample.value, sample.time_ms);
+            applied.samples += 1;
+        }
+        self.set_exemplars(&slots, page);
+        self.sources[usize::from(source.0)].slots = slots;
+        applied
+    }
+
+    fn set_exemplars(&mut self, slots: &[Option<Slot>], page: &Page<'_>) {
+        for (entry, exemplar) in page.exemplars() {
+            if let Some(Some(slot)) = slots.get(*entry as usize)
+                && self.exemplars.get(&slot.0) != Some(exemplar)
+            {
+                Arc::make_mut(&mut self.exemplars).insert(slot.0, exemplar.clone());
+            }
+        }
+    }
+
+    /// Removes all series of a source, which has gone silent. Its next page brings them back.
+    pub fn withdraw(&mut self, source: SourceId) {
+        let slots = std::mem::take(&mut self.sources[usize::from(source.0)].slots);
+        for slot in slots.into_iter().flatten() {
+            self.remove(slot);
+        }
+    }
+
+    /// Sets the native histograms of the next tick, by [`super::tick::native_key`].
+    pub fn set_natives(&mut self, natives: HashMap<Box<str>, Arc<NativeHistogram>>) {
+        if !(natives.is_empty() && self.natives.is_empty()) {
+            self.natives = Arc::new(natives);
+        }
+    }
+
+    /// Closes the tick: what was written since the last becomes visible, at once and for everyone.
+    pub fn commit(&mut self, at: Moment, beat: u64) -> Arc<Tick> {
+        self.offset = self.pending();
+        self.publish_schema();
+        self.age_tombstones(at);
+        let step = self.last.map_or(0, |last| at.wall_step_ms(&last));
+        self.last = Some(at);
+        Arc::new(Tick {
+            epoch: self.epoch,
+            offset: self.offset,
+            beat,
+            at,
+            clock_step_ms: if step.abs() > CLOCK_STEP_MS { step } else { 0 },
+            schema: Arc::clone(&self.schema),
+            tombstones: Arc::clone(&self.tombstones),
+            forgotten: self.forgotten,
+            natives: Arc::clone(&self.natives),
+            values: self.values.clone(),
+            changed: self.changed.clone(),
+            times: self.times.clone(),
+            exemplars: Arc::clone(&self.exemplars),
+        })
+    }
+
+    fn publish_schema(&mut self) {
+        let sources_grew = self.schema.sources.len() != self.sources.len();
+        if self.touched.is_empty() && !sources_grew {
+            return;
+        }
+        for name in self.touched.drain() {
+            let Some(family) = self.families.get_mut(&name) else { continue };
+            let living = |s: &Arc<Series>| {
+                self.series[s.slot as usize].as_ref().is_some_and(|now| Arc::ptr_eq(now, s))
+            };
+            let family_mut = Arc::make_mut(family);
+            family_mut.series.retain(living);
+            // Stable sort: what was sorted is one run, what came is merged into it.
+            family_mut.series.sort_by(|a, b| a.exposition_order(b));
+            if family_mut.series.is_empty() {
+                self.families.remove(&name);
+            }
+        }
+        let sources = if sources_grew {
+            self.sources.iter().map(|source| Arc::clone(&source.name)).collect()
+        } else {
+            Arc::clone(&self.schema.sources)
+        };
+        self.schema = Arc::new(Schema {
+            version: self.schema.version + 1,
+            families: self.families.values().cloned().collect(),
+            sources,
+            len: self.by_key.len(),
+        });
+    }
+
+    fn age_tombstones(&mut self, at: Moment) {
+        let oldest_kept = at.since_start.saturating_sub(TOMBSTONE_AGE);
+        let mut forget = self.forgotten;
+        if self.graves.len() > TOMBSTONES {
+            let mut offsets: Vec<u64> = self.graves.values().map(|g| g.tombstone.offset).collect();
+            let excess = offsets.len() - TOMBSTONES;
+            forget = forget.max(*offsets.select_nth_unstable(excess - 1).1);
+        }
+        for grave in self.graves.values().filter(|grave| grave.since_start < oldest_kept) {
+            forget = forget.max(grave.tombstone.offset);
+        }
+        if forget > self.forgotten {
+            self.forgotten = forget;
+            self.graves.retain(|_, grave| grave.tombstone.offset > forget);
+            self.graves_changed = true;
+        }
+        if std::mem::take(&mut self.graves_changed) {
+            let mut all: Vec<_> = self.graves.values().map(|grave| grave.tombstone.clone()).collect();
+            all.sort_unstable_by_key(|t| (t.offset, t.series.number));
+            self.tombstones = all.into();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::Kind;
+    use super::*;
+
+    const NONE: [(&str, &str); 0] = [];
+
+    fn moment(ms: u64) -> Moment {
+        let unix_ms = 1_700_000_000_000 + i64::try_from(ms).expect("small");
+        Moment { since_start: Duration::from_millis(ms), unix_ms }
+    }
+
+    fn meta(name: &str, kind: Kind) -> Arc<FamilyMeta> {
+        Arc::new(FamilyMeta { name: name.into(), kind, help: "".into(), unit: "".into() })
+    }
+
+    fn keys(tick: &Tick) -> Vec<String> {
+        tick.schema.series().map(|(_, series)| series.key().to_owned()).collect()
+    }
+
+    fn gauge(table: &mut Table, source: SourceId, name: &str) -> Slot {
+        table.series(source, &meta(name, Kind::Gauge), Role::Value, name, &NONE).expect("taken")
+    }
+
+    fn table() -> (Table, SourceId) {
+        let mut table = Table::new(Epoch(7), 1000);
+        let source = table.add_source("test");
+        (table, source)
+    }
+
+    #[test]
+    fn a_tick_says_which_values_changed_since_when() {
+        let (mut table, source) = table();
+        let (a, b) = (gauge(&mut table, source, "a"), gauge(&mut table, source, "b"));
+        table.set(a, 1.0, NO_TIME);
+        table.set(b, f64::NAN, NO_TIME);
+        table.commit(moment(0), 0);
+        table.set(a, 2.0, NO_TIME);
+        table.set(b, f64::NAN, NO_TIME);
+        let tick = table.commit(moment(1000), 1);
+        let changed: Vec<_> =
+            tick.schema.series().map(|(_, s)| (s.key().to_owned(), tick.changed(s))).collect();
+        assert_eq!(changed, [("a".into(), 2), ("b".into(), 1)], "NaN that stays NaN has not changed");
+        assert_eq!((tick.offset, tick.beat, tick.clock_step_ms), (2, 1, 0));
+    }
+
+    #[test]
+    fn a_published_tick_never_changes() {
+        let (mut table, source) = table();
+        let a = gauge(&mut table, source, "a");
+        table.set(a, 1.0, NO_TIME);
+        let first = table.commit(moment(0), 0);
+        table.set(a, 2.0, NO_TIME);
+        gauge(&mut table, source, "b");
+        table.commit(moment(1), 1);
+        table.remove(a);
+        table.commit(moment(2), 2);
+        assert_eq!(keys(&first), ["a"]);
+        let (_, series) = first.schema.series().next().expect("a");
+        assert_eq!(first.value(series).to_bits(), 1f64.to_bits());
+    }
+
+    #[test]
+    fn a_removed_series_leaves_a_tombstone_and_returns_under_its_number() {
+        let (mut table, source) = table();
+        let a = gauge(&mut table, source, "a");
+        let first = table.commit(moment(0), 0);
+        let number = first.schema.series().next().expect("a").1.number;
+        table.remove(a);
+        let gone = table.commit(moment(1000), 1);
+        assert!(keys(&gone).is_empty());
+        assert_eq!((gone.tombstones[0].series.number, gone.tombstones[0].offset), (number, 2));
+        gauge(&mut table, source, "a");
+        let back = table.commit(moment(2000), 2);
+        let (_, series) = back.schema.series().next().expect("a");
+        assert_eq!((series.number, series.born), (number, 3));
+        assert!(back.tombstones.is_empty());
+    }
+
+    #[test]
+    fn tombstones_are_forgotten_after_a_minute_and_the_tick_says_so() {
+        let (mut table, source) = table();
+        let a = gauge(&mut table, source, "a");
+        table.commit(moment(0), 0);
+        table.remove(a);
+        let tick = table.commit(moment(1000), 1);
+        assert_eq!((tick.tombstones.len(), tick.forgotten), (1, 0));
+        let tick = table.commit(moment(62_000), 2);
+        assert_eq!((tick.tombstones.len(), tick.forgotten), (0, 2));
+        gauge(&mut table, source, "a");
+        let tick = table.commit(moment(63_000), 3);
+        assert_eq!(tick.schema.series().next().expect("a").1.number, 2, "a new life has a new number");
+    }
+
+    #[test]
+    fn tombstones_are_bounded_in_number() {
+        let mut table = Table::new(Epoch(7), usize::MAX);
+        let source = table.add_source("test");
+        let slots: Vec<_> =
+            (0..TOMBSTONES + 5).map(|i| gauge(&mut table, source, &format!("m{i}"))).collect();
+        table.commit(moment(0), 0);
+        for slot in &slots[..5] {
+            table.remove(*slot);
+        }
+        table.commit(moment(1), 1);
+        for slot in &slots[5..] {
+            table.remove(*slot);
+        }
+        let tick = table.commit(moment(2), 2);
+        assert_eq!((tick.tombstones.len(), tick.forgotten), (TOMBSTONES, 2));
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_exposition() {
+        let (mut table, source) = table();
+        let h = meta("h", Kind::Histogram);
+        for le in ["+Inf", "10", "2"] {
+            for path in ["/b", "/a"] {
+                let labels = [("le", le), ("path", path)];
+                table.series(source, &h, Role::Bucket, "h_bucket", &labels).expect("taken");
+            }
+        }
+        table.series(source, &h, Role::Sum, "h_sum", &[("path", "/a")]).expect("taken");
+        table.series(source, &h, Role::Count, "h_count", &[("path", "/a")]).expect("taken");
+        gauge(&mut table, source, "a_first");
+        assert_eq!(
+            keys(&table.commit(moment(0), 0)),
+            [
+                "a_first",
+                r#"h_bucket{le="2",path="/a"}"#,
+                r#"h_bucket{le="10",path="/a"}"#,
+                r#"h_bucket{le="+Inf",path="/a"}"#,
+                r#"h_sum{path="/a"}"#,
+                r#"h_count{path="/a"}"#,
+                r#"h_bucket{le="2",path="/b"}"#,
+                r#"h_bucket{le="10",path="/b"}"#,
+                r#"h_bucket{le="+Inf",path="/b"}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_second_source_cannot_take_over_a_series_and_the_table_has_a_limit() {
+        let mut table = Table::new(Epoch(7), 1);
+        let (one, two) = (table.add_source("one"), table.add_source("two"));
+        let a = meta("a", Kind::Gauge);
+        table.series(one, &a, Role::Value, "a", &NONE).expect("taken");
+        assert_eq!(table.series(two, &a, Role::Value, "a", &NONE), Err(Refused::Duplicate));
+        assert_eq!(table.series(one, &a, Role::Value, "a", &[("x", "y")]), Err(Refused::Full(1)));
+    }
+
+    #[test]
+    fn a_family_that_does_not_change_is_shared_between_schemas() {
+        let (mut table, source) = table();
+        gauge(&mut table, source, "a");
+        let first = table.commit(moment(0), 0);
+        gauge(&mut table, source, "b");
+        let second = table.commit(moment(1), 1);
+        let third = table.commit(moment(2), 2);
+        assert!(Arc::ptr_eq(&first.schema.families[0], &second.schema.families[0]));
+        assert!(Arc::ptr_eq(&second.schema, &third.schema));
+        assert_eq!((first.schema.version, second.schema.version), (1, 2));
+    }
+
+    #[test]
+    fn a_step_of_the_wall_clock_is_told_and_offsets_go_on() {
+        let (mut table, _) = table();
+        table.commit(moment(0), 0);
+        let mut later = moment(1000);
+        later.unix_ms -= 3_600_000;
+        let tick = table.commit(later, 1);
+        assert_eq!((tick.offset, tick.clock_step_ms), (2, -3_600_000));
+    }
+}

@@ -1,0 +1,5 @@
+//! HTTP: listener, limits, routes.
+
+mod config;
+
+pub use config::Config;

@@ -1,0 +1,5 @@
+//! The registry live: WebSocket.
+
+mod config;
+
+pub use config::Config;
