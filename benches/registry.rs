@@ -11,7 +11,7 @@ use gaugecast::registry::prometheus_client::encoding::text::encode;
 use gaugecast::registry::prometheus_client::metrics::family::Family as ClientFamily;
 use gaugecast::registry::prometheus_client::metrics::{counter, gauge, histogram};
 use gaugecast::registry::prometheus_client::registry::Registry as ClientRegistry;
-use gaugecast::registry::{Buckets, Counter, Family, Gauge, Registry};
+use gaugecast::registry::{Buckets, Counter, Family, Gauge, Quantiles, Registry};
 
 type Labels = [(&'static str, u32); 2];
 
@@ -125,5 +125,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             encode(&mut text, &client).expect("gauges can be encoded");
         },
     );
+
+    let registry = Registry::new();
+    let summary = registry.summary(("wait_seconds", "Wait"), Quantiles::default())?;
+    let values: Vec<f64> = (0..1024_u32).map(|i| f64::from(i.wrapping_mul(2_654_435_761) >> 12)).collect();
+    values.iter().for_each(|value| summary.observe(*value));
+    compare(
+        "page of one summary",
+        1,
+        |_| {
+            page.clear();
+            registry.page(&mut page);
+        },
+        |_| black_box(values.clone()).sort_unstable_by(f64::total_cmp),
+    );
+    println!("(for the summary the other side is sorting its 1,024 values)");
     Ok(())
 }

@@ -76,7 +76,7 @@ where
 /// Is this one well formed sample line of the family `name`, in the text of prometheus-client?
 pub(super) fn is_sample_line(line: &str, name: &str) -> bool {
     let Some(rest) = line.strip_prefix(name) else { return false };
-    let suffix = rest.find(['{', ' ']).unwrap_or(0);
+    let Some(suffix) = rest.bytes().position(|b| b == b'{' || b == b' ') else { return false };
     if !["", "_total", "_info", "_bucket", "_sum", "_count"].contains(&&rest[..suffix]) {
         return false;
     }
@@ -140,6 +140,8 @@ impl<'a> Scan<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn render(labels: &[(&str, &str)]) -> Result<String, LabelError> {
@@ -186,6 +188,20 @@ mod tests {
             "famx 1",
         ] {
             assert!(!is_sample_line(line, "fam"), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_reads_back_from_the_rendered_text(
+            labels in prop::collection::btree_map("x_[a-zA-Z0-9_]{0,3}", any::<String>(), 0..5),
+        ) {
+            let given: Vec<(String, String)> = labels.clone().into_iter().rev().collect();
+            let key = format!("x{}", super::render(&given, "fam").map_err(|e| TestCaseError::fail(e.to_string()))?);
+            let read: Vec<(String, String)> =
+                key::labels(&key).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
+            let want: Vec<(String, String)> = labels.into_iter().filter(|(_, v)| !v.is_empty()).collect();
+            prop_assert_eq!(read, want);
         }
     }
 }

@@ -118,7 +118,14 @@ impl Raw {
         // The first lines are ours, with the help escaped; the rest is what the labels of others made of it.
         let written = std::str::from_utf8(&out[start..]).map_err(|_| fmt::Error)?;
         let samples = written.strip_prefix(header).ok_or(fmt::Error)?;
-        if samples.lines().all(|line| is_sample_line(line, name)) { Ok(()) } else { Err(fmt::Error) }
+        let mut from = 0;
+        for end in memchr::memchr_iter(b'\n', samples.as_bytes()) {
+            if !is_sample_line(&samples[from..end], name) {
+                return Err(fmt::Error);
+            }
+            from = end + 1;
+        }
+        if from == samples.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 

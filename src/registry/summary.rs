@@ -28,7 +28,7 @@ pub enum QuantileError {
 
 impl Quantiles {
     /// These quantiles, strictly increasing, of the last `window` observations. A summary keeps eight bytes for
-    /// each observation of its window, and sorts them for each page (1,024 take about 20 µs).
+    /// each observation of its window, and sorts them for each page (1,024 take about 10 µs).
     ///
     /// # Errors
     /// [`QuantileError`].
