@@ -2,12 +2,16 @@
 //!
 //! Data goes one way: sources write pages of text ([`collect`], [`registry`]), a tick reads them into the series
 //! table ([`series`]), and from the committed tick go `/metrics` ([`exposition`], [`server`]) and the live stream
-//! ([`stream`]).
+//! ([`stream`]). [`cli`] reads the command line, [`config`] the settings, [`serve`] puts it all together.
 
+pub mod cli;
 pub mod clock;
 pub mod collect;
+pub mod config;
 pub mod exposition;
+pub mod log;
 pub mod registry;
 pub mod series;
+pub mod serve;
 pub mod server;
 pub mod stream;

@@ -1,3 +1,7 @@
 //! The `gaugecast` program; everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gaugecast::cli::run(std::env::args_os())
+}

@@ -1,0 +1,385 @@
+//! Settings: from flags, environment and file into one typed tree.
+//!
+//! - [`Config`] is the tree; each subsystem owns its branch and its defaults.
+//! - [`settings`](settings::settings) is the table of all settings, from which everything else is made.
+//! - [`load`] reads [`Sources`] into [`Loaded`], or tells everything that is wrong ([`ConfigErrors`]).
+//!
+//! A flag wins over the environment, that over the file, that over the default. Every source is checked whole,
+//! also where another wins. Loading is all or nothing and changes nothing outside, so a reload is the same call
+//! with the same sources ([`Loaded::reload`]): on an error the old configuration simply stays.
+
+mod check;
+pub mod collectors;
+pub mod docs;
+mod error;
+mod field;
+mod file;
+mod render;
+mod schema;
+pub mod settings;
+pub mod units;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+pub use error::{ConfigError, ConfigErrors, Place, Position};
+pub use field::{Check, Field, Number, Refused, Shown};
+pub use render::{commented_default, show};
+pub use schema::schema;
+
+use error::plain;
+use settings::{Setting, settings};
+
+/// The file that is read when none is named: in the working directory, as Prometheus looks for prometheus.yml.
+pub const DEFAULT_FILE: &str = "gaugecast.yml";
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Where the file is, and how strictly it is taken.
+    pub file: FileConfig,
+    /// Collection.
+    pub collect: crate::collect::Config,
+    /// HTTP.
+    pub server: crate::server::Config,
+    /// The stream.
+    pub stream: crate::stream::Config,
+    /// Logging.
+    pub log: crate::log::Config,
+}
+
+/// Where the file is, and how strictly it is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileConfig {
+    /// `--config.file`; without it [`DEFAULT_FILE`] is read if it exists.
+    pub path: Option<PathBuf>,
+    /// `--config.strict`: warnings are errors.
+    pub strict: bool,
+}
+
+/// What a configuration is read from. Kept, so that a reload reads the file anew under the same flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Flags without dashes and their values, in the order given. A flag that takes a list may come repeatedly.
+    pub flags: Vec<(String, String)>,
+    /// Environment variables. Those that do not begin with `GAUGECAST_` are not looked at, but for `RUST_LOG`.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+/// Where each setting has its value from, by flag. What is missing has its default.
+pub type Origins = BTreeMap<String, Place>;
+
+/// A configuration, and how it came about.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings, checked.
+    pub config: Config,
+    /// Who set them.
+    pub origins: Origins,
+    /// What looks wrong but stops nothing, one line each.
+    pub warnings: Vec<String>,
+    /// The file that was read, if any.
+    pub file: Option<PathBuf>,
+    /// What it was read from.
+    pub sources: Sources,
+}
+
+impl Loaded {
+    /// Reads the same sources again: the file as it is now, under the flags and the environment of the start.
+    ///
+    /// # Errors
+    /// As [`load`]; `self` is still what it was.
+    pub fn reload(&self) -> Result<Loaded, ConfigErrors> {
+        load(&self.sources)
+    }
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+/// Everything that is wrong in any source; never empty.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
+    load_with(settings(), sources)
+}
+
+/// As [`load`], with a table of one's own.
+fn load_with(table: &[Setting], sources: &Sources) -> Result<Loaded, ConfigErrors> {
+    let mut errors = Vec::new();
+    let mut warnings = Vec::new();
+
+    // What the file is called comes from the flags and the environment, so those are read first, into layers
+    // that are applied from the weakest to the strongest.
+    let flags = Layer::of_flags(table, &sources.flags, &mut errors);
+    let env = Layer::of_env(table, &sources.env, &mut errors, &mut warnings);
+    let mut named = Config::default();
+    for layer in [&env, &flags] {
+        layer.apply(&mut named, &mut Origins::new(), &mut Vec::new());
+    }
+    let file = file::read(table, named.file.path.as_deref(), &env_lookup(&sources.env), &mut errors);
+
+    let mut config = Config::default();
+    let mut origins = Origins::new();
+    flags.apply(&mut Config::default(), &mut Origins::new(), &mut errors);
+    env.apply(&mut Config::default(), &mut Origins::new(), &mut errors);
+    if let Some(file) = &file {
+        file.layer.apply(&mut config, &mut origins, &mut errors);
+    }
+    env.apply(&mut config, &mut origins, &mut Vec::new());
+    flags.apply(&mut config, &mut origins, &mut Vec::new());
+
+    log_filter(&mut config, &origins, &sources.env, &mut errors, &mut warnings);
+    if errors.is_empty() {
+        fit_together(&mut config, &origins, file.as_ref(), &mut errors);
+    }
+    if let Some(file) = &file {
+        warnings.extend(readable_secrets(table, &origins, &file.path));
+    }
+    if config.file.strict {
+        errors.extend(warnings.iter().map(|warning| ConfigError {
+            place: origins.get("config.strict").cloned().unwrap_or(Place::Flag("--config.strict".into())),
+            message: warning.clone(),
+            source_line: None,
+        }));
+    }
+    if !errors.is_empty() {
+        // By source, and as they stand in the file, not as they were found.
+        errors.sort_by_key(|error| match &error.place {
+            Place::Flag(_) => (0, None),
+            Place::Env(_) => (1, None),
+            Place::File(_, at) => (2, *at),
+        });
+        return Err(ConfigErrors(errors));
+    }
+    Ok(Loaded { config, origins, warnings, file: file.map(|file| file.path), sources: sources.clone() })
+}
+
+/// What one source says, in its order.
+#[derive(Default)]
+struct Layer<'a> {
+    entries: Vec<Entry<'a>>,
+}
+
+/// A setting with the values one source gives it, each with its place.
+struct Entry<'a> {
+    setting: &'a Setting,
+    /// Where it says so: the key in the file.
+    place: Place,
+    values: Vec<Given>,
+}
+
+/// A value and its place.
+struct Given {
+    text: String,
+    place: Place,
+    source_line: Option<String>,
+}
+
+impl<'a> Layer<'a> {
+    fn of_flags(table: &'a [Setting], flags: &[(String, String)], errors: &mut Vec<ConfigError>) -> Self {
+        let mut layer = Layer::default();
+        for (flag, value) in flags {
+            let Some(setting) = table.iter().find(|setting| setting.flag == *flag) else {
+                let place = Place::Flag(format!("--{flag}"));
+                errors.push(ConfigError { place, message: "unknown flag".into(), source_line: None });
+                continue;
+            };
+            let shown = if setting.secret { "<secret>" } else { value };
+            let place = Place::Flag(format!("--{flag}={shown}"));
+            let given = Given { text: value.clone(), place: place.clone(), source_line: None };
+            match layer.entries.iter_mut().find(|entry| entry.setting.flag == *flag) {
+                Some(entry) if setting.field.is_list() => entry.values.push(given),
+                Some(entry) => entry.values = vec![given],
+                None => layer.entries.push(Entry { setting, place, values: vec![given] }),
+            }
+        }
+        layer
+    }
+
+    fn of_env(
+        table: &'a [Setting],
+        env: &[(OsString, OsString)],
+        errors: &mut Vec<ConfigError>,
+        warnings: &mut Vec<String>,
+    ) -> Self {
+        let mut layer = Layer::default();
+        for (name, value) in env {
+            let Some(name) = name.to_str().filter(|name| name.starts_with("GAUGECAST_")) else { continue };
+            let Some(setting) = table.iter().find(|setting| setting.env() == name) else {
+                if !is_foreign(name) {
+                    let near = nearest(name, table.iter().map(Setting::env));
+                    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+                    warnings.push(format!("environment variable {name} is not known{hint}"));
+                }
+                continue;
+            };
+            let place = Place::Env(name.to_owned());
+            let Some(value) = value.to_str() else {
+                errors.push(ConfigError { place, message: "is not valid UTF-8".into(), source_line: None });
+                continue;
+            };
+            // An empty variable is how a container file switches one off, so it counts as not set.
+            if value.is_empty() {
+                continue;
+            }
+            let texts: Vec<&str> = match setting.field.is_list() {
+                true => value.split(',').map(str::trim).filter(|text| !text.is_empty()).collect(),
+                false => vec![value],
+            };
+            let values = texts
+                .into_iter()
+                .map(|text| Given { text: text.to_owned(), place: place.clone(), source_line: None })
+                .collect();
+            layer.entries.push(Entry { setting, place, values });
+        }
+        layer
+    }
+
+    fn apply(&self, config: &mut Config, origins: &mut Origins, errors: &mut Vec<ConfigError>) {
+        for entry in &self.entries {
+            let words: Vec<&str> = entry.values.iter().map(|given| given.text.as_str()).collect();
+            match entry.setting.field.set(config, &words) {
+                Ok(()) => {
+                    origins.insert(entry.setting.flag.clone(), entry.place.clone());
+                }
+                Err((which, reason)) => {
+                    let given = entry.values.get(which);
+                    let message = match entry.setting.secret {
+                        true => "the value is not valid".into(),
+                        false => plain(&reason),
+                    };
+                    errors.push(ConfigError {
+                        place: given.map_or(&entry.place, |given| &given.place).clone(),
+                        message,
+                        source_line: given.and_then(|given| given.source_line.clone()),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Variables under our prefix that are none of ours: the filter of the log, what the build reads, and those that
+/// Kubernetes sets for a Service called `gaugecast` (`GAUGECAST_PORT=tcp://…`).
+fn is_foreign(name: &str) -> bool {
+    let rest = name.trim_start_matches("GAUGECAST_");
+    rest == "LOG"
+        || rest.starts_with("BUILD_")
+        || rest == "PORT"
+        || rest.starts_with("PORT_")
+        || rest.starts_with("SERVICE_")
+        || rest.contains("_SERVICE_")
+        || rest.contains("_PORT_")
+}
+
+/// The candidate that a mistyped word is nearest to, if one is near enough to be meant.
+pub(crate) fn nearest(word: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
+    let word = word.replace('-', "_").to_lowercase();
+    candidates
+        .map(|candidate| {
+            (strsim::jaro_winkler(&word, &candidate.replace('-', "_").to_lowercase()), candidate)
+        })
+        .filter(|(likeness, _)| *likeness > 0.85)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Looks up what `${NAME}` in the file stands for.
+fn env_lookup(env: &[(OsString, OsString)]) -> impl Fn(&str) -> Option<String> + '_ {
+    |name| {
+        let (_, value) = env.iter().find(|(known, _)| known.to_str() == Some(name))?;
+        value.to_str().map(str::to_owned)
+    }
+}
+
+/// `GAUGECAST_LOG`, or else `RUST_LOG`, refines the level by target. When the level itself was given by flag or
+/// variable, a bare level in there counts for nothing: it says what the stronger source has said already.
+fn log_filter(
+    config: &mut Config,
+    origins: &Origins,
+    env: &[(OsString, OsString)],
+    errors: &mut Vec<ConfigError>,
+    warnings: &mut Vec<String>,
+) {
+    let lookup = env_lookup(env);
+    let found = ["GAUGECAST_LOG", "RUST_LOG"]
+        .into_iter()
+        .find_map(|name| lookup(name).filter(|value| !value.is_empty()).map(|value| (name, value)));
+    let Some((name, value)) = found else { return };
+    let level_given = matches!(origins.get("log.level"), Some(Place::Flag(_) | Place::Env(_)));
+    match crate::log::check_filter(&value) {
+        Ok(()) => {
+            let directives = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+            let kept: Vec<&str> =
+                directives.filter(|part| !level_given || part.contains(['=', '['])).collect();
+            config.log.filter = kept.join(",");
+        }
+        Err(reason) if name == "GAUGECAST_LOG" => errors.push(ConfigError {
+            place: Place::Env(name.into()),
+            message: plain(&format!("{value:?} is not a log filter: {reason}")),
+            source_line: None,
+        }),
+        // It belongs to every Rust program, so it may be meant for another.
+        Err(reason) => warnings.push(plain(&format!("RUST_LOG is not used: {reason}"))),
+    }
+}
+
+/// Checks between settings, and values that follow from others.
+fn fit_together(
+    config: &mut Config,
+    origins: &Origins,
+    file: Option<&file::ReadFile<'_>>,
+    errors: &mut Vec<ConfigError>,
+) {
+    let mut fault = |flag: &str, message: String| {
+        let place = origins.get(flag).cloned().unwrap_or_else(|| Place::Flag(format!("--{flag}")));
+        let source_line = match (&place, file) {
+            (Place::File(_, Some(at)), Some(file)) => file.line(at.line),
+            _ => None,
+        };
+        errors.push(ConfigError { place, message, source_line });
+    };
+    let server = &mut config.server;
+    let open = server.listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
+    if let (Some(address), false) = (open, server.insecure_no_auth) {
+        let message = format!(
+            "{address} can be reached from other machines, and there is no authentication; listen on \
+             127.0.0.1:{}, or give --web.insecure-no-auth if anyone there may read everything",
+            address.port()
+        );
+        fault("web.listen-address", message);
+    }
+    if !origins.contains_key("web.route-prefix")
+        && let Some(url) = &server.external_url
+    {
+        server.route_prefix = check::path_of(url).to_owned();
+    }
+    server.route_prefix.truncate(server.route_prefix.trim_end_matches('/').len());
+}
+
+/// A warning when a file that anyone on the machine can read holds a secret.
+#[cfg(unix)]
+fn readable_secrets(table: &[Setting], origins: &Origins, path: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let in_file = |setting: &&Setting| matches!(origins.get(&setting.flag), Some(Place::File(..)));
+    let secret = table.iter().filter(|setting| setting.secret).find(in_file)?;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o004 != 0).then(|| {
+        let key = secret.key.as_deref().unwrap_or_default();
+        let path = path.display();
+        format!(
+            "{path} holds a secret ({key}) and anyone can read it (mode {:04o}); chmod o-r {path}",
+            mode & 0o7777
+        )
+    })
+}
+
+/// Other systems have no such bits.
+#[cfg(not(unix))]
+fn readable_secrets(_: &[Setting], _: &Origins, _: &Path) -> Option<String> {
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,441 @@
+//! The table of settings, the one place that says what can be set.
+//!
+//! A row gives a setting its flag, its key in the file, its type with the bounds, its place in [`Config`] and
+//! one line of help. The environment name follows from the flag, the default from `Config::default()`. Flags,
+//! environment, file, `--help`, `config show`, `config default`, docs/configuration.md and the JSON Schema are
+//! all made from these rows.
+
+use std::sync::LazyLock;
+
+use super::Config;
+use super::check;
+use super::collectors::{COLLECTORS, filters_of};
+use super::field::{Field, duration, size};
+use crate::log;
+
+/// One setting.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Flag without dashes: `web.listen-address`.
+    pub flag: String,
+    /// Path in the file: `web.listen_address`. None for what only flag and environment can say.
+    pub key: Option<String>,
+    /// Type, bounds and place.
+    pub field: Field,
+    /// One line, no full stop.
+    pub help: String,
+    /// The heading it stands under.
+    pub group: Group,
+    /// Few ever need it, so it is left to `--help-all`.
+    pub rare: bool,
+    /// Its value is shown to nobody.
+    pub secret: bool,
+}
+
+/// A heading in help and docs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// The file itself.
+    Config,
+    /// HTTP.
+    Web,
+    /// Collection.
+    Collect,
+    /// Limits of the stream.
+    Stream,
+    /// Logging.
+    Log,
+    /// Collectors: switches and filters.
+    Collectors,
+}
+
+impl Group {
+    /// All, in the order they are shown.
+    pub const ALL: [Group; 6] =
+        [Group::Config, Group::Web, Group::Collect, Group::Stream, Group::Log, Group::Collectors];
+
+    /// The heading.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Group::Config => "Configuration file",
+            Group::Web => "Web",
+            Group::Collect => "Collection",
+            Group::Stream => "Stream",
+            Group::Log => "Log",
+            Group::Collectors => "Collectors",
+        }
+    }
+}
+
+impl Setting {
+    /// What stands for a value in help: `ADDR`.
+    #[must_use]
+    pub fn placeholder(&self) -> &'static str {
+        let last = self.flag.rsplit(['.', '-']).next().unwrap_or_default();
+        match &self.field {
+            Field::Bool(_) | Field::Switch(..) => "true|false",
+            Field::Count(..) => "N",
+            Field::Size(..) => "SIZE",
+            Field::Duration(..) => "DURATION",
+            Field::Path(_) | Field::OptionalPath(_) | Field::Paths(_) => "PATH",
+            Field::Addresses(_) => "ADDR",
+            Field::Filter(..) => "REGEX",
+            Field::Text(..) | Field::OptionalText(..) | Field::Texts(..) | Field::Choice { .. } => match last
+            {
+                "host" => "HOST",
+                "origin" => "ORIGIN",
+                "url" => "URL",
+                "path" | "prefix" => "PATH",
+                "level" => "LEVEL",
+                "format" => "FORMAT",
+                _ => "TEXT",
+            },
+        }
+    }
+
+    /// Name of the environment variable: `GAUGECAST_WEB_LISTEN_ADDRESS`.
+    #[must_use]
+    pub fn env(&self) -> String {
+        format!("GAUGECAST_{}", self.flag.replace(['.', '-'], "_").to_uppercase())
+    }
+}
+
+/// All settings, in the order they are shown.
+#[must_use]
+pub fn settings() -> &'static [Setting] {
+    static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(table);
+    &SETTINGS
+}
+
+/// The setting of a flag.
+#[must_use]
+pub fn by_flag(flag: &str) -> Option<&'static Setting> {
+    settings().iter().find(|setting| setting.flag == flag)
+}
+
+/// Keys of Prometheus' configuration file that this version has no use for. They are refused by name, since a
+/// block that is copied from Prometheus and does nothing would be worse than an error.
+pub(crate) const UNSUPPORTED: &[&str] = &[
+    "alerting",
+    "global.body_size_limit",
+    "global.evaluation_interval",
+    "global.external_labels",
+    "global.label_limit",
+    "global.label_name_length_limit",
+    "global.label_value_length_limit",
+    "global.query_log_file",
+    "global.rule_query_offset",
+    "global.sample_limit",
+    "global.scrape_interval",
+    "global.scrape_protocols",
+    "global.scrape_timeout",
+    "global.target_limit",
+    "otlp",
+    "remote_read",
+    "remote_write",
+    "rule_files",
+    "runtime",
+    "scrape_config_files",
+    "scrape_configs",
+    "storage",
+    "tracing",
+    "tsdb",
+];
+
+fn row(group: Group, flag: &str, key: &str, field: Field, help: &str) -> Setting {
+    Setting {
+        flag: flag.into(),
+        key: (!key.is_empty()).then(|| key.into()),
+        field,
+        help: help.into(),
+        group,
+        rare: false,
+        secret: false,
+    }
+}
+
+fn rare(row: Setting) -> Setting {
+    Setting { rare: true, ..row }
+}
+
+fn table() -> Vec<Setting> {
+    use Field::{Addresses, Bool, Choice, Count, OptionalPath, OptionalText, Path, Paths, Text, Texts};
+    let mut rows = vec![
+        row(
+            Group::Config,
+            "config.file",
+            "",
+            OptionalPath(|c| &mut c.file.path),
+            "File to read, by default gaugecast.yml if there is one",
+        ),
+        row(
+            Group::Config,
+            "config.strict",
+            "",
+            Bool(|c| &mut c.file.strict),
+            "Take warnings about the configuration as errors",
+        ),
+        row(
+            Group::Web,
+            "web.listen-address",
+            "web.listen_address",
+            Addresses(|c| &mut c.server.listen),
+            "IP:PORT to listen on, :PORT is all; repeatable",
+        ),
+        row(
+            Group::Web,
+            "web.insecure-no-auth",
+            "web.insecure_no_auth",
+            Bool(|c| &mut c.server.insecure_no_auth),
+            "Allow listening beyond this machine without authentication",
+        ),
+        row(
+            Group::Web,
+            "web.telemetry-path",
+            "web.telemetry_path",
+            Text(|c| &mut c.server.telemetry_path, check::telemetry_path),
+            "Path of the metrics",
+        ),
+        row(
+            Group::Web,
+            "web.max-requests",
+            "web.max_requests",
+            Count(|c| (&mut c.server.max_requests).into(), 0, 1_000_000),
+            "Parallel scrapes before 503; 0 is no limit",
+        ),
+        row(
+            Group::Web,
+            "web.allowed-host",
+            "web.allowed_host",
+            Texts(|c| &mut c.server.allowed_hosts, check::allowed_host),
+            "Host name to answer to, besides ours; repeatable",
+        ),
+        row(
+            Group::Web,
+            "web.allowed-origin",
+            "web.allowed_origin",
+            Texts(|c| &mut c.server.allowed_origins, check::origin),
+            "Origin that may read the stream, besides ours; repeatable",
+        ),
+        row(
+            Group::Web,
+            "web.external-url",
+            "web.external_url",
+            OptionalText(|c| &mut c.server.external_url, check::external_url),
+            "URL under which browsers reach this server, behind a proxy",
+        ),
+        row(
+            Group::Web,
+            "web.route-prefix",
+            "web.route_prefix",
+            Text(|c| &mut c.server.route_prefix, check::route_prefix),
+            "Prefix of all paths; without it the path of the external URL",
+        ),
+        row(
+            Group::Collect,
+            "collect.tick",
+            "global.tick",
+            duration(|c| &mut c.collect.tick, 1, 60_000),
+            "Time between collections",
+        ),
+        row(
+            Group::Collect,
+            "collect.series-limit",
+            "collect.series_limit",
+            Count(|c| (&mut c.collect.series_limit).into(), 1_000, 100_000_000),
+            "Most series; what is beyond is refused and counted",
+        ),
+        row(
+            Group::Collect,
+            "path.procfs",
+            "path.procfs",
+            Path(|c| &mut c.collect.paths.procfs),
+            "Where procfs is mounted",
+        ),
+        row(
+            Group::Collect,
+            "path.sysfs",
+            "path.sysfs",
+            Path(|c| &mut c.collect.paths.sysfs),
+            "Where sysfs is mounted",
+        ),
+        row(
+            Group::Collect,
+            "path.rootfs",
+            "path.rootfs",
+            Path(|c| &mut c.collect.paths.rootfs),
+            "Where the host's root is mounted, inside a container",
+        ),
+        row(
+            Group::Stream,
+            "stream.max-clients",
+            "stream.max_clients",
+            Count(|c| (&mut c.stream.max_clients).into(), 0, 10_000_000),
+            "Most connections",
+        ),
+        row(
+            Group::Stream,
+            "stream.max-subscriptions",
+            "stream.max_subscriptions",
+            Count(|c| (&mut c.stream.max_subscriptions).into(), 1, 100_000),
+            "Subscriptions of one connection",
+        ),
+        row(
+            Group::Stream,
+            "stream.max-series",
+            "stream.max_series",
+            Count(|c| (&mut c.stream.max_series).into(), 1, 100_000_000),
+            "Series of one subscription",
+        ),
+        row(
+            Group::Stream,
+            "stream.max-message",
+            "stream.max_message",
+            size(|c| &mut c.stream.max_message, 1 << 10, 16 << 20),
+            "Size of one message from a client",
+        ),
+        rare(row(
+            Group::Stream,
+            "stream.ping",
+            "stream.ping",
+            duration(|c| &mut c.stream.ping, 1_000, 3_600_000),
+            "Silence after which the server pings",
+        )),
+        rare(row(
+            Group::Stream,
+            "stream.pong-timeout",
+            "stream.pong_timeout",
+            duration(|c| &mut c.stream.pong_timeout, 100, 3_600_000),
+            "How long it waits for the pong",
+        )),
+        rare(row(
+            Group::Stream,
+            "stream.hello-timeout",
+            "stream.hello_timeout",
+            duration(|c| &mut c.stream.hello_timeout, 100, 3_600_000),
+            "How long a new connection may say nothing",
+        )),
+        row(
+            Group::Log,
+            "log.level",
+            "log.level",
+            Choice {
+                words: log::Level::WORDS,
+                get: |c| c.log.level.word(),
+                set: |c, i| c.log.level = log::Level::ALL[i],
+            },
+            "Least severe messages to show",
+        ),
+        row(
+            Group::Log,
+            "log.format",
+            "log.format",
+            Choice {
+                words: log::Format::WORDS,
+                get: |c| c.log.format.word(),
+                set: |c, i| c.log.format = log::Format::ALL[i],
+            },
+            "Form of the messages, on stderr",
+        ),
+        row(
+            Group::Collectors,
+            "collector.deadline",
+            "collectors.deadline",
+            duration(|c| &mut c.collect.deadline, 10, 60_000),
+            "How long a collector may take before it counts as failed",
+        ),
+        row(
+            Group::Collectors,
+            "collector.disable-defaults",
+            "collectors.disable_defaults",
+            Bool(|c| &mut c.collect.disable_defaults),
+            "Run only the collectors that are switched on by name",
+        ),
+    ];
+    for collector in COLLECTORS {
+        let name = collector.name;
+        rows.push(row(
+            Group::Collectors,
+            &format!("collector.{name}"),
+            &format!("collectors.{name}.enabled"),
+            Field::Switch(name, collector.default),
+            collector.about,
+        ));
+        if name == "textfile" {
+            rows.push(row(
+                Group::Collectors,
+                "collector.textfile.directory",
+                "collectors.textfile.directory",
+                Paths(|c| &mut c.collect.textfile_directories),
+                "Folder of *.prom files; repeatable",
+            ));
+        }
+        for filter in filters_of(name) {
+            rows.push(row(
+                Group::Collectors,
+                filter.flag,
+                &filter.flag.replacen("collector.", "collectors.", 1).replace('-', "_"),
+                Field::Filter(filter.flag, filter.default),
+                filter.about,
+            ));
+        }
+    }
+    rows
+}
+
+/// Value of a setting in a configuration without any source: its default.
+#[must_use]
+pub fn default_of(setting: &Setting) -> super::field::Shown {
+    setting.field.get(&mut Config::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_settings_share_a_flag_a_key_or_a_variable() {
+        let all = settings();
+        let flags: HashSet<_> = all.iter().map(|s| &s.flag).collect();
+        let keys: HashSet<_> = all.iter().filter_map(|s| s.key.as_ref()).collect();
+        let envs: HashSet<_> = all.iter().map(Setting::env).collect();
+        assert_eq!(flags.len(), all.len());
+        assert_eq!(keys.len(), all.iter().filter(|s| s.key.is_some()).count());
+        assert_eq!(envs.len(), all.len());
+    }
+
+    #[test]
+    fn no_key_is_also_a_section_and_none_is_listed_as_unsupported() {
+        for setting in settings() {
+            let Some(key) = &setting.key else { continue };
+            assert!(!UNSUPPORTED.contains(&key.as_str()), "{key}");
+            let section = format!("{key}.");
+            assert!(
+                settings().iter().all(|s| s.key.as_ref().is_none_or(|k| !k.starts_with(&section))),
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_default_reads_back_as_itself() {
+        for setting in settings() {
+            let default = default_of(setting);
+            let mut config = Config::default();
+            let set = setting.field.set(&mut config, &default.words());
+            assert!(set.is_ok(), "{}: {set:?}", setting.flag);
+            assert_eq!(setting.field.get(&mut config), default, "{}", setting.flag);
+        }
+    }
+
+    #[test]
+    fn help_is_one_line_without_a_full_stop() {
+        for setting in settings() {
+            assert!(!setting.help.ends_with('.') && !setting.help.contains('\n'), "{}", setting.flag);
+            assert!(setting.help.len() <= 80, "{}", setting.flag);
+        }
+    }
+}
