@@ -215,6 +215,15 @@ fn completions_know_commands_and_flags() {
 }
 
 #[test]
+fn the_manual_page_has_every_flag_with_default_and_variable() {
+    let said = run(&["man"]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    let page = said.out.replace('\\', "");
+    assert!(page.contains(".TH gaugecast 1") && page.contains("--collector.netdev.device-exclude"), "{page}");
+    assert!(page.contains("Default: 127.0.0.1:7171. Environment: GAUGECAST_WEB_LISTEN_ADDRESS"), "{page}");
+}
+
+#[test]
 fn the_schema_is_json_and_knows_the_sections() {
     let schema: serde_json::Value = serde_json::from_str(&run(&["config", "schema"]).out).unwrap();
     assert_eq!(schema["properties"]["web"]["properties"]["max_requests"]["default"], 40);

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
 use super::{help, version};
 use crate::config::Field;
-use crate::config::settings::{Setting, settings};
+use crate::config::settings::{Setting, default_of, settings};
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -18,7 +18,7 @@ pub(super) fn command() -> Command {
             .help("Every flag with its environment variable")
     };
     with_settings(Command::new("gaugecast"))
-        .about(help::ABOUT)
+        .about(help::WHAT)
         .arg(help_all())
         // clap writes the display name, a space and the version: `gaugecast, version 0.1.0 (branch: …`.
         .display_name("gaugecast,")
@@ -83,6 +83,7 @@ pub(super) fn command() -> Command {
                 .subcommand(Command::new("schema").about("Print a JSON Schema of the file, for editors"))
                 .subcommand(Command::new("docs").about("Print docs/configuration.md").hide(true)),
         )
+        .subcommand(Command::new("man").about("Print the manual page"))
         .subcommand(
             Command::new("completions")
                 .about("Print completions for a shell")
@@ -129,6 +130,8 @@ fn flag(setting: &Setting) -> Arg {
     let arg = Arg::new(setting.flag.clone())
         .long(setting.flag.clone())
         .help(setting.help.clone())
+        // For the manual page; completions take the short one.
+        .long_help(long_help(setting))
         .value_name(setting.placeholder())
         .action(if setting.field.is_list() { ArgAction::Append } else { ArgAction::Set });
     match &setting.field {
@@ -137,13 +140,21 @@ fn flag(setting: &Setting) -> Arg {
             .num_args(0..=1)
             .require_equals(true)
             .default_missing_value("true")
+            .hide_possible_values(true)
             // Of `--x --no-x` the last counts, so that a wrapper's flag can be turned round.
             .overrides_with(no_id(setting)),
         Field::Choice { words, .. } => arg.value_parser(PossibleValuesParser::new(*words)),
-        // `:7171` and `-` are values too.
         Field::Path(_) | Field::OptionalPath(_) | Field::Paths(_) => arg.value_hint(ValueHint::AnyPath),
         _ => arg,
     }
+}
+
+fn long_help(setting: &Setting) -> String {
+    let default = match default_of(setting).line() {
+        empty if empty.is_empty() => "none".into(),
+        shown => shown,
+    };
+    format!("{}. Default: {default}. Environment: {}", setting.help, setting.env())
 }
 
 /// The `--no-` form of a boolean, as kingpin has it.

@@ -11,8 +11,8 @@ use crate::config::collectors::COLLECTORS;
 use crate::config::settings::{Group, Setting, default_of, settings};
 
 /// What the program is.
-pub(super) const ABOUT: &str =
-    "gaugecast, the live edge of Prometheus: an exporter whose metrics are live in the browser";
+pub(super) const WHAT: &str =
+    "the live edge of Prometheus: an exporter whose metrics are live in the browser";
 
 /// Width of a line.
 const WIDTH: usize = 100;
@@ -22,7 +22,7 @@ const COLUMN: usize = 35;
 
 /// Help of `serve`, which is that of the program too: then with the commands.
 pub(super) fn serve(program: bool) -> String {
-    let mut text = format!("{ABOUT}\n\n");
+    let mut text = format!("gaugecast, {WHAT}\n\n");
     if program {
         text.push_str(
             "Usage: gaugecast [COMMAND] [FLAGS]\n\n\
@@ -32,7 +32,7 @@ pub(super) fn serve(program: bool) -> String {
                check ready        Ask a running server, for health checks; also: check healthy\n  \
                config show        Print the configuration in force; --origin tells who set what\n  \
                config default     Print a commented file with every default; also: config schema\n  \
-               completions SHELL  Print completions for bash, zsh, fish, powershell or elvish\n",
+               completions SHELL  Print completions for bash, zsh, fish, powershell or elvish; also: man\n",
         );
     } else {
         text.push_str("Usage: gaugecast serve [FLAGS]\n");

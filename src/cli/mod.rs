@@ -8,6 +8,7 @@
 //! | `config show [--origin]` | the configuration in force, and who set what |
 //! | `config default`, `config schema` | a commented file; a JSON Schema for editors |
 //! | `completions SHELL` | completions for a shell |
+//! | `man` | the manual page |
 //!
 //! Exit codes: 0 success, 1 failure at run time, 2 wrong usage or configuration.
 
@@ -59,6 +60,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ["config", "default"] => print(&config::commented_default()),
         ["config", "schema"] => print(&format!("{:#}\n", config::schema())),
         ["config", "docs"] => print(&config::docs::markdown()),
+        ["man"] => manual(),
         ["completions"] => match last.get_one::<clap_complete::Shell>("SHELL") {
             Some(shell) => {
                 let mut script = Vec::new();
@@ -69,6 +71,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         // The commands are required where there are some, so clap has refused everything else.
         _ => ExitCode::from(USAGE),
+    }
+}
+
+/// The manual page, for `man -l` and packages.
+fn manual() -> ExitCode {
+    let mut page = Vec::new();
+    let command = command::command().version(version::VERSION).display_name("gaugecast").about(help::WHAT);
+    match clap_mangen::Man::new(command).render(&mut page) {
+        Ok(()) => print(&String::from_utf8_lossy(&page)),
+        Err(error) => {
+            tell(&format!("error: cannot write the manual page: {error}\n"));
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -60,12 +60,20 @@ pub struct FileConfig {
 }
 
 /// What a configuration is read from. Kept, so that a reload reads the file anew under the same flags.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     /// Flags without dashes and their values, in the order given. A flag that takes a list may come repeatedly.
     pub flags: Vec<(String, String)>,
     /// Environment variables. Those that do not begin with `GAUGECAST_` are not looked at, but for `RUST_LOG`.
     pub env: Vec<(OsString, OsString)>,
+}
+
+/// Names only: the environment holds the secrets of other programs too, and this may end up in a log.
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let flags: Vec<&str> = self.flags.iter().map(|(flag, _)| flag.as_str()).collect();
+        f.debug_struct("Sources").field("flags", &flags).finish_non_exhaustive()
+    }
 }
 
 /// Where each setting has its value from, by flag. What is missing has its default.

@@ -379,6 +379,13 @@ fn a_secret_in_a_file_that_anyone_can_read_is_a_warning_or_an_error() {
 }
 
 #[test]
+fn what_is_written_for_debugging_holds_no_value_of_a_source() {
+    let loaded = Fixture::new("").env("OTHER_TOKEN", "hunter2").flag("log.level", "warn").load();
+    let written = format!("{:?}", loaded.sources);
+    assert_eq!(written, r#"Sources { flags: ["config.file", "log.level"], .. }"#);
+}
+
+#[test]
 fn a_secret_is_not_in_what_is_told_about_it() {
     let fixture = Fixture::new("").flag("web.external-url", "hunter2");
     let told = load_with(&secret_table(), &fixture.sources()).unwrap_err().to_string();
