@@ -1,43 +1,61 @@
-//! Tells the program which revision it was built from, and by what.
+//! Tells the program what it was built from: branch, revision, compiler, features. None of it is needed to build,
+//! and nothing here can fail the build.
 //!
-//! `GAUGECAST_BUILD_BRANCH` and `GAUGECAST_BUILD_REVISION` are taken from the environment where they are set
-//! (an image built without `.git`), else git is asked, else they are `unknown`. Nothing here can fail the build.
+//! `GAUGECAST_BUILD_BRANCH` and `GAUGECAST_BUILD_REVISION` are taken from the environment where they are set (an
+//! image is built without `.git`); else the revision is what `cargo package` noted, else git is asked, else both
+//! are `unknown`.
 
+use std::env;
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    for (name, question) in [
-        ("GAUGECAST_BUILD_BRANCH", ["rev-parse", "--abbrev-ref", "HEAD"].as_slice()),
-        ("GAUGECAST_BUILD_REVISION", ["rev-parse", "HEAD"].as_slice()),
-    ] {
-        println!("cargo::rerun-if-env-changed={name}");
-        let given = std::env::var(name).ok().filter(|value| !value.is_empty());
-        let value = given.or_else(|| git(question)).unwrap_or_else(|| "unknown".into());
-        println!("cargo::rustc-env={name}={value}");
-    }
-    // A commit changes the file of the branch, a checkout changes HEAD.
-    let branch = git(&["rev-parse", "--symbolic-full-name", "HEAD"]);
+    // A checkout changes HEAD, a commit the file of the branch. A worktree's git folder is elsewhere; git knows where.
+    let branch = output("git", &["rev-parse", "--symbolic-full-name", "HEAD"]);
     for reference in ["HEAD".into()].into_iter().chain(branch) {
-        if let Some(path) = git(&["rev-parse", "--git-path", &reference])
-            && std::path::Path::new(&path).exists()
+        if let Some(path) = output("git", &["rev-parse", "--git-path", &reference])
+            && Path::new(&path).exists()
         {
             println!("cargo::rerun-if-changed={path}");
         }
     }
-    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
-    let version = answer(Command::new(rustc).arg("--version"));
+    let branch = given("GAUGECAST_BUILD_BRANCH")
+        .or_else(|| packaged().is_none().then(|| output("git", &["rev-parse", "--abbrev-ref", "HEAD"]))?);
+    let revision =
+        given("GAUGECAST_BUILD_REVISION").or_else(packaged).or_else(|| output("git", &["rev-parse", "HEAD"]));
+    let rustc = env::var("RUSTC").ok().and_then(|rustc| output(&rustc, &["--version"]));
     // "rustc 1.95.0 (f2d3ce0bd 2026-03-21)": the number is enough.
-    let version = version.as_deref().and_then(|v| v.split(' ').nth(1)).unwrap_or("unknown");
-    println!("cargo::rustc-env=GAUGECAST_BUILD_RUSTC={version}");
+    let rustc = rustc.as_deref().and_then(|text| text.split(' ').nth(1));
+    tell("GAUGECAST_BRANCH", branch.as_deref());
+    tell("GAUGECAST_REVISION", revision.as_deref());
+    tell("GAUGECAST_RUSTC", rustc);
+
+    let features =
+        env::vars().filter_map(|(name, _)| Some(name.strip_prefix("CARGO_FEATURE_")?.to_lowercase()));
+    let mut features: Vec<_> = features.filter(|feature| feature != "default").collect();
+    features.sort();
+    println!("cargo::rustc-env=GAUGECAST_FEATURES={}", features.join(","));
 }
 
-fn git(question: &[&str]) -> Option<String> {
-    answer(Command::new("git").args(question))
+fn tell(name: &str, value: Option<&str>) {
+    println!("cargo::rustc-env={name}={}", value.unwrap_or("unknown"));
 }
 
-fn answer(command: &mut Command) -> Option<String> {
-    let output = command.output().ok().filter(|output| output.status.success())?;
+fn given(name: &str) -> Option<String> {
+    println!("cargo::rerun-if-env-changed={name}");
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The revision that `cargo package` notes in a crate.
+fn packaged() -> Option<String> {
+    let text = std::fs::read_to_string(".cargo_vcs_info.json").ok()?;
+    text.split("\"sha1\"").nth(1)?.split('"').nth(1).map(str::to_owned)
+}
+
+fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    let text = text.trim();
+    (output.status.success() && !text.is_empty()).then(|| text.to_owned())
 }

@@ -216,8 +216,11 @@ impl<'a> Layer<'a> {
             let Some(name) = name.to_str().filter(|name| name.starts_with("GAUGECAST_")) else { continue };
             let Some(setting) = table.iter().find(|setting| setting.env() == name) else {
                 if !is_foreign(name) {
-                    let near = nearest(name, table.iter().map(Setting::env));
-                    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+                    // The prefix is common to all, so it says nothing about likeness.
+                    let rest = |name: &str| name.trim_start_matches("GAUGECAST_").to_owned();
+                    let near = nearest(&rest(name), table.iter().map(|setting| rest(&setting.env())));
+                    let hint =
+                        near.map_or_else(String::new, |near| format!("; did you mean GAUGECAST_{near}?"));
                     warnings.push(format!("environment variable {name} is not known{hint}"));
                 }
                 continue;
@@ -268,17 +271,14 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// Variables under our prefix that are none of ours: the filter of the log, what the build reads, and those that
-/// Kubernetes sets for a Service called `gaugecast` (`GAUGECAST_PORT=tcp://…`).
+/// Variables under our prefix that are no settings: the filter of the log, what the build reads and sets (`cargo run`
+/// passes the latter on), and those that Kubernetes sets for a Service called `gaugecast`
+/// (`GAUGECAST_PORT=tcp://…`).
 fn is_foreign(name: &str) -> bool {
     let rest = name.trim_start_matches("GAUGECAST_");
-    rest == "LOG"
-        || rest.starts_with("BUILD_")
-        || rest == "PORT"
-        || rest.starts_with("PORT_")
-        || rest.starts_with("SERVICE_")
-        || rest.contains("_SERVICE_")
-        || rest.contains("_PORT_")
+    ["LOG", "BRANCH", "REVISION", "RUSTC", "FEATURES", "PORT"].contains(&rest)
+        || ["BUILD_", "PORT_", "SERVICE_"].iter().any(|start| rest.starts_with(start))
+        || ["_SERVICE_", "_PORT_"].iter().any(|part| rest.contains(part))
 }
 
 /// The candidate that a mistyped word is nearest to, if one is near enough to be meant.

@@ -223,6 +223,7 @@ fn lists_in_the_environment_have_commas_and_empty_is_not_set() {
 fn an_unknown_variable_of_ours_is_a_warning_and_one_of_kubernetes_is_not() {
     let fixture = Fixture::new("")
         .env("GAUGECAST_WEB_LISTEN_ADRESS", "x")
+        .env("GAUGECAST_REVISION", "of the build")
         .env("GAUGECAST_PORT", "tcp://10.0.0.1:7171")
         .env("GAUGECAST_SERVICE_HOST", "10.0.0.1");
     assert_eq!(
@@ -231,6 +232,8 @@ fn an_unknown_variable_of_ours_is_a_warning_and_one_of_kubernetes_is_not() {
             "environment variable GAUGECAST_WEB_LISTEN_ADRESS is not known; did you mean GAUGECAST_WEB_LISTEN_ADDRESS?"
         ]
     );
+    let other = Fixture::new("").env("GAUGECAST_FLAVOUR", "x").load().warnings;
+    assert_eq!(other, ["environment variable GAUGECAST_FLAVOUR is not known"]);
     let told = fixture.flag("config.strict", "true").told();
     assert!(told.contains("GAUGECAST_WEB_LISTEN_ADRESS is not known"), "{told}");
 }
