@@ -6,7 +6,11 @@
 
 mod config;
 pub mod host;
+mod lane;
+pub mod process;
+pub mod textfile;
 pub mod ticker;
+pub mod worker;
 
 pub use config::{Config, Paths};
 pub use ticker::Ticks;

@@ -52,6 +52,16 @@ impl PageWriter {
         self.family(name, kind, help).sample(&[], value);
     }
 
+    /// Appends what is already text 0.0.4: whole lines of families that this page has not begun before.
+    pub fn raw(&mut self, text: &[u8]) {
+        self.out.extend_from_slice(text);
+    }
+
+    /// Empties the page and keeps its memory for the next.
+    pub fn clear(&mut self) {
+        self.out.clear();
+    }
+
     /// What was written so far.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

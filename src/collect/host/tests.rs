@@ -1,0 +1,2 @@
+//! Tests of all collectors together.
+use super::*;

@@ -1,0 +1,201 @@
+"""Debian's prometheus-node-exporter judges our host metrics: same names, labels, types, help and values.
+
+Both look at this host and at the tree in tests/fixtures/host. node_exporter is scraped before and after us, so a
+counter of ours has to lie between its two readings and a gauge near them.
+
+Needs: GAUGECAST_BIN, our program; or GAUGECAST_HOST_PAGE, the example host_page, which knows no
+node_scrape_collector_*. prometheus-node-exporter in the path or in NODE_EXPORTER_BIN.
+"""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+ROOT = Path(__file__).resolve().parent.parent
+FIXTURES = ROOT / "tests/fixtures/host"
+DOCS = ROOT / "docs/host-metrics.md"
+COVERED = 0.95
+
+COLLECTORS = """arp conntrack cpu diskstats entropy filefd filesystem hwmon loadavg meminfo netclass netdev netstat
+    os pressure sockstat softnet stat thermal_zone time udp_queues uname vmstat""".split()
+
+# Debian patches these two defaults; we have those of the project.
+FLAGS = [
+    "--collector.netdev.device-exclude=",
+    "--collector.filesystem.mount-points-exclude="
+    "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",
+]
+
+# Gauges that are another number each time one looks.
+RESTLESS = re.compile(
+    r"node_(procs_.*|disk_io_now|sockstat_.*|filefd_allocated|netstat_Tcp_CurrEstab|load\d+"
+    r"|scrape_collector_duration_seconds|entropy_available_bits|udp_queues|arp_entries)"
+)
+MEMORY_SLACK = 256 << 20  # compilers beside us take and free this much between two scrapes
+
+
+def fetch(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def families(text):
+    return {family.name: family for family in text_string_to_metric_families(text) if is_host(family.name)}
+
+
+def is_host(name):
+    return name.startswith("node_") and not name.startswith(("node_exporter_", "node_textfile_"))
+
+
+def samples(text):
+    """Value by name and labels; an empty label is none."""
+    found = {}
+    for family in families(text).values():
+        for sample in family.samples:
+            labels = frozenset((name, value) for name, value in sample.labels.items() if value)
+            found[sample.name, labels] = sample.value
+    return found
+
+
+class NodeExporter:
+    def __init__(self, paths):
+        program = os.environ.get("NODE_EXPORTER_BIN") or shutil.which("prometheus-node-exporter")
+        assert program, "prometheus-node-exporter is not installed"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/metrics"
+        collectors = [f"--collector.{name}" for name in COLLECTORS]
+        self.process = subprocess.Popen(
+            [program, f"--web.listen-address=127.0.0.1:{port}", "--collector.disable-defaults"]
+            + collectors + FLAGS + paths,
+            stderr=subprocess.PIPE, text=True,
+        )
+        for line in self.process.stderr:
+            if "TLS is disabled" in line:
+                return
+        raise AssertionError("node_exporter did not start")
+
+    def page(self):
+        return fetch(self.url)
+
+    def close(self):
+        self.process.terminate()
+        self.process.communicate()
+
+
+class Ours:
+    """The program, listening; or the example, run for each page."""
+
+    def __init__(self, paths):
+        self.example = os.environ.get("GAUGECAST_HOST_PAGE")
+        self.paths = paths
+        self.process = None
+        if self.example:
+            return
+        program = os.environ.get("GAUGECAST_BIN")
+        assert program, "neither GAUGECAST_BIN nor GAUGECAST_HOST_PAGE is set"
+        self.process = subprocess.Popen(
+            [program, "--web.listen-address=127.0.0.1:0"] + paths, stdout=subprocess.PIPE, text=True
+        )
+        for line in self.process.stdout:
+            if found := re.match(r"\s*metrics\s+(http://\S+)", line):
+                self.url = found[1]
+                return
+        raise AssertionError("gaugecast did not start")
+
+    def page(self):
+        if self.example:
+            arguments = [path.split("=", 1)[1] for path in self.paths]
+            return subprocess.run([self.example, *arguments], capture_output=True, text=True, check=True).stdout
+        return fetch(self.url)
+
+    def close(self):
+        if self.process:
+            self.process.terminate()
+            self.process.communicate()
+
+
+@pytest.fixture(scope="module", params=["host", "fixtures"])
+def pages(request):
+    paths = []
+    if request.param == "fixtures":
+        paths = [f"--path.procfs={FIXTURES}/proc", f"--path.sysfs={FIXTURES}/sys", f"--path.rootfs={FIXTURES}"]
+    theirs = NodeExporter(paths)
+    try:
+        ours = Ours(paths)
+        try:
+            yield theirs.page(), ours.page(), theirs.page()
+        finally:
+            ours.close()
+    finally:
+        theirs.close()
+
+
+def explained():
+    """Patterns of names from the table "Not shown" of the docs, with reasons."""
+    section = DOCS.read_text().split("## Not shown", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| `([^`]+)` \| (.+?) \|$", section, re.MULTILINE)
+    assert rows, "docs/host-metrics.md has no table of what is not shown"
+    return rows
+
+
+def reason_for(name):
+    return next((reason for pattern, reason in explained() if re.fullmatch(pattern, name)), None)
+
+
+def wanted(page):
+    """What node_exporter shows of the named collectors, less what the example cannot have."""
+    example = bool(os.environ.get("GAUGECAST_HOST_PAGE"))
+    return {key: value for key, value in samples(page).items()
+            if not (example and key[0].startswith("node_scrape_collector_"))}
+
+
+def test_our_series_cover_what_node_exporter_shows(pages):
+    before, ours, _ = pages
+    theirs, have = wanted(before), samples(ours)
+    missing = sorted(theirs.keys() - have.keys(), key=str)
+    covered = 1 - len(missing) / len(theirs)
+    print(f"{len(theirs)} series of node_exporter, {covered:.1%} covered")
+    for name, labels in missing:
+        print(f"missing: {name}{dict(labels)}: {reason_for(name) or 'NO REASON'}")
+    assert covered >= COVERED
+    assert not [name for name, _ in missing if not reason_for(name)]
+
+
+def test_types_and_help_are_the_same(pages):
+    before, ours, _ = pages
+    theirs, have = families(before), families(ours)
+    differing = [
+        (name, (family.type, family.documentation), (have[name].type, have[name].documentation))
+        for name, family in theirs.items()
+        if name in have and (family.type, family.documentation) != (have[name].type, have[name].documentation)
+    ]
+    assert not differing
+
+
+def test_values_agree(pages):
+    before, ours, after = pages
+    kinds = {sample.name: family.type for family in families(before).values() for sample in family.samples}
+    first, have, last = wanted(before), samples(ours), samples(after)
+    differing = []
+    for key in first.keys() & have.keys() & last.keys():
+        name, value = key[0], have[key]
+        low, high = sorted((first[key], last[key]))
+        slack = 1e-6 * max(abs(low), abs(high), 1)
+        if RESTLESS.fullmatch(name):
+            continue
+        if kinds[name] == "gauge" and low != high:
+            slack = max(0.1 * high, MEMORY_SLACK if "bytes" in name else 0)
+        elif kinds[name] == "gauge" and "memory" in name:
+            slack = MEMORY_SLACK
+        if not low - slack <= value <= high + slack:
+            differing.append((key, low, value, high))
+    assert not differing
