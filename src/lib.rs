@@ -14,4 +14,5 @@ pub mod registry;
 pub mod series;
 pub mod serve;
 pub mod server;
+mod spelling;
 pub mod stream;

@@ -6,8 +6,8 @@
 
 use std::fmt::Write;
 
+use crate::collect::catalog;
 use crate::config::Field;
-use crate::config::collectors::COLLECTORS;
 use crate::config::settings::{Group, Setting, default_of, settings};
 
 /// What the program is.
@@ -43,7 +43,7 @@ pub(super) fn serve(program: bool) -> String {
             text.push_str(&line(setting));
         }
         if group == Group::Collectors {
-            let names: Vec<&str> = COLLECTORS.iter().map(|collector| collector.name).collect();
+            let names: Vec<&str> = catalog::all().iter().map(|collector| collector.name).collect();
             text.push_str(&row(
                 "--[no-]collector.NAME",
                 &format!("{}. Their filters: --help-all", names.join(", ")),
@@ -82,7 +82,7 @@ pub(super) fn all() -> String {
 
 /// Whether it stands for one collector only: too many for one screen.
 fn of_a_collector(setting: &Setting) -> bool {
-    COLLECTORS.iter().any(|collector| {
+    catalog::all().iter().any(|collector| {
         let rest = setting.flag.strip_prefix("collector.").and_then(|flag| flag.strip_prefix(collector.name));
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     })

@@ -167,7 +167,7 @@ fn refused(error: clap::Error) -> ExitCode {
         && flag.trim_start_matches("--no-").trim_start_matches("--").starts_with("collector.")
     {
         let names: Vec<&str> =
-            config::collectors::COLLECTORS.iter().map(|collector| collector.name).collect();
+            crate::collect::catalog::all().iter().map(|collector| collector.name).collect();
         let list = help::wrapped(&format!("collectors: {}", names.join(" ")), 2, 4);
         text = text.replacen("\n\nUsage:", &format!("\n\n{list}\n\nUsage:"), 1);
     }

@@ -4,9 +4,13 @@
 //! reads the pages into the series table, commits, and publishes the [`Tick`](crate::series::Tick) to everyone
 //! who holds [`Ticks`].
 
+pub mod catalog;
 mod config;
+pub mod filter;
 pub mod host;
+pub mod intake;
 mod lane;
+mod metrics;
 pub mod process;
 pub mod textfile;
 pub mod ticker;

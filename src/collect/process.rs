@@ -163,14 +163,14 @@ mod linux {
 /// The collector `runtime`: what tokio tells of its runtime without unstable features.
 #[derive(Debug)]
 pub struct Runtime {
-    handle: Handle,
+    handle: Option<Handle>,
 }
 
 impl Runtime {
-    /// Figures of the runtime of this handle.
+    /// Figures of the runtime in which this is called. Outside of one there is no data.
     #[must_use]
-    pub fn new(handle: Handle) -> Self {
-        Runtime { handle }
+    pub fn current() -> Self {
+        Runtime { handle: Handle::try_current().ok() }
     }
 }
 
@@ -180,7 +180,10 @@ impl Collector for Runtime {
     }
 
     fn collect(&mut self, page: &mut PageWriter) -> Result<(), CollectError> {
-        let metrics = self.handle.metrics();
+        let Some(handle) = &self.handle else {
+            return Err(CollectError::NoData("made outside of a tokio runtime".into()));
+        };
+        let metrics = handle.metrics();
         #[allow(clippy::cast_precision_loss)]
         let float = |value: usize| value as f64;
         let workers = metrics.num_workers();
@@ -265,7 +268,7 @@ mod tests {
     #[test]
     fn the_runtime_tells_its_workers() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-        let text = text(Runtime::new(runtime.handle().clone()));
+        let text = runtime.block_on(async { text(Runtime::current()) });
         assert_eq!(value(&text, "gaugecast_tokio_workers"), 2.0);
         assert!(text.contains("gaugecast_tokio_worker_busy_seconds_total{worker=\"1\"} "));
     }

@@ -1,24 +1,51 @@
-//! The tick.
+//! The task that ticks.
+//!
+//! Once a tick, whatever the number of viewers, it lets the collectors write their pages, reads them and the page of
+//! the own registry into the table, commits, and publishes. A scrape may ask for a tick out of turn
+//! ([`Ticks::fresh`]); it is published to everyone like any other, so a scrape and a subscriber see the same values
+//! at the same offset. A tick that takes longer than its interval makes the next ones fall out: they are counted,
+//! never made up for. After a suspend there is one tick, not one for each second slept.
+//!
+//! The task is owned by a [`Ticker`] and ends with [`Ticker::stop`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+use tracing::error;
 
-use crate::series::Tick;
+use super::intake::Intake;
+use super::metrics::Metrics;
+use super::worker::{Content, Workers};
+use super::{Collector, Config};
+use crate::clock::{Clock, Moment};
+use crate::exposition::page::PageWriter;
+use crate::exposition::parse::Format;
+use crate::registry::{RegisterError, Registry};
+use crate::series::{Epoch, SourceId, Tick};
 
-/// Asks the ticker for a tick that is younger than this.
-#[derive(Debug)]
-pub(crate) struct Fresh {
-    max_age: Duration,
-    answer: oneshot::Sender<Arc<Tick>>,
-}
+/// How many questions may wait for the ticker; more than the scrapes that the server answers at once.
+const WAITING: usize = 256;
+
+/// What share of the tick a collector may take before the tick goes on without it.
+const GRACE: f64 = 0.5;
 
 /// What everyone downstream holds: the last tick, and the way to ask for a fresh one.
 #[derive(Clone, Debug)]
 pub struct Ticks {
     latest: watch::Receiver<Arc<Tick>>,
-    ask: mpsc::Sender<Fresh>,
+    ask: mpsc::Sender<Ask>,
+}
+
+/// A question to the ticker.
+enum Ask {
+    /// A tick at most this old.
+    Fresh { max_age: Duration, answer: oneshot::Sender<Arc<Tick>> },
+    /// Collect with these from now on.
+    Collect { collectors: Vec<Box<dyn Collector>>, config: Config, answer: oneshot::Sender<()> },
 }
 
 impl Ticks {
@@ -31,7 +58,7 @@ impl Ticks {
     /// A tick at most `max_age` old, committed now if need be. When the ticker has ended, the last one.
     pub async fn fresh(&self, max_age: Duration) -> Arc<Tick> {
         let (answer, told) = oneshot::channel();
-        if self.ask.send(Fresh { max_age, answer }).await.is_err() {
+        if self.ask.send(Ask::Fresh { max_age, answer }).await.is_err() {
             return self.latest();
         }
         told.await.unwrap_or_else(|_| self.latest())
@@ -49,5 +76,197 @@ impl Ticks {
         let (publish, latest) = watch::channel(first);
         let (ask, _) = mpsc::channel(1);
         (Ticks { latest, ask }, publish)
+    }
+}
+
+/// The running tick.
+#[derive(Debug)]
+pub struct Ticker {
+    ticks: Ticks,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Ticker {
+    /// Commits a first tick and starts the task. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When one of the tick's own metrics is registered already.
+    pub async fn start(
+        config: Config,
+        collectors: Vec<Box<dyn Collector>>,
+        registry: Registry,
+        epoch: Epoch,
+        clock: Clock,
+    ) -> Result<Self, RegisterError> {
+        let metrics = Metrics::register(&registry)?;
+        let mut intake = Intake::new(epoch, config.series_limit);
+        let own = intake.add_source("registry");
+        let scrape = intake.add_source("scrape");
+        let mut state = State {
+            workers: Workers::new(Vec::new(), config.deadline),
+            sources: HashMap::new(),
+            scrape_page: PageWriter::new(),
+            own_page: Vec::new(),
+            beat: 0,
+            config,
+            intake,
+            own,
+            scrape,
+            registry,
+            metrics,
+            clock,
+        };
+        state.collect_with(collectors);
+        let first = state.tick().await;
+        let (publish, latest) = watch::channel(first);
+        let (ask, asked) = mpsc::channel(WAITING);
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(state.run(publish, asked, stopped));
+        Ok(Ticker { ticks: Ticks { latest, ask }, stop, task })
+    }
+
+    /// The ticks, for whoever reads them.
+    #[must_use]
+    pub fn ticks(&self) -> Ticks {
+        self.ticks.clone()
+    }
+
+    /// Collects with other collectors and settings from the next tick on; series of collectors that are gone
+    /// become stale. `series_limit` keeps its first value.
+    pub async fn reload(&self, config: Config, collectors: Vec<Box<dyn Collector>>) {
+        let (answer, done) = oneshot::channel();
+        if self.ticks.ask.send(Ask::Collect { collectors, config, answer }).await.is_ok() {
+            // An error means that the ticker ended meanwhile: nothing is left to reload.
+            let _ = done.await;
+        }
+    }
+
+    /// Ends the task and waits for it.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        if let Err(error) = self.task.await {
+            error!(%error, "the ticker did not end well");
+        }
+    }
+}
+
+/// What the task owns.
+struct State {
+    config: Config,
+    workers: Workers,
+    intake: Intake,
+    own: SourceId,
+    scrape: SourceId,
+    /// Source of each collector, by name; kept when a reload switches it off, so that it comes back as the same.
+    sources: HashMap<&'static str, SourceId>,
+    /// How the collectors fared; its memory is used again each tick, as that of the next.
+    scrape_page: PageWriter,
+    /// The page of the own registry.
+    own_page: Vec<u8>,
+    registry: Registry,
+    metrics: Metrics,
+    clock: Clock,
+    beat: u64,
+}
+
+impl State {
+    async fn run(
+        mut self,
+        publish: watch::Sender<Arc<Tick>>,
+        mut asked: mpsc::Receiver<Ask>,
+        mut stopped: oneshot::Receiver<()>,
+    ) {
+        let mut timer = self.timer();
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut stopped => return,
+                due = timer.tick() => {
+                    let interval = self.config.tick;
+                    let late = due.elapsed().as_nanos() / interval.as_nanos().max(1);
+                    self.metrics.missed.inc_by(u64::try_from(late).unwrap_or(u64::MAX));
+                    self.beat += 1;
+                    publish.send_replace(self.tick().await);
+                }
+                ask = asked.recv() => match ask {
+                    None => return,
+                    Some(Ask::Fresh { max_age, answer }) => {
+                        let age = self.clock.now().since(&publish.borrow().at);
+                        if age > max_age {
+                            publish.send_replace(self.tick().await);
+                        }
+                        // The scrape may have been given up meanwhile.
+                        let _ = answer.send(Arc::clone(&publish.borrow()));
+                    }
+                    Some(Ask::Collect { collectors, config, answer }) => {
+                        let interval = self.config.tick;
+                        self.config = config;
+                        self.collect_with(collectors);
+                        if interval != self.config.tick {
+                            timer = self.timer();
+                        }
+                        let _ = answer.send(());
+                    }
+                },
+            }
+        }
+    }
+
+    fn timer(&self) -> tokio::time::Interval {
+        let interval = self.config.tick;
+        let mut timer = tokio::time::interval_at(Instant::now() + interval, interval);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        timer
+    }
+
+    /// Takes other collectors. What the former ones had becomes stale, unless one of the same name goes on.
+    fn collect_with(&mut self, collectors: Vec<Box<dyn Collector>>) {
+        let names: Vec<_> = collectors.iter().map(|collector| collector.name()).collect();
+        for gone in self.workers.names().filter(|name| !names.contains(name)) {
+            self.intake.withdraw(self.sources[gone]);
+        }
+        for name in names {
+            self.sources.entry(name).or_insert_with(|| self.intake.add_source(name));
+        }
+        self.workers = Workers::new(collectors, self.config.deadline);
+    }
+
+    /// One tick: collect, read, commit.
+    async fn tick(&mut self) -> Arc<Tick> {
+        let begin = self.clock.now();
+        let grace = self.config.tick.mul_f64(GRACE).min(self.config.deadline);
+        let due: Vec<usize> = (0..self.workers.names().count()).collect();
+        let outcomes = self.workers.collect(&due, begin, |_| grace).await;
+        for outcome in &outcomes {
+            let source = self.sources[outcome.name];
+            match outcome.content {
+                Content::New => {
+                    let page = self.workers.page(outcome.index);
+                    let read = self.intake.page(source, page, Format::Text);
+                    self.metrics.account(outcome.name, read);
+                }
+                Content::Keep => {}
+                Content::Withdraw => self.intake.withdraw(source),
+            }
+        }
+        self.scrape_page.clear();
+        self.workers.write_scrape_page(&mut self.scrape_page);
+        let read = self.intake.page(self.scrape, self.scrape_page.as_bytes(), Format::Text);
+        self.metrics.account("scrape", read);
+        self.read_own(begin);
+        let tick = self.intake.commit(begin, self.beat);
+        self.metrics.account_tick(&tick, self.clock.now().since(&begin));
+        tick
+    }
+
+    /// Reads the own registry: what it counted up to now, the last tick included.
+    fn read_own(&mut self, now: Moment) {
+        self.registry.expire(now);
+        self.own_page.clear();
+        self.registry.page(&mut self.own_page);
+        let read = self.intake.page(self.own, &self.own_page, Format::OpenMetrics);
+        self.metrics.account("registry", read);
+        self.intake.natives(self.registry.natives());
     }
 }

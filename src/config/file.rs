@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::error::{ConfigError, Place, Position, plain};
 use super::settings::{Setting, UNSUPPORTED};
 use super::yaml::{self, Key, Node, Value};
-use super::{DEFAULT_FILE, Entry, Given, Layer, nearest};
+use super::{DEFAULT_FILE, Entry, Given, Layer};
 
 /// Largest file. The largest sensible one, a thousand targets, is a tenth of it.
 const MAX_BYTES: u64 = 1 << 20;
@@ -178,7 +178,7 @@ impl<'a> Walk<'a, '_> {
             let (_, last) = known.rsplit_once('.').unwrap_or(("", known));
             last == key.text && last != "enabled"
         });
-        let hint = if let Some(near) = nearest(&key.text, keys.iter().cloned()) {
+        let hint = if let Some(near) = crate::spelling::nearest(&key.text, keys.iter().cloned()) {
             format!("did you mean `{near}`?")
         } else if let Some(known) = elsewhere {
             format!("did you mean `{known}`?")

@@ -9,7 +9,6 @@
 //! with the same sources ([`Loaded::reload`]): on an error the old configuration simply stays.
 
 mod check;
-pub mod collectors;
 pub mod docs;
 mod error;
 mod field;
@@ -218,7 +217,10 @@ impl<'a> Layer<'a> {
                 if !is_foreign(name) {
                     // The prefix is common to all, so it says nothing about likeness.
                     let rest = |name: &str| name.trim_start_matches("GAUGECAST_").to_owned();
-                    let near = nearest(&rest(name), table.iter().map(|setting| rest(&setting.env())));
+                    let near = crate::spelling::nearest(
+                        &rest(name),
+                        table.iter().map(|setting| rest(&setting.env())),
+                    );
                     let hint =
                         near.map_or_else(String::new, |near| format!("; did you mean GAUGECAST_{near}?"));
                     warnings.push(format!("environment variable {name} is not known{hint}"));
@@ -279,18 +281,6 @@ fn is_foreign(name: &str) -> bool {
     ["LOG", "BRANCH", "REVISION", "RUSTC", "FEATURES", "PORT"].contains(&rest)
         || ["BUILD_", "PORT_", "SERVICE_"].iter().any(|start| rest.starts_with(start))
         || ["_SERVICE_", "_PORT_"].iter().any(|part| rest.contains(part))
-}
-
-/// The candidate that a mistyped word is nearest to, if one is near enough to be meant.
-pub(crate) fn nearest(word: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
-    let word = word.replace('-', "_").to_lowercase();
-    candidates
-        .map(|candidate| {
-            (strsim::jaro_winkler(&word, &candidate.replace('-', "_").to_lowercase()), candidate)
-        })
-        .filter(|(likeness, _)| *likeness > 0.85)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
 }
 
 /// Looks up what `${NAME}` in the file stands for.

@@ -9,8 +9,9 @@ use std::sync::LazyLock;
 
 use super::Config;
 use super::check;
-use super::collectors::{COLLECTORS, filters_of};
 use super::field::{Field, duration, size};
+use crate::collect::catalog;
+use crate::collect::filter::FILTERS;
 use crate::log;
 
 /// One setting.
@@ -353,7 +354,7 @@ fn table() -> Vec<Setting> {
             "Run only the collectors that are switched on by name",
         ),
     ];
-    for collector in COLLECTORS {
+    for collector in catalog::all() {
         let name = collector.name;
         rows.push(row(
             Group::Collectors,
@@ -371,7 +372,8 @@ fn table() -> Vec<Setting> {
                 "Folder of *.prom files; repeatable",
             ));
         }
-        for filter in filters_of(name) {
+        let prefix = format!("collector.{name}.");
+        for filter in FILTERS.iter().filter(|filter| filter.flag.starts_with(&prefix)) {
             rows.push(row(
                 Group::Collectors,
                 filter.flag,

@@ -16,5 +16,5 @@ mod tick;
 
 pub use schema::{Family, FamilyMeta, Kind, Role, Schema, Series, SourceId};
 pub use selector::Selector;
-pub use table::{Refused, Slot, Table};
+pub use table::{Applied, Refused, Slot, Table};
 pub use tick::{Epoch, Exemplar, NO_TIME, NativeHistogram, Tick, Tombstone, native_key};

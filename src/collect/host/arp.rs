@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::cap::Cap;
 use super::file::Kept;
-use super::filter::Filters;
 use super::text::{label, lines, words};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::file::{names_in, read_trimmed};
-use super::filter::Filters;
 use super::text::{count, lines, words};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

@@ -2,8 +2,8 @@
 //! `/proc/net/stat/nf_conntrack` (hexadecimal, a line a CPU) summed over CPUs.
 
 use super::file::{Kept, or_no_data};
-use super::filter::Filters;
 use super::text::{count, hex, lines, words};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::file::{Kept, names_in, read_trimmed};
-use super::filter::Filters;
 use super::text::{count, label, lines, words};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

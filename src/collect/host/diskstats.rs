@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::cap::Cap;
 use super::file::Kept;
-use super::filter::{Devices, Filters};
 use super::text::{count, label, lines, words};
+use crate::collect::filter::{Devices, Filters};
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

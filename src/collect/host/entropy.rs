@@ -1,8 +1,8 @@
 //! `node_entropy_*` from `/proc/sys/kernel/random`.
 
 use super::file::{Kept, or_no_data};
-use super::filter::Filters;
 use super::text::count;
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

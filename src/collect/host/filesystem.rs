@@ -18,8 +18,8 @@ use regex::Regex;
 
 use super::cap::Cap;
 use super::file::Kept;
-use super::filter::Filters;
 use super::text::{label, lines, words};
+use crate::collect::filter::Filters;
 use crate::collect::lane::{Done, Job, Lane};
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;

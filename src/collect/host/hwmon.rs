@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use super::cap::Cap;
 use super::file::{Kept, names_in, or_no_data, read_trimmed};
-use super::filter::{Devices, Filters};
 use super::text::{label, number};
+use crate::collect::filter::{Devices, Filters};
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

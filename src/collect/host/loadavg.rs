@@ -1,8 +1,8 @@
 //! `node_load1`, `node_load5`, `node_load15` from `/proc/loadavg`.
 
 use super::file::Kept;
-use super::filter::Filters;
 use super::text::first;
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

@@ -1,8 +1,8 @@
 //! `node_memory_*` from `/proc/meminfo`: a family a line, in bytes where the kernel says kB.
 
 use super::file::Kept;
-use super::filter::Filters;
 use super::text::{Remembered, count, lines, name_part, words};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

@@ -11,8 +11,8 @@ use regex::Regex;
 
 use super::cap::Cap;
 use super::file::{names_in, or_no_data, read_trimmed};
-use super::filter::Filters;
 use super::text::{hex, label, number};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

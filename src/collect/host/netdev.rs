@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::cap::Cap;
 use super::file::{Kept, read_trimmed};
-use super::filter::{Devices, Filters};
 use super::text::{count, label, lines, words};
+use crate::collect::filter::{Devices, Filters};
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

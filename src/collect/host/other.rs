@@ -14,23 +14,43 @@ use crate::series::Kind;
 
 /// All collectors, by name.
 #[cfg(not(target_os = "linux"))]
-pub const COLLECTORS: &[super::Known] = &[
-    super::Known { name: "cpu", default: true, about: "CPU time", make: |_, _| Box::new(Cpu::new()) },
-    super::Known {
+pub const COLLECTORS: &[crate::collect::catalog::Known] = &[
+    crate::collect::catalog::Known {
+        name: "cpu",
+        default: true,
+        about: "CPU time",
+        make: |_, _| Box::new(Cpu::new()),
+    },
+    crate::collect::catalog::Known {
         name: "filesystem",
         default: true,
         about: "Size and free space of mounts",
         make: |_, filters| Box::new(Filesystem::new(filters)),
     },
-    super::Known { name: "loadavg", default: true, about: "Load average", make: |_, _| Box::new(Loadavg) },
-    super::Known { name: "meminfo", default: true, about: "Memory", make: |_, _| Box::new(Meminfo::new()) },
-    super::Known {
+    crate::collect::catalog::Known {
+        name: "loadavg",
+        default: true,
+        about: "Load average",
+        make: |_, _| Box::new(Loadavg),
+    },
+    crate::collect::catalog::Known {
+        name: "meminfo",
+        default: true,
+        about: "Memory",
+        make: |_, _| Box::new(Meminfo::new()),
+    },
+    crate::collect::catalog::Known {
         name: "netdev",
         default: true,
         about: "Traffic of network interfaces",
         make: |_, filters| Box::new(Netdev::new(filters)),
     },
-    super::Known { name: "stat", default: true, about: "Boot time", make: |_, _| Box::new(Stat) },
+    crate::collect::catalog::Known {
+        name: "stat",
+        default: true,
+        about: "Boot time",
+        make: |_, _| Box::new(Stat),
+    },
 ];
 
 fn failed(what: &str, error: &impl ToString) -> CollectError {
@@ -168,7 +188,7 @@ impl Collector for Stat {
 pub(super) struct Filesystem(Option<regex::Regex>);
 
 impl Filesystem {
-    pub(super) fn new(filters: &super::Filters) -> Self {
+    pub(super) fn new(filters: &crate::collect::filter::Filters) -> Self {
         Filesystem(filters.pattern("collector.filesystem.mount-points-exclude"))
     }
 }
@@ -208,10 +228,10 @@ impl Collector for Filesystem {
 }
 
 /// Traffic of interfaces.
-pub(super) struct Netdev(super::filter::Devices);
+pub(super) struct Netdev(crate::collect::filter::Devices);
 
 impl Netdev {
-    pub(super) fn new(filters: &super::Filters) -> Self {
+    pub(super) fn new(filters: &crate::collect::filter::Filters) -> Self {
         Netdev(filters.devices("collector.netdev.device-exclude", "collector.netdev.device-include"))
     }
 }
@@ -249,7 +269,7 @@ impl Collector for Netdev {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collect::host::filter::Filters;
+    use crate::collect::filter::Filters;
 
     #[test]
     fn every_fallback_writes_the_families_it_is_for() {

@@ -2,8 +2,8 @@
 //! them did (`full`).
 
 use super::file::Kept;
-use super::filter::Filters;
 use super::text::{count, lines, words};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

@@ -1,8 +1,8 @@
 //! `node_sockstat_*` from `/proc/net/{sockstat,sockstat6}`: lines of `PROTOCOL: name value …`.
 
 use super::file::Kept;
-use super::filter::Filters;
 use super::text::{Remembered, count, lines, name_part, words};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

@@ -1,8 +1,8 @@
 //! `node_softnet_*` from `/proc/net/softnet_stat`: a line a CPU, hexadecimal columns.
 
 use super::file::Kept;
-use super::filter::Filters;
 use super::text::{hex, lines, words};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

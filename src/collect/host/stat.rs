@@ -1,8 +1,8 @@
 //! Boot time, forks, context switches, interrupts and running processes, from `/proc/stat`.
 
 use super::file::Kept;
-use super::filter::Filters;
 use super::text::{count, lines, words};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

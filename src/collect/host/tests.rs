@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
-use crate::collect::CollectError;
+use crate::collect::catalog;
+use crate::collect::{CollectError, Collector, Config, Paths};
 use crate::exposition::page::PageWriter;
 
 /// What these show is the machine's own; they have their tests.
@@ -26,8 +27,11 @@ fn page(collector: &mut Box<dyn Collector>) -> (String, Result<(), CollectError>
     (String::from_utf8(page.into_bytes()).expect("a page is UTF-8"), result)
 }
 
-fn names_of(collectors: &[Box<dyn Collector>]) -> Vec<&'static str> {
-    collectors.iter().map(|collector| collector.name()).collect()
+/// The collectors of the host alone.
+fn collectors(config: &Config) -> Result<Vec<Box<dyn Collector>>, catalog::ConfigError> {
+    let mut all = catalog::collectors(config)?;
+    all.retain(|collector| COLLECTORS.iter().any(|known| known.name == collector.name()));
+    Ok(all)
 }
 
 /// `tests/fixtures/host/page.txt` is what this test prints when they differ; Debian's node_exporter was shown
@@ -69,47 +73,6 @@ fn families_and_series_stand_on_a_page_once() {
             }
         }
     }
-}
-
-#[test]
-fn the_table_is_sorted_and_names_are_those_of_the_collectors() {
-    let names: Vec<_> = COLLECTORS.iter().map(|known| known.name).collect();
-    assert!(names.is_sorted());
-    assert_eq!(names_of(&collectors(&Config::default()).unwrap()), names);
-}
-
-#[test]
-fn switches_choose_collectors() {
-    let mut config = Config::default();
-    config.switches.insert("cpu".into(), false);
-    assert!(!names_of(&collectors(&config).unwrap()).contains(&"cpu"));
-    config.disable_defaults = true;
-    config.switches.insert("uname".into(), true);
-    assert_eq!(names_of(&collectors(&config).unwrap()), ["uname"]);
-    assert!(!is_on(&config, "textfile"));
-    assert!(is_on(&Config::default(), "textfile"));
-    assert!(!is_on(&Config::default(), "none such"));
-}
-
-#[test]
-fn every_mistake_is_told_with_the_nearest_name() {
-    let mut config = Config::default();
-    config.switches.insert("meninfo".into(), true);
-    config.filters.insert("collector.netdev.device-exlude".into(), "x".into());
-    config.filters.insert("collector.vmstat.fields".into(), "(".into());
-    config.filters.insert("collector.diskstats.device-include".into(), "a".into());
-    config.filters.insert("collector.diskstats.device-exclude".into(), "b".into());
-    let Err(error) = collectors(&config) else { panic!("it was accepted") };
-    let text = error.to_string();
-    for part in [
-        "there is no collector \"meninfo\" (did you mean meminfo?); there are: arp, cgroup, conntrack, cpu, ",
-        "there is no flag --collector.netdev.device-exlude (did you mean collector.netdev.device-exclude?)",
-        "--collector.vmstat.fields: ",
-        "--collector.diskstats.device-exclude and --collector.diskstats.device-include cannot both be set",
-    ] {
-        assert!(text.contains(part), "{part} in\n{text}");
-    }
-    assert_eq!(error.0.len(), 4);
 }
 
 #[test]

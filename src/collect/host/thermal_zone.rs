@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::file::{names_in, or_no_data, read_trimmed};
-use super::filter::Filters;
 use super::text::{label, number};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tz::TimeZone;
 
 use super::file::{Kept, names_in};
-use super::filter::Filters;
 use super::text::{label, words};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

@@ -1,8 +1,8 @@
 //! `node_udp_queues` from `/proc/net/{udp,udp6}`: bytes waiting in all UDP sockets.
 
 use super::file::Kept;
-use super::filter::Filters;
 use super::text::{hex, lines, words};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use super::filter::Filters;
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

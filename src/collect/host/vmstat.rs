@@ -3,8 +3,8 @@
 use regex::Regex;
 
 use super::file::Kept;
-use super::filter::Filters;
 use super::text::{Remembered, count, lines, name_part, words};
+use crate::collect::filter::Filters;
 use crate::collect::{CollectError, Collector, Paths};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;

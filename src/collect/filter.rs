@@ -56,7 +56,7 @@ pub const FILTERS: &[Filter] = &[
 
 /// The compiled patterns of all flags that are set.
 #[derive(Debug, Default)]
-pub(super) struct Filters(pub(super) BTreeMap<&'static str, Regex>);
+pub struct Filters(pub(super) BTreeMap<&'static str, Regex>);
 
 impl Filters {
     /// What the two flags of a device let through.
