@@ -54,12 +54,14 @@ struct State<J> {
     /// Number of the thread that owns the queue; 0 when there is none.
     keeper: u64,
     threads: u64,
+    /// Waiting jobs that were abandoned before it was their turn.
+    left: Vec<u64>,
 }
 
 impl<J: Job> Lane<J> {
     /// A lane whose threads are called `name` and bring each job back through `home`.
     pub(crate) fn new(name: &'static str, home: impl Fn(Done<J>) + Send + Sync + 'static) -> Self {
-        let state = State { queue: VecDeque::new(), running: None, keeper: 0, threads: 0 };
+        let state = State { queue: VecDeque::new(), running: None, keeper: 0, threads: 0, left: Vec::new() };
         let shared = Shared { name, state: Mutex::new(state), work: Condvar::new(), home: Box::new(home) };
         Lane { shared: Arc::new(shared) }
     }
@@ -76,12 +78,16 @@ impl<J: Job> Lane<J> {
         self.shared.work.notify_one();
     }
 
-    /// Leaves the thread to the job of that ticket, if it is the one that runs, and goes on with the next on a
-    /// new thread. Otherwise it has just returned, and its answer is on the way.
+    /// Leaves a thread to the job of that ticket and goes on with the others on a new one: now if it runs, as
+    /// soon as it is its turn if it waits. A job that is in neither state has just returned, and its answer is
+    /// on the way. Jobs sent before must have been waited for or abandoned before this one is.
     pub(crate) fn abandon(&self, ticket: u64) {
         let mut state = self.shared.lock();
-        if state.running == Some(ticket) {
-            self.shared.spawn(&mut state);
+        let waits = state.queue.iter().any(|(waiting, _)| *waiting == ticket);
+        match state.running {
+            Some(running) if running == ticket || waits => self.shared.spawn(&mut state),
+            None if waits => state.left.push(ticket),
+            _ => {}
         }
     }
 }
@@ -117,7 +123,7 @@ impl<J: Job> Shared<J> {
         }
     }
 
-    fn keep(&self, me: u64) {
+    fn keep(self: &Arc<Self>, me: u64) {
         while let Some((ticket, mut job)) = self.next(me) {
             let started = Instant::now();
             // A job that panicked is whole enough to be asked again: what it holds are buffers and counters.
@@ -126,7 +132,7 @@ impl<J: Job> Shared<J> {
         }
     }
 
-    fn next(&self, me: u64) -> Option<(u64, J)> {
+    fn next(self: &Arc<Self>, me: u64) -> Option<(u64, J)> {
         let mut state = self.lock();
         if state.keeper == me {
             state.running = None;
@@ -136,7 +142,13 @@ impl<J: Job> Shared<J> {
                 return None;
             }
             if let Some((ticket, job)) = state.queue.pop_front() {
-                state.running = Some(ticket);
+                match state.left.iter().position(|left| *left == ticket) {
+                    Some(place) => {
+                        state.left.swap_remove(place);
+                        self.spawn(&mut state);
+                    }
+                    None => state.running = Some(ticket),
+                }
                 return Some((ticket, job));
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -206,6 +218,36 @@ mod tests {
         assert_eq!(first.ticket, 1);
         assert_ne!(first.answer, second.answer);
         assert_eq!(lane.shared.lock().threads, 2);
+    }
+
+    #[test]
+    fn a_job_abandoned_before_its_turn_holds_up_none_of_those_behind_it() {
+        let (lane, answers) = lane();
+        let (open, gate) = mpsc::channel();
+        let (open_late, late) = mpsc::channel();
+        lane.send([(1, Ask(Some(gate))), (2, Ask(Some(late))), (3, Ask(None))]);
+        while lane.shared.lock().running != Some(1) {
+            std::thread::yield_now();
+        }
+        lane.shared.lock().left.push(2); // what abandoning it between two jobs does
+        open.send(()).unwrap();
+        assert_eq!([answers.recv().unwrap().ticket, answers.recv().unwrap().ticket], [1, 3]);
+        open_late.send(()).unwrap();
+        assert_eq!(answers.recv().unwrap().ticket, 2);
+    }
+
+    #[test]
+    fn a_waiting_job_is_freed_from_the_one_that_holds_the_thread() {
+        let (lane, answers) = lane();
+        let (open, gate) = mpsc::channel();
+        lane.send([(1, Ask(Some(gate))), (2, Ask(None))]);
+        while lane.shared.lock().running != Some(1) {
+            std::thread::yield_now();
+        }
+        lane.abandon(2);
+        assert_eq!(answers.recv().unwrap().ticket, 2);
+        open.send(()).unwrap();
+        assert_eq!(answers.recv().unwrap().ticket, 1);
     }
 
     struct Panic;

@@ -15,10 +15,12 @@
 //!
 //! A change of state is logged once, not in every pass.
 
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::lane::{Done, Job, Lane};
 use super::{CollectError, Collector};
@@ -94,7 +96,10 @@ pub struct Outcome {
 pub struct Workers {
     seats: Vec<Seat>,
     lane: Lane<Run>,
-    home: UnboundedReceiver<Done<Run>>,
+    home: Receiver<Done<Run>>,
+    /// The last of those that were started together is home. Being woken once and not for each spares a pass
+    /// a change of thread per collector.
+    all_home: Arc<Notify>,
     deadline: Duration,
 }
 
@@ -102,6 +107,8 @@ pub struct Workers {
 struct Run {
     collector: Box<dyn Collector>,
     page: PageWriter,
+    /// The last of those that were started together?
+    last: bool,
 }
 
 impl Job for Run {
@@ -136,11 +143,19 @@ impl Workers {
     /// Collectors, each with `deadline` to answer.
     #[must_use]
     pub fn new(collectors: Vec<Box<dyn Collector>>, deadline: Duration) -> Self {
-        let (sender, home) = unbounded_channel();
-        // The receiver is gone only when the workers are dropped, and then nobody wants the answer.
-        let lane = Lane::new("collect", move |done| drop(sender.send(done)));
+        let (sender, home) = channel();
+        let all_home = Arc::new(Notify::new());
+        let tell = Arc::clone(&all_home);
+        let lane = Lane::new("collect", move |done: Done<Run>| {
+            let last = done.job.last;
+            // The receiver is gone only when the workers are dropped, and then nobody wants the answer.
+            drop(sender.send(done));
+            if last {
+                tell.notify_one();
+            }
+        });
         let seats = collectors.into_iter().map(Seat::new).collect();
-        Workers { seats, lane, home, deadline }
+        Workers { seats, lane, home, all_home, deadline }
     }
 
     /// Names of the collectors, by index.
@@ -154,8 +169,9 @@ impl Workers {
         self.seats[index].run.as_ref().map_or(&[], |run| run.page.as_bytes())
     }
 
-    /// Lets the collectors with these indices write their pages, waiting for each as long as `grace` says from
-    /// when its turn came. One outcome for each, in the order of `due`, which must not name one twice.
+    /// Lets the collectors with these indices write their pages. One that holds up the others for as long as
+    /// `grace` says of it, or at most twice as long, is left to itself. One outcome for each, in the order of
+    /// `due`, which must not name one twice.
     ///
     /// Cancel safe: what was started comes back in a later pass.
     pub async fn collect(
@@ -164,9 +180,7 @@ impl Workers {
         now: Moment,
         grace: impl Fn(usize) -> Duration,
     ) -> Vec<Outcome> {
-        while let Ok(done) = self.home.try_recv() {
-            self.take_home(done, now);
-        }
+        self.take_all_home(now);
         let mut started = Vec::with_capacity(due.len());
         for &index in due {
             let seat = &mut self.seats[index];
@@ -176,9 +190,14 @@ impl Workers {
                 started.push(index);
             }
         }
-        let seats = &mut self.seats;
-        self.lane
-            .send(started.iter().filter_map(|&index| seats[index].run.take().map(|run| (index as u64, run))));
+        if let Some(&last) = started.last() {
+            let seats = &mut self.seats;
+            self.lane.send(started.iter().filter_map(|&index| {
+                let mut run = seats[index].run.take()?;
+                run.last = index == last;
+                Some((index as u64, run))
+            }));
+        }
         for index in started {
             self.wait_for(index, now, grace(index)).await;
         }
@@ -187,19 +206,21 @@ impl Workers {
 
     /// Waits until a collector is home or its grace is over.
     async fn wait_for(&mut self, index: usize, now: Moment, grace: Duration) {
-        let until = Instant::now() + grace;
         while self.seats[index].run.is_none() {
-            match timeout_at(until, self.home.recv()).await {
-                Ok(Some(done)) => self.take_home(done, now),
-                Ok(None) => return, // the lane holds the sender for as long as there are workers
-                Err(_) => return self.lane.abandon(index as u64),
+            let woken = timeout(grace, self.all_home.notified()).await;
+            self.take_all_home(now);
+            if woken.is_err() && self.seats[index].run.is_none() {
+                return self.lane.abandon(index as u64);
             }
         }
     }
 
-    fn take_home(&mut self, done: Done<Run>, now: Moment) {
-        if let Some(seat) = usize::try_from(done.ticket).ok().and_then(|index| self.seats.get_mut(index)) {
-            seat.take_home(done, now);
+    fn take_all_home(&mut self, now: Moment) {
+        while let Ok(done) = self.home.try_recv() {
+            if let Some(seat) = usize::try_from(done.ticket).ok().and_then(|index| self.seats.get_mut(index))
+            {
+                seat.take_home(done, now);
+            }
         }
     }
 
@@ -248,7 +269,7 @@ impl Seat {
     fn new(collector: Box<dyn Collector>) -> Self {
         Seat {
             name: collector.name(),
-            run: Some(Run { collector, page: PageWriter::new() }),
+            run: Some(Run { collector, page: PageWriter::new(), last: false }),
             started: Moment { since_start: Duration::ZERO, unix_ms: 0 },
             late_passes: 0,
             status: Status::Unknown,
@@ -404,12 +425,13 @@ mod tests {
         );
 
         stuck_tell.send(Ok(7.0)).unwrap();
-        while workers.home.is_empty() {
+        while workers.seats[0].run.is_none() {
+            workers.take_all_home(at(7.0));
             tokio::task::yield_now().await;
         }
         let outcomes = workers.collect(&[0], at(7.0), |_| HOUR).await;
         assert_eq!((outcomes[0].content, &outcomes[0].status), (Content::New, &Status::Good));
-        assert_eq!(text(&workers, 0), "stuck 7;");
+        assert_eq!(text(&workers, 0), "stuck 7;", "what it brought late is what the next pass shows");
     }
 
     #[tokio::test]
