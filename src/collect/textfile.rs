@@ -4,8 +4,8 @@
 //! parse, holds timestamps, is over [`LONGEST`], or gives a family another type than a file before it. Which
 //! it is, is told in `gaugecast_textfile_error{file}` and why in the log, once for each change.
 //!
-//! Families of the same name from several files are joined, with the type and help of the first, so that the
-//! page stays one that parses. A file is read and checked again only when its time or length has changed.
+//! Families of the same name from several files are joined, with the type of the first and the first help, so
+//! that the page stays one that parses. A file is read and checked again only when its time or length has changed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
@@ -55,6 +55,8 @@ struct Family {
     help: Option<String>,
     /// Lines.
     samples: String,
+    /// Files it stands in.
+    files: Vec<String>,
 }
 
 impl Textfile {
@@ -156,8 +158,9 @@ impl Collector for Textfile {
 
 impl Family {
     fn text(&self) -> String {
-        let Family { name, kind, help, samples } = self;
-        let help = help.as_deref().unwrap_or_default();
+        let Family { name, kind, help, samples, files } = self;
+        let generic = || format!("Metric read from {}", files.join(", ")).replace('\\', "\\\\");
+        let help = help.clone().unwrap_or_else(generic);
         format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{samples}")
     }
 }
@@ -175,7 +178,11 @@ fn join<'a>(joined: &mut BTreeMap<&'a str, Family>, families: &'a [Family]) -> R
     }
     for family in families {
         match joined.get_mut(&*family.name) {
-            Some(before) => before.samples.push_str(&family.samples),
+            Some(before) => {
+                before.samples.push_str(&family.samples);
+                before.files.extend_from_slice(&family.files);
+                before.help = before.help.take().or_else(|| family.help.clone());
+            }
             None => drop(joined.insert(&family.name, family.clone())),
         }
     }
@@ -309,9 +316,7 @@ fn parse(text: &str, path: &Path) -> Result<Vec<Family>, String> {
         if family.kind.is_empty() {
             family.kind = "untyped".into();
         }
-        family
-            .help
-            .get_or_insert_with(|| format!("Metric read from {}", path.display()).replace('\\', "\\\\"));
+        family.files.push(path.display().to_string());
     }
     Ok(families)
 }
@@ -418,14 +423,15 @@ mod tests {
     #[test]
     fn families_of_several_files_are_joined_with_the_first_help() {
         let mut folder = Folder::new(&[
-            ("a.prom", "# HELP x First.\n# TYPE x gauge\nx{f=\"a } b\"} 1\n"),
-            ("b.prom", "# HELP x Second.\n# TYPE x gauge\nx{f=\"b\"} 2\ny 3\n"),
+            ("a.prom", "# TYPE x gauge\nx{f=\"a } b\"} 1\ny{f=\"a\"} 2\n"),
+            ("b.prom", "# HELP x First.\n# TYPE x gauge\nx{f=\"b\"} 2\ny 3\n"),
+            ("c.prom", "# HELP x Second.\n# TYPE x gauge\nx{f=\"c\"} 3\n"),
         ]);
         let page = folder.page();
         assert!(
             page.starts_with(
-                "# HELP x First.\n# TYPE x gauge\nx{f=\"a } b\"} 1\nx{f=\"b\"} 2\n\
-                 # HELP y Metric read from b.prom\n# TYPE y untyped\ny 3\n"
+                "# HELP x First.\n# TYPE x gauge\nx{f=\"a } b\"} 1\nx{f=\"b\"} 2\nx{f=\"c\"} 3\n\
+                 # HELP y Metric read from a.prom, b.prom\n# TYPE y untyped\ny{f=\"a\"} 2\ny 3\n"
             ),
             "{page}"
         );

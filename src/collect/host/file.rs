@@ -67,11 +67,19 @@ impl Kept {
     }
 }
 
-/// Reads a file once into a buffer that is used again, trimmed of blanks at its ends.
+/// Reads a small file once into a buffer that is used again, trimmed of blanks at its ends. The kernel gives files
+/// of `/sys` in one piece of at most a page (Documentation/filesystems/sysfs.rst), so a read that does not fill
+/// the buffer was the last, and asking for the end is spared.
 pub(super) fn read_trimmed<'a>(path: &Path, text: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
     let mut file = File::open(path)?;
-    let length = fill(text, |rest, _| file.read(rest))?;
-    Ok(text[..length].trim_ascii())
+    let mut length = 0;
+    loop {
+        make_room(text, length)?;
+        length += file.read(&mut text[length..])?;
+        if length < text.len() {
+            return Ok(text[..length].trim_ascii());
+        }
+    }
 }
 
 fn fill(
@@ -80,12 +88,7 @@ fn fill(
 ) -> io::Result<usize> {
     let mut length = 0;
     loop {
-        if length == text.len() {
-            if length >= LONGEST {
-                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 16 MiB"));
-            }
-            text.resize((length * 2).max(4096), 0);
-        }
+        make_room(text, length)?;
         match read(&mut text[length..], length) {
             Ok(0) => return Ok(length),
             Ok(more) => length += more,
@@ -93,6 +96,16 @@ fn fill(
             Err(error) => return Err(error),
         }
     }
+}
+
+fn make_room(text: &mut Vec<u8>, length: usize) -> io::Result<()> {
+    if length >= LONGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 16 MiB"));
+    }
+    if length == text.len() {
+        text.resize((length * 2).max(4096), 0);
+    }
+    Ok(())
 }
 
 /// Names in a folder, sorted.

@@ -53,7 +53,8 @@ mod sockstat;
 mod softnet;
 #[cfg(target_os = "linux")]
 mod stat;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 #[cfg(target_os = "linux")]
 mod text;

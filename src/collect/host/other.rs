@@ -200,7 +200,8 @@ impl Collector for Filesystem {
 
     fn collect(&mut self, page: &mut PageWriter) -> Result<(), CollectError> {
         let disks = Disks::new_with_refreshed_list().map_err(|error| failed("mounts", &error))?;
-        let families: [(&str, &str, fn(&sysinfo::Disk) -> f64); 3] = [
+        type Of = fn(&sysinfo::Disk) -> f64;
+        let families: [(&str, &str, Of); 3] = [
             ("node_filesystem_size_bytes", "Filesystem size in bytes.", |disk| float(disk.total_space())),
             (
                 "node_filesystem_avail_bytes",
@@ -243,7 +244,8 @@ impl Collector for Netdev {
 
     fn collect(&mut self, page: &mut PageWriter) -> Result<(), CollectError> {
         let networks = Networks::new_with_refreshed_list().map_err(|error| failed("interfaces", &error))?;
-        let statistics: [(&str, fn(&sysinfo::NetworkData) -> u64); 6] = [
+        type Of = fn(&sysinfo::NetworkData) -> u64;
+        let statistics: [(&str, Of); 6] = [
             ("receive_bytes", |data| data.total_received()),
             ("receive_packets", |data| data.total_packets_received()),
             ("receive_errs", |data| data.total_errors_on_received()),
