@@ -95,6 +95,8 @@ pub(super) fn may_have_exemplar(meta: &FamilyMeta, series: &Series) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::parse::Format;
     use super::super::read::Reader;
     use super::super::sample::{BOTH, tick_of, tick_of_text};
@@ -122,5 +124,41 @@ mod tests {
             "# TYPE a gauge\na 1\n# TYPE a_total unknown\na_total 2\n# TYPE hits unknown\nhits 1\n\
              # TYPE n summary\nn_sum 1\nn_count 1\n# TYPE s unknown\ns 5\n# TYPE s_count unknown\ns_count 1\n# EOF\n"
         );
+    }
+
+    /// A page in which several families meet, of names that may clash.
+    fn page() -> impl Strategy<Value = String> {
+        let family = ("[ab](_total|_info|_sum|_created)?", "(counter|gauge|untyped|summary|histogram)");
+        let sample =
+            ("[ab](_total|_info|_sum|_count|_bucket|_created)?", "(\\{(le|quantile|a)=\"[01]\"\\})?", 0..9u8);
+        let families = proptest::collection::vec(family, 0..4);
+        (families, proptest::collection::vec(sample, 0..12)).prop_map(|(families, samples)| {
+            let types = families.iter().map(|(name, kind)| format!("# TYPE {name} {kind}\n"));
+            types.chain(samples.iter().map(|(n, l, v)| format!("{n}{l} {v}\n"))).collect()
+        })
+    }
+
+    /// Keys and values of a tick, sorted.
+    fn told(tick: &Tick) -> Vec<(String, u64)> {
+        let mut told: Vec<_> =
+            tick.schema.series().map(|(_, s)| (s.key().to_owned(), tick.value(s).to_bits())).collect();
+        told.sort();
+        told
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back_as_the_same_series(page in page()) {
+            let tick = tick_of_text(&page);
+            for format in [TextFormat::Text, TextFormat::OpenMetrics] {
+                let text = Encoder::new(format, Escaping::AllowUtf8).encode(&tick, &tick.schema.families);
+                let text = String::from_utf8(text).expect("UTF-8");
+                let back = match format {
+                    TextFormat::Text => tick_of_text(&text),
+                    TextFormat::OpenMetrics => tick_of(&text),
+                };
+                prop_assert_eq!(told(&back), told(&tick), "{}", text);
+            }
+        }
     }
 }

@@ -43,12 +43,22 @@ state{state="on"} 1
 # EOF
 "#;
 
-fn tick(page: &str, format: Format) -> Arc<Tick> {
+fn table(page: &str, format: Format) -> Table {
     let mut table = Table::new(Epoch(7), 1_000_000);
     let source = table.add_source("test");
     let mut reader = Reader::new();
     table.apply(source, &reader.read(page.as_bytes(), format).expect("a page"));
-    table.commit(Moment { since_start: Duration::ZERO, unix_ms: 1_700_000_000_000 }, 0)
+    table
+}
+
+fn tick(page: &str, format: Format) -> Arc<Tick> {
+    let at = Moment { since_start: Duration::ZERO, unix_ms: 1_700_000_000_000 };
+    table(page, format).commit(at, 0)
+}
+
+/// A table that was given this page of text 0.0.4 and has not committed it.
+pub(super) fn table_of(text: &str) -> Table {
+    table(text, Format::Text)
 }
 
 /// The first tick of a table that was given this OpenMetrics page.
