@@ -87,7 +87,7 @@ pub struct Series {
     /// The number clients know it by, for the life of the process. Not reused for another series.
     pub number: u32,
     /// Where its values stand in a tick; reused once the series is gone.
-    pub(super) slot: u32,
+    pub(crate) slot: u32,
     /// Offset of the tick in which it appeared, or came back.
     pub born: u64,
     /// Which source feeds it.
