@@ -156,7 +156,7 @@ impl Expositions {
         let body = match families {
             None => self.shared(tick, form, zip),
             Some(families) => {
-                let plain = encode(form, &mut None, tick, families);
+                let plain = encode(form, &mut None, tick, families, Bytes::new());
                 if zip { compress(&plain) } else { plain }
             }
         };
@@ -174,12 +174,13 @@ impl Expositions {
         if kept.of != Some(asked) {
             // Who comes late with an older tick does not push out the newer one.
             if kept.of.is_some_and(|(epoch, offset)| epoch == tick.epoch && offset > tick.offset) {
-                let plain = encode(form, &mut None, tick, &tick.schema.families);
+                let plain = encode(form, &mut None, tick, &tick.schema.families, Bytes::new());
                 return if zip { compress(&plain) } else { plain };
             }
             kept.of = None;
             kept.gzip = None;
-            kept.plain = encode(form, &mut kept.encoder, tick, &tick.schema.families);
+            let Kept { encoder, plain, .. } = &mut *kept;
+            *plain = encode(form, encoder, tick, &tick.schema.families, std::mem::take(plain));
             kept.of = Some(asked);
         }
         if zip {
@@ -191,10 +192,20 @@ impl Expositions {
     }
 }
 
-fn encode(form: Form, encoder: &mut Option<Encoder>, tick: &Tick, families: &[Arc<Family>]) -> Bytes {
+/// Encodes, into the memory of `last` if nobody is sending it any more.
+fn encode(
+    form: Form,
+    encoder: &mut Option<Encoder>,
+    tick: &Tick,
+    families: &[Arc<Family>],
+    last: Bytes,
+) -> Bytes {
     Bytes::from(match form {
         Form::Text(format, escaping) => {
-            encoder.get_or_insert_with(|| Encoder::new(format, escaping)).encode(tick, families)
+            let mut out = if last.is_unique() { last.into() } else { Vec::new() };
+            let encoder = encoder.get_or_insert_with(|| Encoder::new(format, escaping));
+            encoder.encode_into(tick, families, &mut out);
+            out
         }
         Form::Protobuf(escaping) => protobuf::encode(tick, families, escaping),
         Form::Json { exact } => json::encode(tick, families, exact),

@@ -76,9 +76,19 @@ struct Layout {
     /// See [`openmetrics::clashing`].
     clashes: bool,
     text: Vec<u8>,
-    /// In the order of the text, each with the end of what stands before its value.
-    series: Vec<(Arc<Series>, u32)>,
+    /// In the order of the text.
+    values: Vec<Value>,
     exemplars: bool,
+}
+
+/// A value in a layout.
+#[derive(Debug)]
+struct Value {
+    series: Arc<Series>,
+    /// That of the series, kept here so that a tick does not touch the series.
+    slot: u32,
+    /// End of the text before it.
+    end: u32,
 }
 
 impl Encoder {
@@ -92,17 +102,24 @@ impl Encoder {
     /// are the tick's; a time is written where the source gave one.
     #[must_use]
     pub fn encode(&mut self, tick: &Tick, families: &[Arc<Family>]) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.encode_into(tick, families, &mut out);
+        out
+    }
+
+    /// The same into a buffer, whose content is lost. For large pages fresh memory costs as much as the encoding.
+    pub fn encode_into(&mut self, tick: &Tick, families: &[Arc<Family>], out: &mut Vec<u8>) {
         self.lay_out(families);
+        out.clear();
         // What the last one took, and a little for numbers that grow.
-        let mut out = Vec::with_capacity(self.size + self.size / 16 + 64);
+        out.reserve(self.size + self.size / 16 + 64);
         for layout in &self.layouts {
-            layout.write(tick, self.format, &mut out);
+            layout.write(tick, self.format, out);
         }
         if self.format == TextFormat::OpenMetrics {
             out.extend_from_slice(b"# EOF\n");
         }
         self.size = out.len();
-        out
     }
 
     fn lay_out(&mut self, families: &[Arc<Family>]) {
@@ -132,7 +149,7 @@ impl Layout {
             TextFormat::OpenMetrics => openmetrics::blocks(family, clashes),
         };
         let mut out = String::new();
-        let mut series = Vec::with_capacity(family.series.len());
+        let mut values = Vec::with_capacity(family.series.len());
         for block in &blocks {
             let name = escaping.metric(&block.name);
             for (word, text) in
@@ -168,26 +185,27 @@ impl Layout {
                 out.push_str(&escaping.key(one.key()));
                 out.push(' ');
                 let end = u32::try_from(out.len()).expect("a family takes less than 4 GiB");
-                series.push((Arc::clone(one), end));
+                values.push(Value { series: Arc::clone(one), slot: one.slot, end });
             }
         }
         let exemplars = format == TextFormat::OpenMetrics
             && blocks
                 .iter()
                 .any(|b| matches!(b.kind, Kind::Counter | Kind::Histogram | Kind::GaugeHistogram));
-        Layout { family: Arc::clone(family), clashes, text: out.into_bytes(), series, exemplars }
+        Layout { family: Arc::clone(family), clashes, text: out.into_bytes(), values, exemplars }
     }
 
     fn write(&self, tick: &Tick, format: TextFormat, out: &mut Vec<u8>) {
+        let (values, times) = tick.columns();
         let mut start = 0;
-        for (series, end) in &self.series {
-            let end = *end as usize;
+        for Value { series, slot, end } in &self.values {
+            let (slot, end) = (*slot as usize, *end as usize);
             out.extend_from_slice(&self.text[start..end]);
             start = end;
-            number::push(out, tick.value(series));
-            if let Some(time_ms) = tick.own_time(series) {
+            number::push(out, values[slot]);
+            if times[slot] != NO_TIME {
                 out.push(b' ');
-                push_time(out, time_ms, format);
+                push_time(out, times[slot], format);
             }
             if self.exemplars
                 && let Some(exemplar) = tick.exemplar(series)
