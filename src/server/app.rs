@@ -1,0 +1,172 @@
+//! What all requests share.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use hyper::{Request, Response};
+use tokio::sync::Semaphore;
+
+use super::body::Body;
+use super::config::Config;
+use super::crowd::Crowd;
+use super::guard::Guard;
+use super::headers::RequestIds;
+use super::metrics::HttpMetrics;
+use super::rate::RateLimit;
+use crate::clock::Clock;
+use crate::collect::Ticks;
+use crate::exposition::answer::Expositions;
+use crate::registry::{RegisterError, Registry};
+
+/// The live stream, as the server needs it.
+pub trait Stream: Send + Sync + 'static {
+    /// Answers a GET of `/api/v1/stream/ws`, whose `Host` and `Origin` were found to be in order. The upgrade
+    /// is in the request's extensions ([`hyper::upgrade::on`]); what comes of it is a
+    /// [`Io`](super::Io), see [`downcast`](super::downcast).
+    fn upgrade(&self, request: Request<()>, peer: SocketAddr) -> Response<Body>;
+
+    /// How many clients there are now.
+    fn clients(&self) -> usize;
+}
+
+/// What a reload comes to: what changed, or why nothing did; a line of text each.
+pub type Reloaded = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+
+/// Reads the configuration again. Missing where `--web.enable-lifecycle` is not given.
+pub type Reload = Box<dyn Fn() -> Reloaded + Send + Sync>;
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    /// Settings.
+    pub config: Config,
+    /// The clock of the process, for the uptime.
+    pub clock: Clock,
+    /// Where the values come from.
+    pub ticks: Ticks,
+    /// Writes `/metrics`.
+    pub expositions: Expositions,
+    /// Takes the server's own figures.
+    pub registry: Registry,
+    /// The live stream; without one its path is not there.
+    pub stream: Option<Arc<dyn Stream>>,
+    /// What `POST /-/reload` does.
+    pub reload: Option<Reload>,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// How far the program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Readiness {
+    /// Not all parts run yet.
+    Starting,
+    /// All parts run.
+    Ready,
+    /// It ends; what is in flight is finished.
+    Draining,
+}
+
+/// What all requests share. Clones are the same app.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// The fields of [`App`], which only the server sees.
+pub struct Inner {
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    pub(super) ticks: Ticks,
+    pub(super) expositions: Expositions,
+    pub(super) stream: Option<Arc<dyn Stream>>,
+    pub(super) reload: Option<Reload>,
+    pub(super) metrics: HttpMetrics,
+    pub(super) guard: Guard,
+    pub(super) rate: RateLimit,
+    pub(super) crowd: Arc<Crowd>,
+    pub(super) ids: RequestIds,
+    /// One permit a running `/metrics` request; `None` is without limit.
+    pub(super) scrapes: Option<Arc<Semaphore>>,
+    readiness: AtomicU8,
+    /// Did the last try to accept a connection fail?
+    accept_fails: AtomicBool,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("readiness", &self.readiness()).finish_non_exhaustive()
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    /// An app that is [`Readiness::Starting`].
+    ///
+    /// # Errors
+    /// When the registry has figures of the server already.
+    pub fn new(parts: Parts) -> Result<Self, RegisterError> {
+        let metrics = HttpMetrics::register(&parts.registry)?;
+        let limits = &parts.config.limits;
+        // Streams and requests need descriptors for other things too: files of collectors, receivers.
+        let connections = limits.connections.min(super::listener::file_limit().saturating_sub(128));
+        Ok(App(Arc::new(Inner {
+            guard: Guard::new(&parts.config, super::listener::machine_name()),
+            rate: RateLimit::new(limits.rate, limits.rate_burst, limits.rate_peers),
+            crowd: Crowd::new(connections, limits.half_open, metrics.clone()),
+            ids: RequestIds::new(),
+            scrapes: match parts.config.max_requests {
+                0 => None,
+                most => Some(Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)))),
+            },
+            readiness: AtomicU8::new(Readiness::Starting as u8),
+            accept_fails: AtomicBool::new(false),
+            config: parts.config,
+            clock: parts.clock,
+            ticks: parts.ticks,
+            expositions: parts.expositions,
+            stream: parts.stream,
+            reload: parts.reload,
+            metrics,
+        })))
+    }
+
+    /// How far the program is.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        match self.readiness.load(Ordering::Acquire) {
+            0 => Readiness::Starting,
+            1 => Readiness::Ready,
+            _ => Readiness::Draining,
+        }
+    }
+
+    /// Says how far the program is: `/-/ready` follows it. [`Server::run`](super::Server::run) sets
+    /// `Draining` itself.
+    pub fn set_readiness(&self, readiness: Readiness) {
+        self.readiness.store(readiness as u8, Ordering::Release);
+    }
+
+    pub(super) fn set_accept_fails(&self, fails: bool) {
+        self.accept_fails.store(fails, Ordering::Relaxed);
+    }
+
+    /// Does the server fail to accept connections now?
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.accept_fails.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,144 @@
+//! The page and what belongs to it, from the binary.
+//!
+//! The files of `web/dist` are part of the program; no request ever reaches a disk. Each is named with its hash
+//! as a strong ETag and may be stored but is asked for again each time (`no-cache`), so that a new version of
+//! the server shows its own page at once and an unchanged one costs a 304.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::io::Write;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hyper::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue};
+use hyper::{HeaderMap, Response, StatusCode};
+
+use super::body::Body;
+use super::headers;
+
+/// A file of the page.
+#[derive(Debug)]
+pub(super) struct File {
+    /// Under which path it is served.
+    pub(super) path: &'static str,
+    content_type: &'static str,
+    bytes: &'static [u8],
+}
+
+/// All files of the page.
+pub(super) const FILES: [File; 5] = [
+    File {
+        path: "/",
+        content_type: "text/html; charset=utf-8",
+        bytes: include_bytes!("../../web/dist/index.html"),
+    },
+    File {
+        path: "/app.js",
+        content_type: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("../../web/dist/app.js"),
+    },
+    File {
+        path: "/app.css",
+        content_type: "text/css; charset=utf-8",
+        bytes: include_bytes!("../../web/dist/app.css"),
+    },
+    File {
+        path: "/theme.js",
+        content_type: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("../../web/dist/theme.js"),
+    },
+    File {
+        path: "/icon.svg",
+        content_type: "image/svg+xml",
+        bytes: include_bytes!("../../web/dist/icon.svg"),
+    },
+];
+
+/// A file as it is sent.
+#[derive(Debug)]
+pub(super) struct Asset {
+    content_type: &'static str,
+    plain: Variant,
+    /// Packed, where that is smaller.
+    gzip: Option<Variant>,
+}
+
+#[derive(Debug)]
+struct Variant {
+    bytes: Bytes,
+    etag: HeaderValue,
+}
+
+/// [`FILES`], ready to be sent, in their order. They are packed when first asked for: together that takes some
+/// milliseconds, which the start should not.
+pub(super) static ASSETS: LazyLock<[Asset; FILES.len()]> = LazyLock::new(|| FILES.map(Asset::new));
+
+impl Asset {
+    fn new(File { path: _, content_type, bytes }: File) -> Self {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+        let packed = packer.write_all(bytes).and_then(|()| packer.finish());
+        let gzip = packed.ok().filter(|packed| packed.len() < bytes.len());
+        Asset {
+            content_type,
+            plain: Variant::new(Bytes::from_static(bytes)),
+            gzip: gzip.map(|packed| Variant::new(packed.into())),
+        }
+    }
+
+    /// The answer to a GET with these headers.
+    pub(super) fn answer(&self, request: &HeaderMap) -> Response<Body> {
+        let packed = self.gzip.as_ref().filter(|_| headers::accepts_gzip(request));
+        let variant = packed.unwrap_or(&self.plain);
+        let mut response = Response::new(Body::empty());
+        let to = response.headers_mut();
+        to.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        to.insert(ETAG, variant.etag.clone());
+        headers::vary(to, "Accept-Encoding");
+        if variant.etag.to_str().is_ok_and(|etag| headers::unchanged(request, etag)) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
+        }
+        to.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        if packed.is_some() {
+            to.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        *response.body_mut() = Body::from(variant.bytes.clone());
+        response
+    }
+}
+
+impl Variant {
+    fn new(bytes: Bytes) -> Self {
+        // The same for the same bytes in the same program, which is all an ETag must be.
+        let mut hash = DefaultHasher::new();
+        hash.write(&bytes);
+        let etag = format!("\"{:016x}\"", hash.finish());
+        Variant { bytes, etag: HeaderValue::try_from(etag).expect("hex digits and quotes are visible") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_and_packing_has_its_own_etag() {
+        let variants = ASSETS.iter().flat_map(|asset| [Some(&asset.plain), asset.gzip.as_ref()]);
+        let mut tags: Vec<_> = variants.flatten().map(|variant| variant.etag.as_bytes()).collect();
+        let all = tags.len();
+        tags.sort_unstable();
+        tags.dedup();
+        assert_eq!(tags.len(), all);
+    }
+
+    #[test]
+    fn the_packed_file_is_the_file() {
+        for (asset, file) in ASSETS.iter().zip(&FILES) {
+            let Some(packed) = &asset.gzip else { continue };
+            let mut plain = Vec::new();
+            std::io::copy(&mut flate2::read::GzDecoder::new(&packed.bytes[..]), &mut plain).expect("gzip");
+            assert_eq!(plain, file.bytes, "{}", file.path);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The socket as hyper sees it: with deadlines.
+//!
+//! hyper closes a connection whose request head does not come in time without a word, and knows no deadline for
+//! a peer that does not read. [`Io`] stands between hyper and the socket, knows from the [`Seat`] what the
+//! connection is doing, and
+//!
+//! - ends reading when a request head takes too long, after writing a 408 if part of one had come;
+//! - ends reading when a connection idles too long;
+//! - fails writing when the peer leaves what it asked for unread;
+//! - reads on for a moment before it closes on a request it did not read to the end, because the kernel would
+//!   otherwise reset the connection and the peer would lose the answer that says why;
+//! - looks for doubly framed requests, see [`framing`](super::framing).
+//!
+//! Once the connection has become a stream none of this applies any more.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::config::Limits;
+use super::crowd::{Phase, Seat};
+use super::framing::HeadScan;
+use super::metrics::HttpMetrics;
+
+/// What a peer reads whose request head did not come in time.
+const TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\
+    content-type: application/json\r\ncontent-length: 102\r\n\r\n\
+    {\"status\":\"error\",\"errorType\":\"timeout\",\"error\":\"the request head did not come in time\",\"details\":{}}\n";
+
+/// How long, and how much, is read from a peer after its last answer.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1 << 20;
+
+/// A socket with deadlines; see the module.
+#[derive(Debug)]
+pub struct Io<T> {
+    inner: T,
+    /// A byte that was read before hyper was set up.
+    first: Option<u8>,
+    seat: Arc<Seat>,
+    metrics: HttpMetrics,
+    times: Times,
+    scan: HeadScan,
+    reading: Reading,
+    /// How many requests there had been at the last read.
+    requests: u32,
+    read_timer: Pin<Box<Sleep>>,
+    /// Runs while a write makes no progress.
+    write_timer: Option<Pin<Box<Sleep>>>,
+    closing: Closing,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    head: Duration,
+    idle: Duration,
+    stall: Duration,
+}
+
+/// What the read timer stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Nothing.
+    Nothing,
+    /// The first byte of the next request.
+    Next,
+    /// The end of a head of which at least a byte has come.
+    Head,
+    /// The head did not come in time; this much of the 408 is written.
+    TimedOut(usize),
+    /// Nothing more is read.
+    End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    Not,
+    ShutDown,
+    Linger(usize),
+}
+
+impl<T> Io<T> {
+    /// `first` is the first byte, read before; the head of the first request must be whole by `deadline`.
+    pub(super) fn new(
+        inner: T,
+        first: u8,
+        seat: Arc<Seat>,
+        metrics: HttpMetrics,
+        limits: &Limits,
+        deadline: Instant,
+    ) -> Self {
+        Io {
+            inner,
+            first: Some(first),
+            seat,
+            metrics,
+            times: Times { head: limits.header_deadline, idle: limits.idle, stall: limits.write_stall },
+            scan: HeadScan::new(),
+            reading: Reading::Head,
+            requests: 0,
+            read_timer: Box::pin(sleep_until(deadline)),
+            write_timer: None,
+            closing: Closing::Not,
+        }
+    }
+
+    /// The socket itself, and the seat it must keep as long as it is open. For a connection that has become a
+    /// stream.
+    #[must_use]
+    pub fn into_parts(self) -> (T, Arc<Seat>) {
+        (self.inner, self.seat)
+    }
+
+    fn time(&mut self, reading: Reading, from_now: Duration) {
+        self.reading = reading;
+        self.read_timer.as_mut().reset(Instant::now() + from_now);
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Io<T> {
+    /// The next bytes from the peer, the one that was read before first.
+    fn poll_inner(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.first.take() {
+            Some(first) if buf.remaining() > 0 => {
+                buf.put_slice(&[first]);
+                Poll::Ready(Ok(()))
+            }
+            first => {
+                self.first = first;
+                Pin::new(&mut self.inner).poll_read(cx, buf)
+            }
+        }
+    }
+
+    fn poll_timeout_answer(&mut self, cx: &mut Context<'_>, mut written: usize) -> Poll<()> {
+        while written < TIMEOUT.len() {
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, &TIMEOUT[written..])) {
+                Ok(0) | Err(_) => break,
+                Ok(n) => written += n,
+            }
+            self.reading = Reading::TimedOut(written);
+        }
+        self.reading = Reading::End;
+        Poll::Ready(())
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<T> {
+    /// An end of file stands for a deadline that has passed.
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let requests = this.seat.requests();
+        if requests != this.requests {
+            (this.requests, this.reading) = (requests, Reading::Nothing);
+        }
+        match (this.reading, this.seat.phase()) {
+            (Reading::TimedOut(written), _) => {
+                return this.poll_timeout_answer(cx, written).map(Ok);
+            }
+            (Reading::End, _) => return Poll::Ready(Ok(())),
+            (_, Phase::Busy | Phase::Upgraded) => return this.poll_inner(cx, buf),
+            (Reading::Nothing, _) => {
+                this.scan = HeadScan::new();
+                this.time(Reading::Next, this.times.idle);
+            }
+            (Reading::Next | Reading::Head, _) => {}
+        }
+        let before = buf.filled().len();
+        match this.poll_inner(cx, buf) {
+            Poll::Ready(result) => {
+                let new = &buf.filled()[before..];
+                if let Some(head) = this.scan.feed(new) {
+                    this.seat.note_head(head);
+                }
+                if !new.is_empty() && this.reading == Reading::Next {
+                    this.time(Reading::Head, this.times.head);
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                ready!(this.read_timer.as_mut().poll(cx));
+                if this.reading == Reading::Next {
+                    this.reading = Reading::End;
+                    return Poll::Ready(Ok(()));
+                }
+                this.metrics.reject("header_deadline");
+                this.poll_timeout_answer(cx, 0).map(Ok)
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Io<T> {
+    /// Watches a write: one that waits longer than the stall limit fails.
+    fn watch<R>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if wrote.is_ready() || self.seat.phase() == Phase::Upgraded {
+            self.write_timer = None;
+            return wrote;
+        }
+        let stall = self.times.stall;
+        let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + stall)));
+        ready!(timer.as_mut().poll(cx));
+        self.metrics.reject("write_stall");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let wrote = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        this.watch(cx, wrote)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let wrote = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+        this.watch(cx, wrote)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        this.watch(cx, flushed)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            match this.closing {
+                Closing::Not => {
+                    this.closing = Closing::ShutDown;
+                }
+                Closing::ShutDown => {
+                    let shut = Pin::new(&mut this.inner).poll_shutdown(cx);
+                    ready!(this.watch(cx, shut))?;
+                    let may_send_on =
+                        this.seat.is_closing() || matches!(this.reading, Reading::Head | Reading::End);
+                    if !may_send_on || this.seat.phase() == Phase::Upgraded {
+                        return Poll::Ready(Ok(()));
+                    }
+                    this.read_timer.as_mut().reset(Instant::now() + LINGER);
+                    this.closing = Closing::Linger(LINGER_BYTES);
+                }
+                Closing::Linger(budget) => {
+                    let mut scrap = [0; 4096];
+                    let mut scrap = ReadBuf::new(&mut scrap);
+                    match Pin::new(&mut this.inner).poll_read(cx, &mut scrap) {
+                        Poll::Ready(Ok(())) if (1..budget).contains(&scrap.filled().len()) => {
+                            this.closing = Closing::Linger(budget - scrap.filled().len());
+                        }
+                        // The end, an error, or enough.
+                        Poll::Ready(_) => return Poll::Ready(Ok(())),
+                        Poll::Pending => return this.read_timer.as_mut().poll(cx).map(Ok),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_408_says_its_own_length() {
+        let text = std::str::from_utf8(TIMEOUT).expect("UTF-8");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+        serde_json::from_str::<serde_json::Value>(body).expect("JSON");
+    }
+}

@@ -1,0 +1,392 @@
+//! Routes, and what every request goes through on its way to one.
+//!
+//! | path | methods | |
+//! | --- | --- | --- |
+//! | `/` and the files of the page | GET | [`assets`](super::assets) |
+//! | `/metrics` (`--web.telemetry-path`) | GET | text, OpenMetrics or protobuf by `Accept`; `collect[]`, `exclude[]` |
+//! | `/api/v1/metrics` | GET, POST | the same as JSON, strong ETag `epoch:offset`; `match[]` |
+//! | `/api/v1/status` | GET | version, epoch, offset, uptime, series, clients |
+//! | `/api/v1/stream/ws` | GET | the live stream |
+//! | `/-/healthy`, `/healthz` | GET | 200 while requests are answered |
+//! | `/-/ready`, `/readyz` | GET | 200 or 503 |
+//! | `/-/reload` | POST | reads the configuration again |
+//!
+//! HEAD goes wherever GET goes but to the stream, OPTIONS everywhere. All paths stand under the route prefix.
+//!
+//! [`Router`] is a [`hyper::service::Service`] over any request body, so a hyper program can take it into its
+//! own: put a [`Peer`] into the request's extensions if the rate limit is to know who asks. The router looks
+//! in this order: path, route, `Host`, rate, method, `Origin` (streams and whatever changes something), length
+//! of the body. A handler that panics is answered with 500; the connection and the process go on.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use hyper::body::Body as HttpBody;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW,
+    CONNECTION, CONTENT_TYPE, HeaderValue, LOCATION,
+};
+use hyper::http::request;
+use hyper::service::Service;
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::json;
+
+use super::app::{App, Readiness};
+use super::assets::{ASSETS, FILES};
+use super::body::Body;
+use super::handlers;
+use super::headers;
+use super::metrics::{Answered, HttpMetrics, Routed};
+use super::problem::Problem;
+use super::request as read;
+
+/// Who asks; for the extensions of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Marks a request that says twice how long it is, see [`framing`](super::framing).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FramedTwice;
+
+/// Answers requests. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Router {
+    app: App,
+    routes: Arc<Routes>,
+}
+
+#[derive(Debug)]
+struct Routes {
+    /// Empty, or `/` and something without `/` at its end.
+    prefix: String,
+    by_path: HashMap<String, Route>,
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Route {
+    /// Its label in figures.
+    name: &'static str,
+    endpoint: Endpoint,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endpoint {
+    Asset(usize),
+    Metrics,
+    Snapshot,
+    Status,
+    Stream,
+    Healthy,
+    Ready,
+    Reload,
+}
+
+impl Endpoint {
+    /// What `Allow` says.
+    const fn methods(self) -> &'static str {
+        match self {
+            Endpoint::Snapshot => "GET, HEAD, POST, OPTIONS",
+            Endpoint::Stream => "GET, OPTIONS",
+            Endpoint::Reload => "POST, OPTIONS",
+            _ => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        self.methods().split(", ").any(|takes| takes == method.as_str())
+    }
+
+    /// Probes come under the address of a pod or of a balancer, and their answer is no secret.
+    const fn is_probe(self) -> bool {
+        matches!(self, Endpoint::Healthy | Endpoint::Ready)
+    }
+}
+
+impl Routes {
+    fn new(prefix: &str, telemetry_path: &str, stream: bool) -> Self {
+        let prefix = prefix.trim_matches('/');
+        let mut by_path = HashMap::new();
+        let mut add = |path: &str, name, endpoint| by_path.insert(path.to_owned(), Route { name, endpoint });
+        for (at, file) in FILES.iter().enumerate() {
+            add(file.path, if at == 0 { "/" } else { "asset" }, Endpoint::Asset(at));
+        }
+        add("/api/v1/metrics", "/api/v1/metrics", Endpoint::Snapshot);
+        add("/api/v1/status", "/api/v1/status", Endpoint::Status);
+        if stream {
+            add("/api/v1/stream/ws", "/api/v1/stream/ws", Endpoint::Stream);
+        }
+        for path in ["/-/healthy", "/healthz"] {
+            add(path, "/-/healthy", Endpoint::Healthy);
+        }
+        for path in ["/-/ready", "/readyz"] {
+            add(path, "/-/ready", Endpoint::Ready);
+        }
+        add("/-/reload", "/-/reload", Endpoint::Reload);
+        add(&format!("/{}", telemetry_path.trim_matches('/')), "/metrics", Endpoint::Metrics);
+        let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
+        Routes { prefix, by_path }
+    }
+
+    fn find(&self, path: &str) -> Found {
+        match path.strip_prefix(self.prefix.as_str()) {
+            Some(rest) if rest.starts_with('/') => {
+                self.by_path.get(rest).map_or(Found::None, |r| Found::Route(*r))
+            }
+            Some("") => Found::Home,
+            _ if path == "/" => Found::Home,
+            _ => Found::None,
+        }
+    }
+}
+
+enum Found {
+    Route(Route),
+    /// The page, without the slash or the prefix its relative links need.
+    Home,
+    None,
+}
+
+impl Router {
+    /// The routes of an app.
+    #[must_use]
+    pub fn new(app: App) -> Self {
+        let config = &app.config;
+        let routes = Routes::new(&config.route_prefix, &config.telemetry_path, app.stream.is_some());
+        Router { app, routes: Arc::new(routes) }
+    }
+
+    /// What all requests share.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Answers a request. Dropping the future stops the work.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes>,
+    {
+        let begun = Instant::now();
+        let metrics = &self.app.metrics;
+        let _in_flight = InFlight::new(metrics);
+        let id = self.app.ids.of(request.headers());
+        let id_text = id.to_str().unwrap_or_default();
+        let (parts, body) = request.into_parts();
+        let method = method_label(&parts.method);
+        let unread = read::has_body(&parts.headers);
+        let cors = self.app.guard.allowed_origin(&parts.headers).and_then(|o| HeaderValue::try_from(o).ok());
+
+        let mut route = "not_found";
+        let answer = AssertUnwindSafe(self.dispatch(parts, body, &mut route)).catch_unwind().await;
+        let answer = answer.unwrap_or_else(|panic| {
+            metrics.panics.inc();
+            let what = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("no message");
+            tracing::error!(request_id = id_text, what, "a request handler panicked");
+            Err(Problem::internal(
+                "the server failed at this request; its log says more under the request id",
+            ))
+        });
+        let mut response = answer.unwrap_or_else(|mut problem| {
+            if let Some(reason) = problem.reason {
+                metrics.reject(reason);
+            }
+            // The body may not have been read; it is cheaper to open a new connection than to read it now.
+            problem.close |= unread;
+            let close = problem.close;
+            let as_page = problem.reason == Some("not_found") && route == "not_found";
+            let mut response = problem.into_response(id_text, as_page);
+            if close {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        });
+
+        headers::secure(response.headers_mut(), &id);
+        if let Some(origin) = cors {
+            response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers::vary(response.headers_mut(), "Origin");
+        }
+        let (took, code) = (begun.elapsed(), response.status().as_u16());
+        metrics.duration.get_or_create(&Routed { route }).observe(took.as_secs_f64());
+        metrics.requests.get_or_create(&Answered { route, method, code }).inc();
+        tracing::debug!(request_id = id_text, route, method, code, ?took, "request");
+        response
+    }
+
+    async fn dispatch<B>(
+        &self,
+        parts: request::Parts,
+        body: B,
+        route_name: &mut &'static str,
+    ) -> Result<Response<Body>, Problem>
+    where
+        B: HttpBody<Data = Bytes>,
+    {
+        let app = &self.app;
+        if parts.extensions.get::<FramedTwice>().is_some() {
+            return Err(Problem::bad_data("a request has either Content-Length or Transfer-Encoding")
+                .because("framing")
+                .closing());
+        }
+        let path = read::path(parts.uri.path())?;
+        let found = self.routes.find(&path);
+        let route = if let Found::Route(route) = &found { Some(*route) } else { None };
+        if path.starts_with(&format!("{}/api/", self.routes.prefix)) {
+            *route_name = "api";
+        }
+        if let Some(route) = route {
+            *route_name = route.name;
+        }
+        let peer = parts.extensions.get::<Peer>().copied();
+        if !route.is_some_and(|route| route.endpoint.is_probe()) {
+            app.guard.host(parts.version, &parts.uri, &parts.headers)?;
+            if let Some(Peer(peer)) = peer {
+                self.admit(peer)?;
+            }
+        }
+        let endpoint = match found {
+            Found::Route(route) => route.endpoint,
+            Found::Home => return Ok(self.redirect_home()),
+            Found::None => return Err(Problem::not_found()),
+        };
+        if !endpoint.takes(&parts.method) {
+            return Err(Problem::method_not_allowed(endpoint.methods()));
+        }
+        if parts.method == Method::OPTIONS {
+            return Ok(self.options(endpoint, &parts));
+        }
+        if endpoint == Endpoint::Stream || parts.method == Method::POST {
+            app.guard.origin(&parts.headers)?;
+        }
+        read::declared_length(&parts.headers, &app.config.limits)?;
+        let bytes = if read::has_body(&parts.headers) {
+            read::body(body, &app.config.limits).await?
+        } else {
+            Bytes::new()
+        };
+        match endpoint {
+            Endpoint::Asset(at) => Ok(ASSETS[at].answer(&parts.headers)),
+            Endpoint::Metrics => handlers::metrics(app, &parts).await,
+            Endpoint::Snapshot => handlers::snapshot(app, &parts, &bytes).await,
+            Endpoint::Status => Ok(handlers::status(app)),
+            Endpoint::Healthy => Ok(handlers::healthy(app)),
+            Endpoint::Ready => Ok(handlers::ready(app)),
+            Endpoint::Reload => handlers::reload(app).await,
+            Endpoint::Stream => {
+                let stream = app.stream.as_ref().ok_or_else(Problem::not_found)?;
+                if app.readiness() == Readiness::Draining {
+                    return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
+                        .because("draining")
+                        .retry_after(5));
+                }
+                let peer = peer.map_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), |Peer(peer)| peer);
+                Ok(stream.upgrade(Request::from_parts(parts, ()), peer))
+            }
+        }
+    }
+
+    /// Counts a request against the rate of its peer (B14).
+    fn admit(&self, peer: SocketAddr) -> Result<(), Problem> {
+        let now = self.app.clock.now().since_start;
+        self.app.rate.admit(peer.ip(), now).map_err(|again| {
+            let seconds = again.as_secs() + 1;
+            let message = format!("too many requests from this address; try again in {seconds} s");
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, message).because("rate").retry_after(seconds)
+        })
+    }
+
+    fn redirect_home(&self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::FOUND;
+        if let Ok(home) = HeaderValue::try_from(format!("{}/", self.routes.prefix)) {
+            response.headers_mut().insert(LOCATION, home);
+        }
+        response
+    }
+
+    fn options(&self, endpoint: Endpoint, parts: &request::Parts) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let methods = HeaderValue::from_static(endpoint.methods());
+        if self.app.guard.allowed_origin(&parts.headers).is_some() {
+            let headers = response.headers_mut();
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
+            let may_send = HeaderValue::from_static("Content-Type, If-None-Match, X-Request-Id");
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, may_send);
+        }
+        response.headers_mut().insert(ALLOW, methods);
+        response
+    }
+}
+
+impl<B> Service<Request<B>> for Router
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<B>) -> Self::Future {
+        let router = self.clone();
+        Box::pin(async move { Ok(router.handle(request).await) })
+    }
+}
+
+/// Counts a request as long as it is worked on, to whichever end.
+struct InFlight<'a>(&'a HttpMetrics);
+
+impl<'a> InFlight<'a> {
+    fn new(metrics: &'a HttpMetrics) -> Self {
+        metrics.in_flight.inc();
+        InFlight(metrics)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}
+
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "OPTIONS" => "OPTIONS",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        _ => "other",
+    }
+}
+
+/// One line of plain text.
+pub(super) fn line(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("{text}\n")));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
+/// `{"status":"success","data":…}`.
+pub(super) fn success(data: &serde_json::Value) -> Response<Body> {
+    let mut response =
+        Response::new(Body::from(format!("{}\n", json!({ "status": "success", "data": data }))));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
