@@ -34,7 +34,6 @@ struct Fixture {
     app: App,
     router: Router,
     stop: CancellationToken,
-    registry: Registry,
     publish: watch::Sender<Arc<Tick>>,
     table: Table,
 }
@@ -70,25 +69,17 @@ fn fixture_with(
     change(&mut config);
     let mut table = table();
     let (ticks, publish) = Ticks::manual(table.commit(moment(0), 0));
-    let registry = Registry::new();
     let parts = Parts {
         config,
         clock: Clock::start(),
         ticks,
         expositions: Expositions::default(),
-        registry: registry.clone(),
+        registry: Registry::new(),
         stream,
         reload,
     };
     let app = App::new(parts).expect("a fresh registry");
-    Fixture {
-        router: Router::new(app.clone()),
-        app,
-        stop: CancellationToken::new(),
-        registry,
-        publish,
-        table,
-    }
+    Fixture { router: Router::new(app.clone()), app, stop: CancellationToken::new(), publish, table }
 }
 
 impl Fixture {
@@ -117,12 +108,6 @@ impl Fixture {
 
     async fn get(&self, path: &str, headers: &str) -> Answer {
         self.ask(request("GET", path, headers)).await
-    }
-
-    /// Own figures as text.
-    fn figures(&self) -> String {
-        let _ = &self.registry;
-        String::new()
     }
 }
 

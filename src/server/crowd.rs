@@ -11,7 +11,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 
+use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
 use super::framing::Head;
@@ -58,6 +60,8 @@ struct SeatState {
     head: AtomicU8,
     requests: AtomicU32,
     closing: AtomicBool,
+    /// Of the task that reads.
+    reader: AtomicWaker,
     turned_out: Notify,
 }
 
@@ -90,6 +94,7 @@ impl Crowd {
             head: AtomicU8::new(Head::Unseen as u8),
             requests: AtomicU32::new(0),
             closing: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
             turned_out: Notify::new(),
         });
         let number = waiting.next;
@@ -166,6 +171,8 @@ impl Seat {
             return;
         }
         self.state.phase.store(Phase::Idle as u8, Ordering::Release);
+        // hyper may be reading already, to learn when the peer goes; the time to idle must begin all the same.
+        self.state.reader.wake();
         let mut waiting = self.crowd.lock();
         let number = waiting.next;
         waiting.next += 1;
@@ -185,6 +192,11 @@ impl Seat {
     /// It has become a stream.
     pub(super) fn upgrade(&self) {
         self.state.phase.store(Phase::Upgraded as u8, Ordering::Release);
+    }
+
+    /// Whom to wake when this connection begins to wait.
+    pub(super) fn register(&self, reader: &Waker) {
+        self.state.reader.register(reader);
     }
 
     pub(super) fn note_head(&self, head: Head) {

@@ -163,7 +163,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<T> {
                 return this.poll_timeout_answer(cx, written).map(Ok);
             }
             (Reading::End, _) => return Poll::Ready(Ok(())),
-            (_, Phase::Busy | Phase::Upgraded) => return this.poll_inner(cx, buf),
+            (_, Phase::Busy) => {
+                this.seat.register(cx.waker());
+                return this.poll_inner(cx, buf);
+            }
+            (_, Phase::Upgraded) => return this.poll_inner(cx, buf),
             (Reading::Nothing, _) => {
                 this.scan = HeadScan::new();
                 this.time(Reading::Next, this.times.idle);
