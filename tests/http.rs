@@ -344,6 +344,32 @@ async fn all_routes_stand_under_the_prefix() {
     assert!(fixture.get("/live/api/nothing", "").await.error()["error"].is_string());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_path_of_the_external_url_is_the_prefix_unless_another_is_given() {
+    let url = || Some("https://proxy.example.org/live/".to_owned());
+    let by_url = fixture(|config| config.external_url = url());
+    assert_eq!(by_url.get("/live/metrics", "").await.status, 200);
+    let without = fixture(|config| {
+        config.external_url = url();
+        config.route_prefix = "/".into();
+    });
+    assert_eq!(without.get("/metrics", "").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_router_is_a_service_of_any_hyper_server() {
+    let fixture = fixture(|_| {});
+    let (mut client, server) = tokio::io::duplex(64 << 10);
+    let http = hyper::server::conn::http1::Builder::new()
+        .serve_connection(hyper_util::rt::TokioIo::new(server), fixture.router.clone());
+    let serving = tokio::spawn(http);
+    client.write_all(request("GET", "/metrics", "Connection: close\r\n").as_bytes()).await.expect("taken");
+    let answer = Answer::read(&mut client).await.expect("an answer");
+    assert!(answer.status == 200 && answer.text().contains("node_cpu 0.5"));
+    drop(client);
+    serving.await.expect("no panic").expect("no error");
+}
+
 // ----------------------------------------------------------------------------------------- B1, B2: routes
 
 #[tokio::test(start_paused = true)]
@@ -789,6 +815,7 @@ async fn send(io: &mut (impl AsyncWrite + Unpin), bytes: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stdout)] // says what was not tested
 async fn metrics_and_health_are_answered_under_ten_thousand_half_open_connections() {
     const WANTED: usize = 10_000;
     let fixture = fixture(|_| {});

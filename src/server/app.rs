@@ -121,12 +121,10 @@ impl App {
     pub fn new(parts: Parts) -> Result<Self, RegisterError> {
         let metrics = HttpMetrics::register(&parts.registry)?;
         let limits = &parts.config.limits;
-        // Streams and requests need descriptors for other things too: files of collectors, receivers.
-        let connections = limits.connections.min(super::listener::file_limit().saturating_sub(128));
         Ok(App(Arc::new(Inner {
             guard: Guard::new(&parts.config, super::listener::machine_name()),
             rate: RateLimit::new(limits.rate, limits.rate_burst, limits.rate_peers),
-            crowd: Crowd::new(connections, limits.half_open, metrics.clone()),
+            crowd: Crowd::new(limits.connections, limits.half_open, metrics.clone()),
             ids: RequestIds::new(),
             scrapes: match parts.config.max_requests {
                 0 => None,

@@ -20,7 +20,7 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// `--web.external-url`: the URL under which browsers reach the server, behind a proxy.
     pub external_url: Option<String>,
-    /// `--web.route-prefix`: prefix of all routes, by default the path of the external URL.
+    /// `--web.route-prefix`: prefix of all routes; when empty, the path of the external URL. `/` is none even then.
     pub route_prefix: String,
     /// `--web.insecure-no-auth`: allows listening beyond loopback without authentication.
     pub insecure_no_auth: bool,

@@ -189,3 +189,20 @@ impl HttpBody for Sent {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::listener::tests::app;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_half_open_connection_costs_less_than_2_kib() {
+        let app = app();
+        let seat = app.crowd.enter().expect("a seat");
+        let (_client, io) = tokio::io::duplex(64);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let task = serve(io, peer, seat, Router::new(app), CancellationToken::new());
+        // The rest is the seat: two allocations and a place in a map.
+        assert!(size_of_val(&task) < 1536, "{}", size_of_val(&task));
+    }
+}

@@ -39,7 +39,7 @@ const HEADS: [Head; 3] = [Head::Unseen, Head::Plain, Head::WithLength];
 /// All connections of a server.
 #[derive(Debug)]
 pub(super) struct Crowd {
-    limit: usize,
+    limit: AtomicUsize,
     half_open_limit: usize,
     open: AtomicUsize,
     waiting: Mutex<Waiting>,
@@ -68,7 +68,7 @@ struct SeatState {
 impl Crowd {
     pub(super) fn new(limit: usize, half_open_limit: usize, metrics: HttpMetrics) -> Arc<Self> {
         Arc::new(Crowd {
-            limit: limit.max(1),
+            limit: AtomicUsize::new(limit.max(1)),
             half_open_limit: half_open_limit.max(1),
             open: AtomicUsize::new(0),
             waiting: Mutex::default(),
@@ -76,11 +76,16 @@ impl Crowd {
         })
     }
 
+    /// Lowers the limit of connections to what the system allows.
+    pub(super) fn allow_at_most(&self, connections: usize) {
+        self.limit.fetch_min(connections.max(1), Ordering::Relaxed);
+    }
+
     /// A seat for a new, half-open connection; `None` when all seats are taken by connections at work.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Arc<Seat>> {
         let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
         let mut waiting = self.lock();
-        if open > self.limit && !self.turn_out_one(&mut waiting) {
+        if open > self.limit.load(Ordering::Relaxed) && !self.turn_out_one(&mut waiting) {
             drop(waiting);
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.metrics.reject("too_many_connections");

@@ -26,6 +26,9 @@ use super::router::Router;
 /// Connections the kernel completes while we are busy. More would only hide that we are.
 const BACKLOG: u32 = 1024;
 
+/// Files that are not connections: what collectors, logs and receivers hold open.
+const OTHER_FILES: usize = 128;
+
 /// Pauses after failed accepts: short enough not to be noticed once, long enough to cost nothing for hours.
 const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(1);
 
@@ -123,6 +126,7 @@ impl Server {
         if listeners.is_empty() {
             return Err(BindError::Nowhere);
         }
+        app.crowd.allow_at_most(raise_file_limit().saturating_sub(OTHER_FILES));
         let addresses = listeners
             .iter()
             .zip(&config.listen)
@@ -253,7 +257,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 }
 
 /// How many files this process may open, after raising its soft limit to the hard one.
-pub(super) fn file_limit() -> usize {
+fn raise_file_limit() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
     let limit = if raised { maximum } else { current };
@@ -266,7 +270,7 @@ pub(super) fn machine_name() -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -282,7 +286,7 @@ mod tests {
     use crate::series::{Epoch, Table};
     use crate::server::{Body, Config, Parts};
 
-    fn app() -> App {
+    pub(in super::super) fn app() -> App {
         let clock = Clock::start();
         let tick = Table::new(Epoch(1), 10).commit(clock.now(), 0);
         let (ticks, _) = Ticks::manual(tick);

@@ -36,7 +36,7 @@ use hyper::header::{
 };
 use hyper::http::request;
 use hyper::service::Service;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use serde_json::json;
 
 use super::app::{App, Readiness};
@@ -160,7 +160,12 @@ impl Router {
     #[must_use]
     pub fn new(app: App) -> Self {
         let config = &app.config;
-        let routes = Routes::new(&config.route_prefix, &config.telemetry_path, app.stream.is_some());
+        let external = config.external_url.as_deref().and_then(|url| url.parse::<Uri>().ok());
+        let prefix = match (config.route_prefix.as_str(), &external) {
+            ("", Some(url)) => url.path(),
+            (prefix, _) => prefix,
+        };
+        let routes = Routes::new(prefix, &config.telemetry_path, app.stream.is_some());
         Router { app, routes: Arc::new(routes) }
     }
 
