@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gaugecast::clock::{Clock, Moment};
 use gaugecast::collect::Ticks;
-use gaugecast::exposition::answer::Expositions;
+use gaugecast::exposition::Expositions;
 use gaugecast::registry::Registry;
 use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Table, Tick};
 use gaugecast::server::{

@@ -2,7 +2,6 @@
 //!
 //! - [`page`] writes the page of a source (a host collector, our own figures).
 //! - [`read`] reads pages: own registry, collectors, files and scraped targets all come in as text.
-//! - [`answer`] writes what a scraper asked for, [`json`] the same for programs.
 //! - [`parse`] is the grammar of text 0.0.4 and OpenMetrics 1.0 under it.
 //! - [`Encoder`] writes a tick in either text format, [`protobuf`] and [`json`] in theirs.
 //! - [`negotiate`] reads what a scraper accepts; [`Expositions`] gives every scraper of a tick the same bytes.

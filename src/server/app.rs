@@ -19,7 +19,7 @@ use super::metrics::HttpMetrics;
 use super::rate::RateLimit;
 use crate::clock::Clock;
 use crate::collect::Ticks;
-use crate::exposition::answer::Expositions;
+use crate::exposition::Expositions;
 use crate::registry::{RegisterError, Registry};
 
 /// The live stream, as the server needs it.

@@ -17,9 +17,8 @@ use super::headers;
 use super::problem::Problem;
 use super::request::parameters;
 use super::router::{line, success};
-use crate::exposition::answer::{Answer, Filter};
-use crate::exposition::json as snapshot_json;
-use crate::series::{Selector, Tick};
+use crate::exposition::{Answer, Filter, select};
+use crate::series::{Selector, Series, Tick};
 
 /// Which tick an answer shows: `epoch:offset`.
 const OFFSET: HeaderName = HeaderName::from_static("x-gaugecast-offset");
@@ -56,12 +55,13 @@ pub(super) async fn metrics(app: &App, parts: &Parts) -> Result<Response<Body>, 
     Ok(response.map(|body| body.hold(permit)))
 }
 
-/// `collect[]` and `exclude[]` as node_exporter has them: one of the two, with names of sources.
+/// `collect[]` and `exclude[]` as node_exporter has them: one of the two, with names of sources. `name[]` as
+/// client libraries have it: families or series of these names.
 fn filter(asked: &[(String, String)], tick: &Tick) -> Result<Filter, Problem> {
     let of = |name: &str| -> Vec<String> {
         asked.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone()).collect()
     };
-    let filter = Filter { collect: of("collect[]"), exclude: of("exclude[]") };
+    let filter = Filter { collect: of("collect[]"), exclude: of("exclude[]"), names: of("name[]") };
     if !filter.collect.is_empty() && !filter.exclude.is_empty() {
         return Err(Problem::bad_data("collect[] and exclude[] cannot be used together"));
     }
@@ -110,9 +110,14 @@ pub(super) async fn snapshot(app: &App, parts: &Parts, body: &Bytes) -> Result<R
         response
     } else {
         let encoding = list(parts, ACCEPT_ENCODING);
-        let shown = Arc::clone(&tick);
-        let answer =
-            write(&tick, move || snapshot_json::answer(&shown, &selectors, encoding.as_deref())).await;
+        let exact = asked.iter().any(|(name, value)| name == "exact" && value == "1");
+        let (writer, shown) = (app.clone(), Arc::clone(&tick));
+        let answer = write(&tick, move || {
+            let picks = |series: &Series| selectors.iter().any(|selector| selector.matches(series.key()));
+            let picked = (!selectors.is_empty()).then(|| select(&shown.schema, picks));
+            writer.expositions.json(&shown, encoding.as_deref(), picked.as_deref(), exact)
+        })
+        .await;
         let mut response = respond(&tick, &answer);
         set(&mut response, ETAG, &tag(answer.content_encoding));
         response

@@ -281,7 +281,7 @@ pub(super) mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::collect::Ticks;
-    use crate::exposition::answer::Expositions;
+    use crate::exposition::Expositions;
     use crate::registry::Registry;
     use crate::series::{Epoch, Table};
     use crate::server::{Body, Config, Parts};
