@@ -63,6 +63,8 @@ pub struct Table {
     by_key: HashMap<Box<str>, u32>,
     free: Vec<u32>,
     next_number: u32,
+    /// `next_number` at the last commit: lower numbers have been seen.
+    seen_numbers: u32,
     values: Vec<f64>,
     changed: Vec<u64>,
     times: Vec<i64>,
@@ -106,6 +108,7 @@ impl Table {
             by_key: HashMap::new(),
             free: Vec::new(),
             next_number: 1,
+            seen_numbers: 1,
             values: Vec::new(),
             changed: Vec::new(),
             times: Vec::new(),
@@ -220,8 +223,8 @@ impl Table {
             Arc::make_mut(&mut self.exemplars).remove(&slot.0);
         }
         self.touched.insert(Arc::clone(&series.family));
-        // A series that lived within one tick was never seen by anybody.
-        if series.born <= self.offset {
+        // A series that lived within one tick was never seen by anybody, unless it had a life before.
+        if series.born <= self.offset || series.number < self.seen_numbers {
             let tombstone = Tombstone { offset: self.pending(), series: Arc::clone(&series) };
             let since_start = self.last.map_or(Duration::ZERO, |last| last.since_start);
             self.graves.insert(series.key().into(), Grave { tombstone, since_start });
@@ -316,6 +319,7 @@ impl Table {
         self.age_tombstones(at);
         let step = self.last.map_or(0, |last| at.wall_step_ms(&last));
         self.last = Some(at);
+        self.seen_numbers = self.next_number;
         Arc::new(Tick {
             epoch: self.epoch,
             offset: self.offset,
@@ -465,6 +469,21 @@ mod tests {
         let (_, series) = back.schema.series().next().expect("a");
         assert_eq!((series.number, series.born), (number, 3));
         assert!(back.tombstones.is_empty());
+    }
+
+    #[test]
+    fn a_series_that_goes_returns_and_goes_within_one_tick_is_gone() {
+        let (mut table, source) = table();
+        let a = gauge(&mut table, source, "a");
+        table.commit(moment(0), 0);
+        table.remove(a);
+        let back = gauge(&mut table, source, "a");
+        table.remove(back);
+        let fresh = gauge(&mut table, source, "b");
+        table.remove(fresh);
+        let tick = table.commit(moment(1000), 1);
+        let gone: Vec<_> = tick.tombstones.iter().map(|t| (t.series.key(), t.offset)).collect();
+        assert_eq!(gone, [("a", 2)], "b was never seen");
     }
 
     #[test]
