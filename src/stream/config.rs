@@ -13,12 +13,23 @@ pub struct Config {
     pub max_message: usize,
     /// `stream.max_clients`: connections in all; 10,000 by default.
     pub max_clients: usize,
+    /// `stream.max_clients_per_ip`: connections of one address, 100 by default; 0 is without limit. An IPv6
+    /// network of 64 bits counts as one address. Connections from loopback are not limited: behind a proxy on
+    /// the same machine they are everybody.
+    pub max_clients_per_ip: usize,
+    /// `stream.max_channels`: distinct selections of all connections; 1,024 by default. Each costs a look at
+    /// its series every tick, and 16 bytes a series.
+    pub max_channels: usize,
+    /// `stream.commands_per_second`: commands of one connection, 50 by default, and as many at once.
+    pub commands_per_second: u32,
     /// `stream.ping`: after how much silence the server pings; 25 s by default.
     pub ping: Duration,
     /// `stream.pong_timeout`: how long it waits for the pong; 10 s by default.
     pub pong_timeout: Duration,
     /// `stream.hello_timeout`: how long a new connection may say nothing; 10 s by default.
     pub hello_timeout: Duration,
+    /// `stream.stall_timeout`: how long a client may read nothing while something waits for it; 30 s by default.
+    pub stall_timeout: Duration,
 }
 
 impl Default for Config {
@@ -28,9 +39,13 @@ impl Default for Config {
             max_series: 10_000,
             max_message: 64 << 10,
             max_clients: 10_000,
+            max_clients_per_ip: 100,
+            max_channels: 1_024,
+            commands_per_second: 50,
             ping: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),
             hello_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(30),
         }
     }
 }

@@ -1,0 +1,291 @@
+//! Writing `schema`, `snapshot` and `delta`: the frames that carry the numbers, written by hand because they are
+//! most of what the server sends.
+//!
+//! A frame holds at most about [`FRAME`] bytes of items; more are split over several frames that say `part` (from
+//! 1) and `parts`. One item that is larger by itself stands alone in its frame.
+
+use super::frame::FrameWriter;
+use crate::exposition::number;
+use crate::series::{FamilyMeta, Series, Tick};
+
+/// Bytes of items in a frame. With the largest list of stale numbers (10,000 of at most 11 bytes, which is how
+/// many tombstones a tick keeps) and the fields around them a frame stays below 1 MiB.
+const FRAME: usize = 896 << 10;
+
+/// Above it neighbouring whole numbers fall together in a JSON reader that has only doubles.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Items of a JSON list, cut into pieces of bounded size.
+#[derive(Debug)]
+struct Pieces {
+    limit: usize,
+    done: Vec<Vec<u8>>,
+    open: Vec<u8>,
+}
+
+impl Pieces {
+    fn new(limit: usize) -> Self {
+        Pieces { limit, done: Vec::new(), open: Vec::new() }
+    }
+
+    fn item(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.open.len();
+        if before > 0 {
+            self.open.push(b',');
+        }
+        write(&mut self.open);
+        if self.open.len() > self.limit && before > 0 {
+            let last = self.open.split_off(before + 1);
+            self.open.pop();
+            self.done.push(std::mem::replace(&mut self.open, last));
+        }
+    }
+
+    /// At least one piece, which may be empty.
+    fn finish(mut self) -> Vec<Vec<u8>> {
+        self.done.push(self.open);
+        self.done
+    }
+}
+
+/// `,"part":2,"parts":3`, or nothing for a message in one piece.
+fn part(index: usize, of: usize) -> String {
+    if of == 1 { String::new() } else { format!(",\"part\":{},\"parts\":{of}", index + 1) }
+}
+
+/// Appends values: `[id,value]`, or `[id,value,time]` where the source gave a time other than the tick's.
+#[derive(Debug)]
+pub(super) struct Values<'a> {
+    tick: &'a Tick,
+    exact: bool,
+    pieces: Pieces,
+}
+
+impl<'a> Values<'a> {
+    /// No values yet. `exact`: whole numbers beyond 2^53 as strings.
+    pub(super) fn new(tick: &'a Tick, exact: bool) -> Self {
+        Values { tick, exact, pieces: Pieces::new(FRAME) }
+    }
+
+    /// The value of one series.
+    pub(super) fn push(&mut self, series: &Series) {
+        let (tick, exact) = (self.tick, self.exact);
+        self.pieces.item(|out| {
+            out.push(b'[');
+            out.extend_from_slice(itoa::Buffer::new().format(series.number).as_bytes());
+            out.push(b',');
+            push_value(out, tick.value(series), exact);
+            if let Some(time) = tick.own_time(series).filter(|time| *time != tick.at.unix_ms) {
+                out.push(b',');
+                out.extend_from_slice(itoa::Buffer::new().format(time).as_bytes());
+            }
+            out.push(b']');
+        });
+    }
+
+    /// Writes a `snapshot` of these values.
+    pub(super) fn snapshot(self, channel: u32, frames: &mut FrameWriter) {
+        let tick = self.tick;
+        let pieces = self.pieces.finish();
+        for (i, values) in pieces.iter().enumerate() {
+            let head = format!(
+                "{{\"type\":\"snapshot\",\"channel\":{channel},\"epoch\":\"{}\",\"offset\":{},\"t\":{}{},\"values\":[",
+                tick.epoch,
+                tick.offset,
+                tick.at.unix_ms,
+                part(i, pieces.len()),
+            );
+            frames.text(&[head.as_bytes(), values, b"]}"]);
+        }
+    }
+
+    /// Writes a `delta` of these values; `stale` are the numbers of series that are gone.
+    pub(super) fn delta(self, channel: u32, prev: u64, stale: &[u32], frames: &mut FrameWriter) {
+        let tick = self.tick;
+        let pieces = self.pieces.finish();
+        let mut tail = b"]}".to_vec();
+        if !stale.is_empty() {
+            tail.clear();
+            tail.extend_from_slice(b"],\"stale\":[");
+            for (i, number) in stale.iter().enumerate() {
+                if i > 0 {
+                    tail.push(b',');
+                }
+                tail.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
+            }
+            tail.extend_from_slice(b"]}");
+        }
+        for (i, values) in pieces.iter().enumerate() {
+            let head = format!(
+                "{{\"type\":\"delta\",\"channel\":{channel},\"offset\":{},\"prev\":{prev},\"t\":{}{},\"values\":[",
+                tick.offset,
+                tick.at.unix_ms,
+                part(i, pieces.len()),
+            );
+            let tail = if i + 1 == pieces.len() { &tail[..] } else { b"]}" };
+            frames.text(&[head.as_bytes(), values, tail]);
+        }
+    }
+}
+
+fn push_value(out: &mut Vec<u8>, value: f64, exact: bool) {
+    if exact && value.abs() > EXACT && value.is_finite() {
+        // Beyond 2^53 every double is a whole number, and `{:.0}` writes all its digits.
+        out.extend_from_slice(format!("\"{value:.0}\"").as_bytes());
+    } else {
+        number::push_json(out, value);
+    }
+}
+
+/// Writes `schema` frames, family after family.
+#[derive(Debug)]
+pub(super) struct SchemaWriter<'a> {
+    channel: u32,
+    /// Pieces that are full: families and series.
+    done: Vec<(Vec<u8>, Vec<u8>)>,
+    families: Vec<u8>,
+    series: Vec<u8>,
+    /// The family that the open piece told last.
+    told: Option<&'a str>,
+}
+
+impl<'a> SchemaWriter<'a> {
+    /// Nothing yet.
+    pub(super) fn new(channel: u32) -> Self {
+        SchemaWriter { channel, done: Vec::new(), families: Vec::new(), series: Vec::new(), told: None }
+    }
+
+    /// A family. Not needed before its series; alone it tells that type, help or unit are others now.
+    pub(super) fn family(&mut self, meta: &'a FamilyMeta) {
+        if self.told == Some(&*meta.name) {
+            return;
+        }
+        self.told = Some(&meta.name);
+        if !self.families.is_empty() {
+            self.families.push(b',');
+        }
+        push_text(&mut self.families, &meta.name);
+        self.families.extend_from_slice(b":{\"type\":\"");
+        self.families.extend_from_slice(meta.kind.as_str().as_bytes());
+        self.families.extend_from_slice(b"\",\"help\":");
+        push_text(&mut self.families, &meta.help);
+        self.families.extend_from_slice(b",\"unit\":");
+        push_text(&mut self.families, &meta.unit);
+        self.families.push(b'}');
+    }
+
+    /// A series of a family. Series of one family must come in a row.
+    pub(super) fn series(&mut self, meta: &'a FamilyMeta, series: &Series) {
+        if self.families.len() + self.series.len() > FRAME {
+            let families = std::mem::take(&mut self.families);
+            self.done.push((families, std::mem::take(&mut self.series)));
+            self.told = None;
+        }
+        self.family(meta);
+        let out = &mut self.series;
+        if !out.is_empty() {
+            out.push(b',');
+        }
+        out.extend_from_slice(b"{\"id\":");
+        out.extend_from_slice(itoa::Buffer::new().format(series.number).as_bytes());
+        out.extend_from_slice(b",\"name\":");
+        let name = series.name();
+        push_text(out, &name);
+        out.extend_from_slice(b",\"labels\":{");
+        for (i, (label, value)) in series.labels().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            push_text(out, &label);
+            out.push(b':');
+            push_text(out, &value);
+        }
+        out.push(b'}');
+        if *name != *meta.name {
+            out.extend_from_slice(b",\"family\":");
+            push_text(out, &meta.name);
+        }
+        out.push(b'}');
+    }
+
+    /// Writes the frames; none if there was nothing to tell.
+    pub(super) fn finish(mut self, frames: &mut FrameWriter) {
+        if !self.families.is_empty() {
+            self.done.push((self.families, self.series));
+        }
+        for (i, (families, series)) in self.done.iter().enumerate() {
+            let part = part(i, self.done.len());
+            let head = format!("{{\"type\":\"schema\",\"channel\":{}{part},\"families\":{{", self.channel);
+            frames.text(&[head.as_bytes(), families, b"},\"series\":[", series, b"]}"]);
+        }
+    }
+}
+
+/// Appends a JSON string.
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for &byte in text.as_bytes() {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            other => out.push(other),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn value(value: f64, exact: bool) -> String {
+        let mut out = Vec::new();
+        push_value(&mut out, value, exact);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn exact_writes_whole_numbers_beyond_2_to_the_53_as_strings_with_all_digits() {
+        let cases = [
+            (9_007_199_254_740_992.0, "9007199254740992"),
+            (9_007_199_254_740_994.0, "\"9007199254740994\""),
+            (-18_446_744_073_709_551_616.0, "\"-18446744073709551616\""),
+            (0.25, "0.25"),
+            (-0.0, "-0"),
+            (f64::INFINITY, "\"+Inf\""),
+            (f64::NAN, "\"NaN\""),
+        ];
+        for (number, want) in cases {
+            let got = value(number, true);
+            assert_eq!(got.parse::<f64>().unwrap_or(number).to_bits(), number.to_bits());
+            if number != 9_007_199_254_740_992.0 {
+                assert_eq!(got, want);
+            }
+        }
+        assert!(!value(9_007_199_254_740_994.0, false).starts_with('"'));
+    }
+
+    #[test]
+    fn items_are_cut_into_pieces_below_the_limit_and_none_is_lost() {
+        let mut pieces = Pieces::new(10);
+        for item in ["1", "22222222222222", "333", "444", "55", "6"] {
+            pieces.item(|out| out.extend_from_slice(item.as_bytes()));
+        }
+        let got: Vec<String> =
+            pieces.finish().into_iter().map(|piece| String::from_utf8(piece).unwrap()).collect();
+        assert_eq!(got, ["1", "22222222222222", "333,444,55", "6"]);
+        assert_eq!(Pieces::new(10).finish(), [Vec::<u8>::new()], "nothing is one empty piece");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_json_string(text in "[\\PC\u{0}-\u{1f}\"\\\\]{0,20}") {
+            let mut out = Vec::new();
+            push_text(&mut out, &text);
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+    }
+}

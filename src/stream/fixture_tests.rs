@@ -1,0 +1,205 @@
+//! The examples in `docs/protocol/messages.json` are what this server says and reads, and `docs/protocol.md`
+//! shows exactly them. Clients in other languages read the same file in their tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::super::protocol::{Server, decode};
+use super::*;
+
+const FIXTURES: &str = include_str!("../../docs/protocol/messages.json");
+const DOCUMENT: &str = include_str!("../../docs/protocol.md");
+
+fn fixtures(direction: &str) -> BTreeMap<String, Value> {
+    let all: Value = serde_json::from_str(FIXTURES).unwrap();
+    let all = all.as_array().unwrap().iter().filter(|fixture| fixture["direction"] == direction);
+    all.map(|fixture| (fixture["name"].as_str().unwrap().to_owned(), fixture["message"].clone())).collect()
+}
+
+fn series(
+    bench: &mut Bench,
+    meta: &Arc<FamilyMeta>,
+    role: Role,
+    name: &str,
+    labels: &[(&str, &str)],
+) -> Slot {
+    bench.table.series(bench.source, meta, role, name, labels).unwrap()
+}
+
+/// A small server's life, in which every message of it occurs.
+fn said() -> BTreeMap<String, Value> {
+    let mut said = BTreeMap::new();
+    let mut note = |name: &str, message: &Value| {
+        assert!(said.insert(name.to_owned(), message.clone()).is_none(), "{name}");
+    };
+    let mut bench = Bench::with(Config { max_series: 6, ..Config::default() });
+    let family = |name: &str, kind, help: &str, unit: &str| {
+        Arc::new(FamilyMeta { name: name.into(), kind, help: help.into(), unit: unit.into() })
+    };
+    use crate::series::Kind;
+    let load = family("node_load1", Kind::Gauge, "1m load average.", "");
+    let load = series(&mut bench, &load, Role::Value, "node_load1", &[]);
+    let cpu =
+        family("node_cpu_seconds_total", Kind::Counter, "Seconds the CPUs spent in each mode.", "seconds");
+    let labels = [("cpu", "0"), ("mode", "user")];
+    let user = series(&mut bench, &cpu, Role::Value, "node_cpu_seconds_total", &labels);
+    let times = family("http_request_duration_seconds", Kind::Histogram, "Time to answer.", "seconds");
+    let name = "http_request_duration_seconds_bucket";
+    let bucket = series(&mut bench, &times, Role::Bucket, name, &[("le", "0.1")]);
+    bench.table.set(load, 0.25, NO_TIME);
+    bench.table.set(user, 1234.5, NO_TIME);
+    bench.table.set(bucket, 17.0, NO_TIME);
+    bench.tick(1000);
+
+    bench.session.welcome("5f2c9a3be81d4c07", &bench.tick.epoch.to_string(), &at(1000), &mut bench.out);
+    let mut welcome = bench.sent().remove(0);
+    welcome["version"] = "0.1.0".into();
+    note("welcome", &welcome);
+    note("pong", &bench.ask(json!({"type": "ping", "id": 7}))[0]);
+
+    let selection = "{__name__=~\"node_load1|node_cpu_seconds_total|http_.*\"}";
+    let answers = bench.ask(json!({"type": "subscribe", "sub": "cpu", "match": [selection], "id": 8}));
+    note("subscribed", &answers[0]);
+    note("schema", &answers[1]);
+    note("snapshot", &answers[2]);
+
+    bench.table.set(load, f64::NAN, NO_TIME);
+    bench.table.set(user, 1235.25, 1_700_000_001_500);
+    let round = bench.tick(1000);
+    note("delta", &bench.deliver(&round)[0]);
+    bench.table.remove(bucket);
+    let system = [("cpu", "0"), ("mode", "system")];
+    let system = series(&mut bench, &cpu, Role::Value, "node_cpu_seconds_total", &system);
+    bench.table.set(system, 0.5, NO_TIME);
+    let round = bench.tick(1000);
+    let sent = bench.deliver(&round);
+    note("schema of a new series", &sent[0]);
+    note("delta with stale", &sent[1]);
+    let round = bench.tick(1000);
+    note("delta without changes", &bench.deliver(&round)[0]);
+
+    let resume = |offset: u64, epoch: &str, sub: &str| {
+        let resume = json!({"epoch": epoch, "offset": offset});
+        json!({"type": "subscribe", "sub": sub, "match": ["node_load1"], "interval": "5s", "resume": resume})
+    };
+    note("subscribed, recovered", &bench.ask(resume(3, "0000000000000007", "back"))[0]);
+    note("subscribed, not recovered", &bench.ask(resume(3, "00000000000000ff", "anew"))[0]);
+    let few = json!({"type": "subscribe", "sub": "few", "match": [selection], "limit": 2, "exact": true});
+    bench.table.set(user, 18_446_744_073_709_551_616.0, NO_TIME);
+    bench.tick(1000);
+    let answers = bench.ask(few);
+    note("subscribed, truncated", &answers[0]);
+    note("snapshot, exact", &answers[2]);
+    note("unsubscribed", &bench.ask(json!({"type": "unsubscribe", "sub": "few", "id": 9}))[0]);
+
+    note("error bad_request", &bench.ask(json!([1]))[0]);
+    note(
+        "error unsupported",
+        &bench.ask(json!({"type": "subscribe", "sub": "q", "query": "1", "match": ["a"]}))[0],
+    );
+    note("error bad_selector", &bench.ask(subscribe("bad", "node_load1{a=~\"(\"}"))[0]);
+    let asked =
+        json!({"type": "subscribe", "sub": "fast", "match": ["node_load1"], "interval": "1ms", "id": 10});
+    note("error bad_interval", &bench.ask(asked)[0]);
+    note("error already_subscribed", &bench.ask(subscribe("cpu", "node_load1"))[0]);
+    note("error unknown_subscription", &bench.ask(json!({"type": "unsubscribe", "sub": "gone"}))[0]);
+
+    for i in 0..7 {
+        let mode = format!("mode{i}");
+        series(&mut bench, &cpu, Role::Value, "node_cpu_seconds_total", &[("mode", &mode)]);
+    }
+    let round = bench.tick(1000);
+    let sent = bench.deliver(&round);
+    note("notice", sent.iter().find(|message| message["type"] == "notice").unwrap());
+    note("error too_many_series", &bench.ask(subscribe("all", "node_cpu_seconds_total"))[0]);
+
+    let mut stepped = at(bench.ms + 1000);
+    stepped.unix_ms += 3_600_000;
+    let tick = bench.table.commit(stepped, bench.tick.beat + 1);
+    let round = bench.channels.advance(&tick).clone();
+    note("event clock", &bench.deliver(&round)[0]);
+    note("ping", &serde_json::from_slice(&Server::Ping { server_time: 1_700_000_031_000 }.json()).unwrap());
+    for (name, close, spread) in [("bye", Close::GoingAway, 4200), ("bye for good", Close::BadRequests, 0)] {
+        let [bye, _] = close.frames(Duration::from_millis(spread));
+        note(name, &serde_json::from_str(&frame::payloads(&bye.bytes)[0]).unwrap());
+    }
+    said
+}
+
+#[test]
+fn the_server_fixtures_are_what_the_server_says() {
+    let said = said();
+    let fixtures = fixtures("server");
+    for (name, message) in &said {
+        assert_eq!(Some(message), fixtures.get(name), "{name}: {message}");
+    }
+    assert_eq!(said.len(), fixtures.len());
+}
+
+#[test]
+fn the_client_fixtures_are_read_as_what_they_are() {
+    let mut kinds = BTreeSet::new();
+    for (name, message) in fixtures("client") {
+        let request = decode(&message.to_string()).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(request.command.kind().as_str(), message["type"], "{name}");
+        assert_eq!(request.id.is_some(), message.get("id").is_some(), "{name}");
+        if let Command::Subscribe(asked) | Command::Update(asked) = request.command {
+            let given = |field: &str| message.get(field).is_some();
+            assert_eq!(asked.selectors.is_some(), given("match"), "{name}");
+            assert_eq!(asked.interval.is_some(), given("interval"), "{name}");
+            assert_eq!(asked.limit.is_some(), given("limit"), "{name}");
+            assert_eq!(asked.exact.is_some(), given("exact"), "{name}");
+            assert_eq!(matches!(asked.resume, Some(Resume::At { .. })), given("resume"), "{name}");
+        }
+        kinds.insert(message["type"].as_str().unwrap().to_owned());
+    }
+    let all = ["hello", "ping", "pong", "subscribe", "unsubscribe", "update"];
+    assert_eq!(kinds, all.map(str::to_owned).into(), "every command has an example");
+}
+
+#[test]
+fn the_document_shows_every_fixture_and_nothing_else() {
+    let mut shown: Vec<Value> = DOCUMENT
+        .split("```json\n")
+        .skip(1)
+        .map(|block| serde_json::from_str(block.split("```").next().unwrap()).unwrap())
+        .collect();
+    let mut fixtures: Vec<Value> =
+        ["client", "server"].into_iter().flat_map(|direction| fixtures(direction).into_values()).collect();
+    let order = |value: &Value| value.to_string();
+    shown.sort_by_key(order);
+    fixtures.sort_by_key(order);
+    for (shown, fixture) in shown.iter().zip(&fixtures) {
+        assert_eq!(shown, fixture);
+    }
+    assert_eq!(shown.len(), fixtures.len());
+}
+
+#[test]
+fn the_document_names_every_error_code_and_close_code() {
+    let codes = [
+        ErrorCode::BadRequest,
+        ErrorCode::Unsupported,
+        ErrorCode::BadSelector,
+        ErrorCode::BadInterval,
+        ErrorCode::TooManySeries,
+        ErrorCode::AlreadySubscribed,
+        ErrorCode::UnknownSubscription,
+        ErrorCode::LimitExceeded,
+        ErrorCode::RateLimited,
+        ErrorCode::Internal,
+    ];
+    for code in codes {
+        assert!(DOCUMENT.contains(&format!("| `{}` |", code.as_str())), "{code:?}");
+    }
+    for close in Close::ALL {
+        let row = format!("| {} | `{}` |", close.code(), close.reason());
+        assert!(DOCUMENT.contains(&row), "{row}");
+    }
+    for (value, text) in [
+        (protocol::MAX_DEPTH, "32 levels"),
+        (protocol::MAX_SELECTORS, "1 to 32 selectors"),
+        (protocol::MAX_NAME, "64 characters"),
+    ] {
+        assert!(text.contains(&value.to_string()) && DOCUMENT.contains(text), "{text}");
+    }
+}

@@ -1,0 +1,469 @@
+//! One client's conversation, as a state machine: messages and the time go in, frames and decisions come out.
+//!
+//! A [`Session`] knows what its client subscribed to and which offset of each channel it has; that is all it
+//! keeps for sending. It touches no socket and asks for no time: [`super::websocket`] drives it, and tests do.
+//!
+//! What ends a conversation is said by [`Step::Close`]; what needs the hub (a channel) by [`Step::Open`], to be
+//! followed by [`Session::opened`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::channel::Spec;
+use super::config::Config;
+use super::frame;
+use super::hub::{Lease, Opened, Round};
+use super::limits::{Bucket, Faults};
+use super::metrics::Metrics;
+use super::outbox::Outbox;
+use super::protocol::{
+    self, Close, Command, DEFAULT_INTERVAL, ErrorCode, Fault, INTERVALS, Id, Kind, Limits, Request, Resume,
+    Server, Subscribe, millis,
+};
+use crate::clock::Moment;
+use crate::series::Selector;
+
+/// Bytes that may wait for a client before nothing more is added: a few large frames.
+pub(super) const HIGH_WATER: usize = 256 << 10;
+
+/// WebSocket pings (and pongs that nobody asked for) a second, and as many at once.
+const PINGS_PER_SECOND: u32 = 10;
+
+/// Refused commands before a client that sends too many is closed, and how many a second are forgiven.
+const PATIENCE: (u32, u32) = (50, 5);
+
+/// So many malformed messages within this time are one too many.
+const MALFORMED: (usize, Duration) = (10, Duration::from_secs(60));
+
+/// How long a message may take from its first byte to its last.
+const MESSAGE_TIME: Duration = Duration::from_secs(10);
+
+/// What this server can do, for `welcome`.
+pub(super) const FEATURES: [&str; 5] = ["match", "limit", "exact", "resume", "clock"];
+
+/// What to do after a message.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Nothing more.
+    Go,
+    /// Ask the hub for a channel of this spec, then call [`Session::opened`].
+    Open(Box<Opening>),
+    /// End the connection.
+    Close(Close),
+}
+
+/// A subscription that waits for its channel.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// Of which channel.
+    pub(super) spec: Arc<Spec>,
+    id: Option<Id>,
+    sub: String,
+    resume: Option<Resume>,
+}
+
+/// What the driver sees of the socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Socket {
+    /// Bytes written since the connection began.
+    pub(super) written: u64,
+    /// Has the client begun a message that has not ended?
+    pub(super) within_message: bool,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    sub: String,
+    lease: Lease,
+}
+
+/// A channel that is sent to the client, for one or several of its subscriptions.
+#[derive(Clone, Copy, Debug)]
+struct Following {
+    channel: u32,
+    /// What the client has.
+    offset: u64,
+}
+
+/// One client's conversation; see the module.
+#[derive(Debug)]
+pub(super) struct Session {
+    config: Config,
+    tick: Duration,
+    metrics: Metrics,
+    subscriptions: Vec<Subscription>,
+    following: Vec<Following>,
+    /// Where the next delivery begins, so that a slow client gets all its channels in turn.
+    turn: usize,
+    last_event: u64,
+    greeted: bool,
+    began: Duration,
+    heard: Duration,
+    sent: Duration,
+    /// When the ping that is not answered yet was sent.
+    pinged: Option<Duration>,
+    /// Since when something waits, and how much was written then.
+    waiting: Option<(Duration, u64)>,
+    /// Since when a message has been coming.
+    within_message: Option<Duration>,
+    commands: Bucket,
+    patience: Bucket,
+    pings: Bucket,
+    malformed: Faults,
+}
+
+impl Session {
+    /// A conversation that begins now; events after `last_event` will be told.
+    pub(super) fn new(
+        config: &Config,
+        tick: Duration,
+        metrics: &Metrics,
+        last_event: u64,
+        now: &Moment,
+    ) -> Self {
+        let per_second = config.commands_per_second;
+        Session {
+            config: config.clone(),
+            tick,
+            metrics: metrics.clone(),
+            subscriptions: Vec::new(),
+            following: Vec::new(),
+            turn: 0,
+            last_event,
+            greeted: false,
+            began: now.since_start,
+            heard: now.since_start,
+            sent: now.since_start,
+            pinged: None,
+            waiting: None,
+            within_message: None,
+            commands: Bucket::new(per_second, per_second, now),
+            patience: Bucket::new(PATIENCE.0, PATIENCE.1, now),
+            pings: Bucket::new(PINGS_PER_SECOND, PINGS_PER_SECOND, now),
+            malformed: Faults::new(MALFORMED.0, MALFORMED.1),
+        }
+    }
+
+    /// Says `welcome`.
+    pub(super) fn welcome(&self, session: &str, epoch: &str, now: &Moment, out: &mut Outbox) {
+        let limits = Limits {
+            subscriptions: self.config.max_subscriptions,
+            series: self.config.max_series,
+            message_bytes: self.config.max_message,
+            commands_per_second: self.config.commands_per_second,
+            min_interval_ms: millis(*INTERVALS.start()),
+            max_interval_ms: millis(*INTERVALS.end()),
+            tick_ms: millis(self.tick),
+        };
+        let welcome = Server::Welcome {
+            session,
+            epoch,
+            server_time: now.unix_ms,
+            ping_ms: millis(self.config.ping),
+            limits,
+            features: &FEATURES,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        out.push(welcome.frame());
+    }
+
+    /// A text message came.
+    pub(super) fn receive(&mut self, text: &str, now: &Moment, out: &mut Outbox) -> Step {
+        self.heard(now);
+        if !self.commands.take(now) {
+            self.metrics.received(Kind::Other);
+            if !self.patience.take(now) {
+                return Step::Close(Close::TooManyCommands);
+            }
+            let message = format!("at most {} commands a second", self.config.commands_per_second);
+            return self.refuse(&Fault::new(ErrorCode::RateLimited, message), now, out);
+        }
+        let Request { id, command } = match protocol::decode(text) {
+            Ok(request) => request,
+            Err((kind, fault)) => {
+                self.metrics.received(kind);
+                return self.refuse(&fault, now, out);
+            }
+        };
+        self.metrics.received(command.kind());
+        match command {
+            Command::Hello => self.greeted = true,
+            Command::Pong => {}
+            Command::Ping => {
+                let pong = Server::Pong { id: id.as_ref(), server_time: now.unix_ms };
+                out.push(pong.frame());
+            }
+            Command::Subscribe(asked) => return self.subscribe(id, asked, now, out),
+            Command::Update(asked) => return self.update(id, asked, now, out),
+            Command::Unsubscribe { sub } => return self.unsubscribe(id, &sub, now, out),
+        }
+        Step::Go
+    }
+
+    /// A ping came, or a pong: a sign of life, but not without end.
+    pub(super) fn control(&mut self, now: &Moment) -> Step {
+        self.heard(now);
+        if self.pings.take(now) { Step::Go } else { Step::Close(Close::TooManyPings) }
+    }
+
+    fn heard(&mut self, now: &Moment) {
+        self.heard = now.since_start;
+        self.pinged = None;
+    }
+
+    fn refuse(&mut self, fault: &Fault, now: &Moment, out: &mut Outbox) -> Step {
+        self.metrics.error(fault.code);
+        out.push(Server::Error(fault).frame());
+        if fault.is_malformed() && self.malformed.note(now) {
+            return Step::Close(Close::BadRequests);
+        }
+        Step::Go
+    }
+
+    fn find(&self, sub: &str) -> Option<usize> {
+        self.subscriptions.iter().position(|subscription| subscription.sub == sub)
+    }
+
+    fn subscribe(&mut self, id: Option<Id>, asked: Subscribe, now: &Moment, out: &mut Outbox) -> Step {
+        self.greeted = true;
+        let sub = asked.sub.clone();
+        let allowed = self.config.max_subscriptions;
+        let fault = if self.find(&sub).is_some() {
+            let message = "this sub is in use; update it, or unsubscribe first";
+            Fault::new(ErrorCode::AlreadySubscribed, message)
+        } else if self.subscriptions.len() >= allowed {
+            let message = format!("a connection may have {allowed} subscriptions");
+            Fault { limit: Some(allowed), ..Fault::new(ErrorCode::LimitExceeded, message) }
+        } else {
+            match self.spec(&asked, None) {
+                Ok(spec) => {
+                    let spec = Arc::new(spec);
+                    return Step::Open(Box::new(Opening { spec, id, sub, resume: asked.resume }));
+                }
+                Err(fault) => fault,
+            }
+        };
+        self.refuse(&fault.about(Some(&sub), id.as_ref()), now, out)
+    }
+
+    fn update(&mut self, id: Option<Id>, asked: Subscribe, now: &Moment, out: &mut Outbox) -> Step {
+        let sub = asked.sub.clone();
+        let spec = match self.find(&sub) {
+            None => Err(unknown(&sub)),
+            Some(at) => self.spec(&asked, Some(&self.subscriptions[at].lease.spec)),
+        };
+        match spec {
+            Ok(spec) => {
+                let spec = Arc::new(spec);
+                Step::Open(Box::new(Opening { spec, id, sub, resume: asked.resume }))
+            }
+            Err(fault) => self.refuse(&fault.about(Some(&sub), id.as_ref()), now, out),
+        }
+    }
+
+    fn unsubscribe(&mut self, id: Option<Id>, sub: &str, now: &Moment, out: &mut Outbox) -> Step {
+        let Some(at) = self.find(sub) else {
+            return self.refuse(&unknown(sub).about(Some(sub), id.as_ref()), now, out);
+        };
+        self.remove(at);
+        out.push(Server::Unsubscribed { sub, id: id.as_ref() }.frame());
+        Step::Go
+    }
+
+    fn remove(&mut self, at: usize) {
+        let channel = self.subscriptions.swap_remove(at).lease.channel;
+        self.metrics.subscriptions.dec();
+        if !self.subscriptions.iter().any(|other| other.lease.channel == channel) {
+            self.following.retain(|following| following.channel != channel);
+        }
+    }
+
+    /// The spec that is asked for; what is not said is as `before`.
+    fn spec(&self, asked: &Subscribe, before: Option<&Spec>) -> Result<Spec, Fault> {
+        let selectors = match (&asked.selectors, before) {
+            (Some(texts), _) => parse(texts)?,
+            (None, Some(before)) => before.selectors().to_vec(),
+            (None, None) => return Err(Fault::new(ErrorCode::BadRequest, "match is missing")),
+        };
+        let every = match (asked.interval, before) {
+            (None, Some(before)) => before.every,
+            (interval, _) => ticks(interval.unwrap_or(DEFAULT_INTERVAL), asked.clamp, self.tick)?,
+        };
+        let limit = asked.limit.map(|limit| limit.min(self.config.max_series));
+        let limit = limit.or(before.and_then(|before| before.limit));
+        let exact = asked.exact.unwrap_or(before.is_some_and(|before| before.exact));
+        Ok(Spec::new(selectors, every, limit, exact))
+    }
+
+    /// The hub answered an [`Opening`].
+    pub(super) fn opened(
+        &mut self,
+        opening: Opening,
+        answer: Result<Opened, Fault>,
+        now: &Moment,
+        out: &mut Outbox,
+    ) -> Step {
+        let Opening { spec, id, sub, resume } = opening;
+        let Opened { lease, view } = match answer {
+            Ok(opened) => opened,
+            Err(fault) => return self.refuse(&fault.about(Some(&sub), id.as_ref()), now, out),
+        };
+        let resumed = match &resume {
+            None => Err(None),
+            Some(Resume::Malformed) => Err(Some("malformed")),
+            Some(Resume::At { epoch, offset }) => {
+                view.resume(epoch, *offset).map_err(|lost| Some(lost.as_str()))
+            }
+        };
+        let interval = self.tick.saturating_mul(u32::try_from(spec.every).unwrap_or(u32::MAX));
+        let subscribed = Server::Subscribed {
+            sub: &sub,
+            id: id.as_ref(),
+            channel: lease.channel,
+            interval_ms: millis(interval),
+            matched: view.sent(),
+            recovered: resumed.is_ok(),
+            reason: resumed.as_ref().err().copied().flatten(),
+            truncated: view.sent() < view.picked(),
+        };
+        out.push(subscribed.frame());
+        out.push(resumed.unwrap_or_else(|_| view.full().clone()));
+        let (channel, offset) = (lease.channel, view.offset());
+        self.following.retain(|following| following.channel != channel);
+        self.following.push(Following { channel, offset });
+        let before = self.find(&sub);
+        self.subscriptions.push(Subscription { sub, lease });
+        self.metrics.subscriptions.inc();
+        if let Some(at) = before {
+            self.remove(at);
+        }
+        Step::Go
+    }
+
+    /// Adds what this client has not had of a round, channel by channel, until much waits. Each channel goes
+    /// from the offset the client has straight to the last: the shared frame when it fits, else one of its own.
+    pub(super) fn deliver(&mut self, round: &Round, out: &mut Outbox) {
+        let news = round.events.partition_point(|(seq, _)| *seq <= self.last_event);
+        for (seq, frames) in &round.events[news..] {
+            out.push(frames.clone());
+            self.last_event = *seq;
+        }
+        let count = self.following.len();
+        for i in 0..count {
+            if out.len() > HIGH_WATER {
+                self.turn = (self.turn + i) % count;
+                return;
+            }
+            let following = &mut self.following[(self.turn + i) % count];
+            let Some(published) = round.channels.get(&following.channel) else { continue };
+            if published.view.offset() <= following.offset {
+                continue;
+            }
+            if published.prev == following.offset {
+                out.push(published.frames.clone());
+            } else {
+                self.metrics.catch_ups.inc();
+                out.push(published.view.since(following.offset));
+            }
+            following.offset = published.view.offset();
+        }
+    }
+
+    /// Looks after time: pings, and says when the connection must end. To be called after everything else and
+    /// at the latest at [`Session::next_wake`].
+    pub(super) fn wake(&mut self, socket: Socket, now: &Moment, out: &mut Outbox) -> Option<Close> {
+        let time = now.since_start;
+        let passed = |since: Duration| time.saturating_sub(since);
+        self.within_message = if socket.within_message { self.within_message.or(Some(time)) } else { None };
+        self.waiting = match self.waiting {
+            _ if out.is_empty() => None,
+            Some((since, written)) if written == socket.written => Some((since, written)),
+            _ => Some((time, socket.written)),
+        };
+        if !self.greeted && passed(self.began) >= self.config.hello_timeout {
+            return Some(Close::HelloTimeout);
+        }
+        if self.within_message.is_some_and(|since| passed(since) >= MESSAGE_TIME) {
+            return Some(Close::Unfinished);
+        }
+        if self.waiting.is_some_and(|(since, _)| passed(since) >= self.config.stall_timeout) {
+            return Some(Close::Slow);
+        }
+        match self.pinged {
+            Some(since) if passed(since) >= self.config.pong_timeout => return Some(Close::NoPong),
+            // Behind frames that wait a ping would come late, and its answer too: not the client's fault.
+            None if out.is_empty() && passed(self.heard) >= self.config.ping => {
+                out.push(frame::ping());
+                self.pinged = Some(time);
+            }
+            _ => {}
+        }
+        if out.is_empty() && passed(self.sent) >= self.config.ping {
+            out.push(Server::Ping { server_time: now.unix_ms }.frame());
+        }
+        None
+    }
+
+    /// Something was put on the way.
+    pub(super) fn sent(&mut self, now: &Moment) {
+        self.sent = now.since_start;
+    }
+
+    /// Monotonic time at which [`Session::wake`] has something to do if nothing happens before.
+    pub(super) fn next_wake(&self) -> Duration {
+        let config = &self.config;
+        let waits = self.waiting.is_some();
+        let all = [
+            (!self.greeted).then_some(self.began + config.hello_timeout),
+            self.within_message.map(|since| since + MESSAGE_TIME),
+            self.waiting.map(|(since, _)| since + config.stall_timeout),
+            self.pinged.map(|since| since + config.pong_timeout),
+            (self.pinged.is_none() && !waits).then_some(self.heard + config.ping),
+            (!waits).then_some(self.sent + config.ping),
+        ];
+        all.into_iter().flatten().min().unwrap_or(Duration::MAX)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        for _ in &self.subscriptions {
+            self.metrics.subscriptions.dec();
+        }
+    }
+}
+
+fn unknown(sub: &str) -> Fault {
+    Fault::new(ErrorCode::UnknownSubscription, format!("there is no subscription {sub:?}"))
+}
+
+fn parse(texts: &[String]) -> Result<Vec<Selector>, Fault> {
+    let parse = |(i, text): (usize, &String)| {
+        Selector::parse(text).map_err(|error| {
+            let place = if texts.len() == 1 { String::new() } else { format!("match[{i}], ") };
+            let message = format!("{place}column {}: {}", error.column, error.reason);
+            Fault { column: Some(error.column), ..Fault::new(ErrorCode::BadSelector, message) }
+        })
+    };
+    texts.iter().enumerate().map(parse).collect()
+}
+
+/// An interval in ticks, rounded up.
+fn ticks(interval: Duration, clamp: bool, tick: Duration) -> Result<u64, Fault> {
+    let (shortest, longest) = (*INTERVALS.start(), *INTERVALS.end());
+    if !clamp && !INTERVALS.contains(&interval) {
+        let message = format!(
+            "interval is {} ms to {} ms; clamp:true takes the nearest",
+            millis(shortest),
+            millis(longest)
+        );
+        return Err(Fault::new(ErrorCode::BadInterval, message));
+    }
+    let interval = interval.clamp(shortest, longest);
+    let ticks = interval.as_nanos().div_ceil(tick.as_nanos().max(1));
+    Ok(u64::try_from(ticks).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,0 +1,483 @@
+//! The conversation without a socket: what is answered, and what time does.
+
+use serde_json::{Value, json};
+
+use super::super::frame;
+use super::super::hub::Channels;
+use super::*;
+use crate::registry::Registry;
+use crate::series::{Epoch, FamilyMeta, NO_TIME, Role, Slot, SourceId, Table, Tick};
+
+fn at(ms: u64) -> Moment {
+    let unix_ms = 1_700_000_000_000 + i64::try_from(ms).unwrap();
+    Moment { since_start: Duration::from_millis(ms), unix_ms }
+}
+
+#[path = "fixture_tests.rs"]
+mod fixtures;
+
+/// A server in small: a table, its channels, and one client.
+struct Bench {
+    table: Table,
+    source: SourceId,
+    tick: Arc<Tick>,
+    channels: Channels,
+    session: Session,
+    out: Outbox,
+    ms: u64,
+    written: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
+        let mut table = Table::new(Epoch(7), 100_000);
+        let source = table.add_source("test");
+        let tick = table.commit(at(0), 0);
+        let channels = Channels::new(config.max_channels, config.max_series);
+        let metrics = Metrics::register(&Registry::new());
+        let session = Session::new(&config, Duration::from_secs(1), &metrics, 0, &at(0));
+        let (out, ms, written) = (Outbox::default(), 0, 0);
+        Bench { table, source, tick, channels, session, out, ms, written }
+    }
+
+    fn gauge(&mut self, name: &str, value: f64) -> Slot {
+        let (help, unit) = ("".into(), "".into());
+        let meta = FamilyMeta { name: name.into(), kind: crate::series::Kind::Gauge, help, unit };
+        let none: [(&str, &str); 0] = [];
+        let slot = self.table.series(self.source, &Arc::new(meta), Role::Value, name, &none).unwrap();
+        self.table.set(slot, value, NO_TIME);
+        slot
+    }
+
+    /// A tick after so many milliseconds.
+    fn tick(&mut self, ms: u64) -> Round {
+        self.ms += ms;
+        self.tick = self.table.commit(at(self.ms), self.tick.beat + 1);
+        self.channels.advance(&self.tick).clone()
+    }
+
+    /// What the client was sent since it was last asked.
+    fn sent(&mut self) -> Vec<Value> {
+        let bytes = self.out.take();
+        self.written += bytes.len() as u64;
+        frame::payloads(&bytes).iter().map(|text| serde_json::from_str(text).unwrap()).collect()
+    }
+
+    /// The client says something; the answers, and whether it ended the connection.
+    fn says(&mut self, text: &str) -> (Vec<Value>, Option<Close>) {
+        let now = at(self.ms);
+        let step = match self.session.receive(text, &now, &mut self.out) {
+            Step::Open(opening) => {
+                let answer = self.channels.open(Arc::clone(&opening.spec), &self.tick);
+                self.session.opened(*opening, answer, &now, &mut self.out)
+            }
+            step => step,
+        };
+        let close = if let Step::Close(close) = step { Some(close) } else { None };
+        (self.sent(), close)
+    }
+
+    fn ask(&mut self, message: Value) -> Vec<Value> {
+        let (answers, close) = self.says(&message.to_string());
+        assert_eq!(close, None);
+        answers
+    }
+
+    fn deliver(&mut self, round: &Round) -> Vec<Value> {
+        self.session.deliver(round, &mut self.out);
+        self.sent()
+    }
+
+    fn wake(&mut self, ms: u64) -> Option<Close> {
+        self.ms = ms;
+        let socket = Socket { written: self.written, within_message: false };
+        self.session.wake(socket, &at(ms), &mut self.out)
+    }
+}
+
+fn subscribe(sub: &str, selector: &str) -> Value {
+    json!({"type": "subscribe", "sub": sub, "match": [selector]})
+}
+
+fn codes(answers: &[Value]) -> Vec<&str> {
+    answers.iter().map(|answer| answer["code"].as_str().unwrap_or(answer["type"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn a_subscription_is_answered_by_schema_and_snapshot_and_followed_by_deltas() {
+    let mut bench = Bench::new();
+    let a = bench.gauge("a", 1.0);
+    bench.tick(1000);
+    let answers = bench.ask(json!({"type": "subscribe", "sub": "s", "match": ["a"], "id": 9}));
+    assert_eq!(codes(&answers), ["subscribed", "schema", "snapshot"]);
+    assert_eq!(
+        answers[0],
+        json!({"type": "subscribed", "sub": "s", "id": 9, "channel": 1, "interval_ms": 1000, "matched": 1,
+               "recovered": false})
+    );
+    bench.table.set(a, 2.0, NO_TIME);
+    let round = bench.tick(1000);
+    let sent = bench.deliver(&round);
+    assert_eq!(sent[0]["values"], json!([[1, 2]]));
+    assert!(bench.deliver(&round).is_empty(), "a round is delivered once");
+    assert_eq!(codes(&bench.ask(json!({"type": "unsubscribe", "sub": "s"}))), ["unsubscribed"]);
+    let round = bench.tick(1000);
+    assert!(bench.deliver(&round).is_empty());
+}
+
+#[test]
+fn a_client_that_was_busy_gets_one_delta_from_what_it_has() {
+    let mut bench = Bench::new();
+    let (a, b) = (bench.gauge("a", 1.0), bench.gauge("b", 1.0));
+    bench.tick(1000);
+    bench.ask(subscribe("s", "{__name__=~\"a|b|c\"}"));
+    bench.table.set(a, 2.0, NO_TIME);
+    bench.tick(1000);
+    bench.table.remove(b);
+    bench.tick(1000);
+    bench.gauge("c", 3.0);
+    let round = bench.tick(1000);
+    let sent = bench.deliver(&round);
+    assert_eq!(codes(&sent), ["schema", "delta"]);
+    assert_eq!((&sent[1]["prev"], &sent[1]["offset"]), (&json!(2), &json!(5)));
+    assert_eq!((&sent[1]["values"], &sent[1]["stale"]), (&json!([[1, 2], [3, 3]]), &json!([2])));
+}
+
+#[test]
+fn clients_that_have_the_same_share_the_bytes() {
+    let mut bench = Bench::new();
+    bench.gauge("a", 1.0);
+    bench.tick(1000);
+    bench.ask(subscribe("one", "a"));
+    bench.ask(subscribe("two", "{__name__='a'}"));
+    let round = bench.tick(1000);
+    assert_eq!(round.channels.len(), 1, "equal selections are one channel");
+    let mut outbox = Outbox::default();
+    bench.session.deliver(&round, &mut outbox);
+    assert_eq!(outbox.len(), round.channels[&1].frames.bytes.len(), "sent once, for both subscriptions");
+    bench.ask(json!({"type": "unsubscribe", "sub": "one"}));
+    let round = bench.tick(1000);
+    assert_eq!(codes(&bench.deliver(&round)), ["delta"], "the other goes on");
+}
+
+#[test]
+fn a_channel_without_subscribers_is_dropped_and_an_equal_one_gets_a_new_number() {
+    let mut bench = Bench::new();
+    bench.gauge("a", 1.0);
+    bench.tick(1000);
+    bench.ask(subscribe("s", "a"));
+    bench.ask(json!({"type": "unsubscribe", "sub": "s"}));
+    assert!(bench.tick(1000).channels.is_empty());
+    assert_eq!(bench.ask(subscribe("s", "a"))[0]["channel"], 2);
+}
+
+#[test]
+fn update_replaces_what_it_says_and_keeps_the_rest() {
+    let mut bench = Bench::new();
+    bench.gauge("a", 1e19);
+    bench.gauge("b", 1.0);
+    bench.tick(1000);
+    bench.ask(json!({"type": "subscribe", "sub": "s", "match": ["a"], "interval": "3s"}));
+    let answers = bench.ask(json!({"type": "update", "sub": "s", "exact": true}));
+    assert_eq!((&answers[0]["channel"], &answers[0]["interval_ms"]), (&json!(2), &json!(3000)));
+    assert_eq!(answers[2]["values"], json!([[1, "10000000000000000000"]]));
+    let answers = bench.ask(json!({"type": "update", "sub": "s", "match": ["b"], "interval": 500}));
+    assert_eq!((&answers[0]["interval_ms"], &answers[2]["values"]), (&json!(1000), &json!([[2, 1]])));
+    let round = bench.tick(1000);
+    assert_eq!(bench.deliver(&round).len(), 1, "the former selection is not sent any more");
+    assert_eq!(codes(&bench.ask(json!({"type": "update", "sub": "x"}))), ["unknown_subscription"]);
+}
+
+#[test]
+fn a_resume_goes_on_with_a_delta_or_says_why_not() {
+    let mut bench = Bench::new();
+    let a = bench.gauge("a", 1.0);
+    bench.tick(1000);
+    bench.table.set(a, 2.0, NO_TIME);
+    bench.tick(1000);
+    let mut resume = |resume: Value| {
+        let mut asked = subscribe("s", "a");
+        asked["resume"] = resume;
+        let answers = bench.ask(asked);
+        bench.ask(json!({"type": "unsubscribe", "sub": "s"}));
+        answers
+    };
+    let answers = resume(json!({"epoch": "0000000000000007", "offset": 2}));
+    assert_eq!(codes(&answers), ["subscribed", "schema", "delta"]);
+    assert_eq!((&answers[0]["recovered"], &answers[2]["values"]), (&json!(true), &json!([[1, 2]])));
+    for (asked, reason) in [
+        (json!({"epoch": "0000000000000008", "offset": 2}), "unknown_epoch"),
+        (json!({"epoch": "0000000000000007", "offset": 99}), "future_offset"),
+        (json!({"epoch": "0000000000000007", "offset": "x"}), "malformed"),
+        (json!(7), "malformed"),
+    ] {
+        let answers = resume(asked);
+        assert_eq!(codes(&answers), ["subscribed", "schema", "snapshot"]);
+        assert_eq!((&answers[0]["recovered"], &answers[0]["reason"]), (&json!(false), &json!(reason)));
+    }
+}
+
+#[test]
+fn b26_ten_malformed_messages_in_a_minute_end_the_connection() {
+    let mut bench = Bench::new();
+    for (i, text) in ["x", "[]", "{}", r#"{"type":"x"}"#, "1", "\"\"", "{", "", "null"].iter().enumerate() {
+        bench.ms = 1000 * i as u64;
+        let (answers, close) = bench.says(text);
+        assert_eq!((codes(&answers), close), (vec!["bad_request"], None));
+    }
+    assert_eq!(bench.says("x").1, Some(Close::BadRequests));
+    let mut bench = Bench::new();
+    for i in 0..30 {
+        bench.ms = 7000 * i;
+        assert_eq!(bench.says("x").1, None, "nine a minute are tolerated");
+    }
+}
+
+#[test]
+fn b28_more_than_fifty_commands_a_second_are_refused_and_then_end_the_connection() {
+    let mut bench = Bench::new();
+    for _ in 0..50 {
+        assert_eq!(codes(&bench.ask(json!({"type": "ping"}))), ["pong"]);
+    }
+    for _ in 0..50 {
+        let answers = bench.ask(json!({"type": "ping"}));
+        assert_eq!((codes(&answers), &answers[0]["retryable"]), (vec!["rate_limited"], &json!(true)));
+    }
+    assert_eq!(bench.says(r#"{"type":"ping"}"#).1, Some(Close::TooManyCommands));
+    bench.ms += 1000;
+    assert_eq!(codes(&bench.ask(json!({"type": "ping"}))), ["pong"]);
+}
+
+#[test]
+fn b25_more_than_ten_pings_a_second_end_the_connection() {
+    let mut bench = Bench::new();
+    for _ in 0..10 {
+        assert!(matches!(bench.session.control(&at(0)), Step::Go));
+    }
+    assert!(matches!(bench.session.control(&at(0)), Step::Close(Close::TooManyPings)));
+    assert!(matches!(bench.session.control(&at(1000)), Step::Go));
+}
+
+#[test]
+fn b29_a_bad_selector_is_told_with_its_column_and_others_go_on() {
+    let mut bench = Bench::new();
+    bench.gauge("a", 1.0);
+    bench.tick(1000);
+    bench.ask(subscribe("good", "a"));
+    let answers = bench.ask(subscribe("bad", r#"{a=~"("}"#));
+    assert_eq!(codes(&answers), ["bad_selector"]);
+    assert_eq!((&answers[0]["sub"], answers[0]["column"].is_u64()), (&json!("bad"), true));
+    let answers = bench.ask(json!({"type": "subscribe", "sub": "bad", "match": ["a", "a{"]}));
+    assert!(answers[0]["message"].as_str().unwrap().starts_with("match[1], column 3"), "{answers:?}");
+    let round = bench.tick(1000);
+    assert_eq!(codes(&bench.deliver(&round)), ["delta"]);
+}
+
+#[test]
+fn b30_a_pattern_that_is_too_long_or_grows_too_large_is_refused() {
+    let mut bench = Bench::new();
+    for pattern in ["x".repeat(1025), "((a{100}){100}){100}".into()] {
+        let answers = bench.ask(subscribe("s", &format!("{{a=~\"{pattern}\"}}")));
+        assert_eq!(codes(&answers), ["bad_selector"]);
+    }
+}
+
+#[test]
+fn b31_a_selection_of_nothing_is_accepted_and_begins_when_series_appear() {
+    let mut bench = Bench::new();
+    let answers = bench.ask(subscribe("s", "later"));
+    assert_eq!(codes(&answers), ["subscribed", "snapshot"]);
+    assert_eq!((&answers[0]["matched"], &answers[1]["values"]), (&json!(0), &json!([])));
+    bench.gauge("later", 5.0);
+    let round = bench.tick(1000);
+    let sent = bench.deliver(&round);
+    assert_eq!(codes(&sent), ["schema", "delta"]);
+    assert_eq!(sent[1]["values"], json!([[1, 5]]));
+}
+
+#[test]
+fn b32_too_many_series_are_refused_or_truncated_when_a_limit_is_given() {
+    let mut bench = Bench::with(Config { max_series: 3, ..Config::default() });
+    for i in 0..5 {
+        bench.gauge(&format!("a{i}"), 1.0);
+    }
+    bench.tick(1000);
+    let all = "{__name__=~\"a.\"}";
+    let answers = bench.ask(subscribe("s", all));
+    assert_eq!(codes(&answers), ["too_many_series"]);
+    assert_eq!((&answers[0]["matched"], &answers[0]["limit"]), (&json!(5), &json!(3)));
+    for (limit, matched) in [(2, 2), (100, 3)] {
+        let sub = format!("limit {limit}");
+        let answers = bench.ask(json!({"type": "subscribe", "sub": sub, "match": [all], "limit": limit}));
+        assert_eq!((&answers[0]["matched"], &answers[0]["truncated"]), (&json!(matched), &json!(true)));
+        assert_eq!(answers[2]["values"].as_array().unwrap().len(), matched);
+    }
+}
+
+#[test]
+fn b33_an_interval_out_of_range_is_refused_or_clamped_when_asked() {
+    let mut bench = Bench::new();
+    let cases = [(json!(0), 1000), (json!("1ms"), 1000), (json!(1e-6), 1000), (json!("10y"), 3_600_000)];
+    for (i, (interval, granted)) in cases.into_iter().enumerate() {
+        let mut asked =
+            json!({"type": "subscribe", "sub": i.to_string(), "match": ["a"], "interval": interval});
+        let answers = bench.ask(asked.clone());
+        assert_eq!(codes(&answers), ["bad_interval"]);
+        assert!(answers[0]["message"].as_str().unwrap().contains("250 ms to 3600000 ms"));
+        asked["clamp"] = json!(true);
+        assert_eq!(bench.ask(asked)[0]["interval_ms"], granted);
+    }
+    for interval in [json!(-1), json!("-1s"), json!("1ns"), json!("soon")] {
+        let asked =
+            json!({"type": "subscribe", "sub": "s", "match": ["a"], "interval": interval, "clamp": true});
+        assert_eq!(codes(&bench.ask(asked)), ["bad_interval"]);
+    }
+}
+
+#[test]
+fn f39_intervals_are_rounded_up_to_ticks() {
+    let second = Duration::from_secs(1);
+    for (ms, want) in [(250, 1), (1000, 1), (1001, 2), (1500, 2), (3_600_000, 3600)] {
+        assert_eq!(ticks(Duration::from_millis(ms), false, second), Ok(want), "{ms}");
+    }
+    assert_eq!(ticks(second, false, Duration::from_secs(5)), Ok(1));
+    assert_eq!(ticks(second, false, Duration::from_millis(1)), Ok(1000));
+}
+
+#[test]
+fn b34_a_name_is_used_once_and_an_unknown_one_cannot_be_ended() {
+    let mut bench = Bench::new();
+    bench.ask(subscribe("s", "a"));
+    assert_eq!(codes(&bench.ask(subscribe("s", "b"))), ["already_subscribed"]);
+    let answers = bench.ask(json!({"type": "unsubscribe", "sub": "t", "id": "x"}));
+    assert_eq!((codes(&answers), &answers[0]["id"]), (vec!["unknown_subscription"], &json!("x")));
+}
+
+#[test]
+fn b35_the_65th_subscription_is_refused() {
+    let mut bench = Bench::new();
+    for i in 0..64 {
+        bench.ms += 100;
+        assert_eq!(codes(&bench.ask(subscribe(&i.to_string(), &format!("a{i}"))))[0], "subscribed");
+    }
+    let answers = bench.ask(subscribe("65", "a"));
+    assert_eq!((codes(&answers), &answers[0]["limit"]), (vec!["limit_exceeded"], &json!(64)));
+}
+
+#[test]
+fn distinct_selections_of_all_clients_are_bounded() {
+    let mut bench = Bench::with(Config { max_channels: 1, ..Config::default() });
+    bench.ask(subscribe("a", "a"));
+    let answers = bench.ask(subscribe("b", "b"));
+    assert_eq!((codes(&answers), &answers[0]["retryable"]), (vec!["limit_exceeded"], &json!(true)));
+    assert_eq!(codes(&bench.ask(subscribe("c", "a")))[0], "subscribed");
+}
+
+#[test]
+fn b19_a_client_that_says_nothing_is_closed_and_one_that_says_hello_is_not() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.session.next_wake(), Duration::from_secs(10));
+    assert_eq!((bench.wake(9_999), bench.wake(10_000)), (None, Some(Close::HelloTimeout)));
+    let mut bench = Bench::new();
+    assert!(bench.ask(json!({"type": "hello", "client": "test"})).is_empty());
+    assert_eq!(bench.wake(10_000), None);
+    let mut bench = Bench::new();
+    bench.ask(json!({"type": "ping"}));
+    assert_eq!(bench.wake(10_000), Some(Close::HelloTimeout), "a ping introduces nobody");
+}
+
+#[test]
+fn f49_after_25_s_of_silence_there_is_a_ping_and_without_an_answer_the_end() {
+    let mut bench = Bench::new();
+    bench.ask(json!({"type": "hello"}));
+    assert_eq!((bench.wake(24_999), bench.out.len()), (None, 0));
+    assert_eq!(bench.session.next_wake(), Duration::from_secs(25));
+    assert_eq!(bench.wake(25_000), None);
+    assert_eq!(bench.out.take()[..2], [0x89, 0]);
+    bench.session.sent(&at(25_000));
+    assert_eq!(bench.session.next_wake(), Duration::from_secs(35));
+    assert_eq!((bench.wake(34_999), bench.wake(35_000)), (None, Some(Close::NoPong)));
+    assert!(matches!(bench.session.control(&at(35_000)), Step::Go));
+    assert_eq!(bench.wake(35_000), None, "a pong is in time until the end is decided");
+}
+
+#[test]
+fn f49_a_server_that_has_sent_nothing_for_25_s_says_so_in_a_message() {
+    let mut bench = Bench::new();
+    bench.ask(json!({"type": "hello"}));
+    bench.ms = 20_000;
+    bench.ask(json!({"type": "pong"}));
+    assert_eq!(bench.wake(25_000), None, "the client was heard five seconds ago");
+    assert_eq!(bench.sent(), [json!({"type": "ping", "server_time": 1_700_000_025_000_i64})]);
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_closed_and_one_that_reads_slowly_is_not() {
+    let mut bench = Bench::new();
+    bench.ask(json!({"type": "hello"}));
+    bench.out.push(frame::text(b"waits"));
+    assert_eq!((bench.wake(1000), bench.session.next_wake()), (None, Duration::from_secs(31)));
+    bench.written += 1;
+    assert_eq!(bench.wake(31_000), None);
+    assert_eq!((bench.wake(60_999), bench.wake(61_000)), (None, Some(Close::Slow)));
+}
+
+#[test]
+fn b24_a_message_that_does_not_end_in_time_ends_the_connection() {
+    let mut bench = Bench::new();
+    bench.ask(json!({"type": "hello"}));
+    let within = Socket { written: 0, within_message: true };
+    let mut wake = |ms, socket| bench.session.wake(socket, &at(ms), &mut bench.out);
+    assert_eq!(wake(1000, within), None);
+    assert_eq!(wake(10_999, Socket::default()), None);
+    assert_eq!(wake(11_000, within), None, "it ended, this is another");
+    assert_eq!((wake(20_999, within), wake(21_000, within)), (None, Some(Close::Unfinished)));
+}
+
+#[test]
+fn a_step_of_the_clock_is_told_once_to_all_that_are_connected() {
+    let mut bench = Bench::new();
+    bench.ask(json!({"type": "hello"}));
+    bench.tick(1000);
+    let mut back = at(2000);
+    back.unix_ms -= 3_600_000;
+    let tick = bench.table.commit(back, 2);
+    let round = bench.channels.advance(&tick).clone();
+    let t = back.unix_ms;
+    let event = json!({"type": "event", "seq": 1, "kind": "clock", "step_ms": -3_600_000, "t": t});
+    assert_eq!(bench.deliver(&round), [event]);
+    assert!(bench.deliver(&round).is_empty());
+    let metrics = Metrics::register(&Registry::new());
+    let mut later =
+        Session::new(&Config::default(), Duration::from_secs(1), &metrics, round.last_event(), &at(0));
+    later.deliver(&round, &mut bench.out);
+    assert!(bench.sent().is_empty(), "who comes later is not told");
+}
+
+#[test]
+fn what_waits_for_a_client_is_bounded_and_its_channels_take_turns() {
+    let mut bench = Bench::new();
+    for i in 0..4 {
+        let name = format!("big{i}");
+        let (help, unit) = ("x".repeat(HIGH_WATER).into(), "".into());
+        let meta =
+            Arc::new(FamilyMeta { name: (*name).into(), kind: crate::series::Kind::Gauge, help, unit });
+        bench.ask(subscribe(&name, &name));
+        let none: [(&str, &str); 0] = [];
+        bench.table.series(bench.source, &meta, Role::Value, &name, &none).unwrap();
+    }
+    let mut got = Vec::new();
+    let round = bench.tick(1000);
+    for _ in 0..4 {
+        let sent = bench.deliver(&round);
+        assert_eq!(codes(&sent), ["schema", "delta"], "one large channel at a time");
+        got.push(sent[1]["channel"].as_u64().unwrap());
+    }
+    assert!(bench.deliver(&round).is_empty());
+    got.sort_unstable();
+    assert_eq!(got, [1, 2, 3, 4]);
+}

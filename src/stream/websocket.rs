@@ -1,0 +1,279 @@
+//! The WebSocket transport: the upgrade, and the task that drives one client's [`Session`].
+//!
+//! Everything of a connection happens in its one task: tungstenite reads, answers pings and closes; ready frames
+//! go past its encoder; both write through one [`Outbox`](super::outbox), so whole frames take turns. When the
+//! socket has taken all that waited, the session adds what its client has not had, and only then: a client that
+//! is slow gets fewer frames and no queue. While much waits nothing is read from the client either.
+//!
+//! Ends: the client closes or goes away; the session closes (see [`Close`]); the hub stops (1001). On our part
+//! `bye` and a close frame are sent, then the writing side is shut, and what the client still sends is read away
+//! for a moment, since a reset would take the close frame from it.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{FutureExt, Sink, StreamExt};
+use http_body_util::Full;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::handshake::Handshake;
+use super::hub::{Hub, Shared};
+use super::outbox::{Conduit, ENDLESS};
+use super::protocol::Close;
+use super::session::{HIGH_WATER, Session, Socket, Step};
+
+/// Read ahead from a client. Its messages are short; tungstenite's own default of 128 KiB is most of what a
+/// connection would cost.
+const READ_BUFFER: usize = 4096;
+
+/// tungstenite writes pongs and the answer to a close, each below 140 bytes, and the outbox takes all at once.
+const WRITE_BUFFER: usize = 4096;
+
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Over this time clients are spread that are told to come back.
+const SPREAD: Duration = Duration::from_secs(10);
+
+/// Answers a request for the stream: 101 and a connection of the hub, or why not (400, 405, 426, 429, 503).
+///
+/// `peer` is whose connections are counted together. The caller has checked Host, Origin and rights. Must be
+/// called on the tokio runtime; the connection ends with [`Hub::stop`].
+pub fn upgrade<B>(hub: &Hub, mut request: Request<B>, peer: SocketAddr) -> Response<Full<Bytes>> {
+    let shared = Arc::clone(&hub.shared);
+    let admitted = Handshake::check(&request).and_then(|handshake| Ok((handshake, shared.seat(peer.ip())?)));
+    let (handshake, seat) = match admitted {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            shared.metrics.refused(&refusal);
+            tracing::debug!(%peer, reason = refusal.reason(), "stream handshake refused");
+            return refusal.response();
+        }
+    };
+    let upgraded = hyper::upgrade::on(&mut request);
+    hub.shared.tasks.spawn(async move {
+        let _seat = seat;
+        let upgraded = tokio::select! {
+            upgraded = upgraded => upgraded,
+            () = shared.kill.cancelled() => return,
+        };
+        match upgraded {
+            Ok(upgraded) => serve(TokioIo::new(upgraded), &shared, peer).await,
+            Err(error) => tracing::debug!(%peer, %error, "stream upgrade failed"),
+        }
+    });
+    handshake.response()
+}
+
+/// Serves a connection to its end. A panic ends this connection only.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, shared: &Shared, peer: SocketAddr) {
+    let name = shared.name();
+    tracing::debug!(session = name, %peer, "stream client connected");
+    let conversation = AssertUnwindSafe(converse(socket, shared, &name)).catch_unwind();
+    tokio::select! {
+        ended = conversation => match ended {
+            Ok(close) => {
+                shared.metrics.closed(close);
+                let reason = close.map_or("client", Close::reason);
+                tracing::debug!(session = name, %peer, reason, "stream client gone");
+            }
+            Err(_) => {
+                shared.metrics.panics.inc();
+                shared.metrics.closed(Some(Close::Internal));
+                tracing::error!(session = name, %peer, "a fault in a stream connection");
+            }
+        },
+        () = shared.kill.cancelled() => shared.metrics.closed(Some(Close::GoingAway)),
+    }
+}
+
+/// What happened on a socket.
+enum Happened {
+    /// A message came.
+    Message(Message),
+    /// All that waited is written.
+    Drained,
+    /// Reading failed.
+    Failed(Box<Error>),
+    /// The client is gone.
+    Gone,
+}
+
+type Stream<S> = WebSocketStream<Conduit<S>>;
+
+/// Talks until the end; says which [`Close`] ended it, `None` if the client did.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: S,
+    shared: &Shared,
+    name: &str,
+) -> Option<Close> {
+    let config = &shared.config;
+    let limits = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER)
+        .max_message_size(Some(config.max_message))
+        .max_frame_size(Some(config.max_message));
+    // Twice a whole message leaves room for the headers of reasonable fragments.
+    let conduit = Conduit::new(socket, 2 * config.max_message + READ_BUFFER);
+    let mut stream = WebSocketStream::from_raw_socket(conduit, Role::Server, Some(limits)).await;
+    let mut rounds = shared.rounds.clone();
+    let now = shared.clock.now();
+    let last_event = rounds.borrow().last_event();
+    let mut session = Session::new(config, shared.tick, &shared.metrics, last_event, &now);
+    session.welcome(name, &shared.epoch.to_string(), &now, &mut stream.get_mut().outbox);
+    loop {
+        let now = shared.clock.now();
+        let conduit = stream.get_mut();
+        if conduit.outbox.is_empty() {
+            let round = Arc::clone(&rounds.borrow_and_update());
+            session.deliver(&round, &mut conduit.outbox);
+        }
+        let seen = Socket { written: conduit.written(), within_message: conduit.is_within_message() };
+        if let Some(close) = session.wake(seen, &now, &mut conduit.outbox) {
+            return Some(goodbye(&mut stream, shared, close).await);
+        }
+        let (frames, bytes) = conduit.outbox.take_counts();
+        if frames > 0 {
+            shared.metrics.frames.inc_by(frames);
+            shared.metrics.bytes.inc_by(bytes);
+            session.sent(&now);
+        }
+        let waits = !conduit.outbox.is_empty();
+        let reads = conduit.outbox.len() <= HIGH_WATER;
+        let wake = Instant::now() + session.next_wake().saturating_sub(now.since_start);
+        let happened = tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => return Some(goodbye(&mut stream, shared, Close::GoingAway).await),
+            happened = poll_fn(|context| poll_socket(&mut stream, waits, reads, context)) => happened,
+            // The hub's task ends only when it is told to stop.
+            _ = rounds.changed(), if !waits => continue,
+            () = sleep_until(wake) => continue,
+        };
+        let now = shared.clock.now();
+        let step = match happened {
+            Happened::Drained => Step::Go,
+            Happened::Gone => return None,
+            Happened::Failed(error) => match fault(&error) {
+                Some(close) => Step::Close(close),
+                None => return None,
+            },
+            Happened::Message(message) => {
+                stream.get_mut().message_ended();
+                match message {
+                    Message::Text(text) => session.receive(&text, &now, &mut stream.get_mut().outbox),
+                    Message::Binary(_) => Step::Close(Close::Binary),
+                    Message::Ping(_) | Message::Pong(_) => session.control(&now),
+                    Message::Close(_) => {
+                        answer_close(&mut stream).await;
+                        return None;
+                    }
+                    Message::Frame(_) => unreachable!("reading gives whole messages"),
+                }
+            }
+        };
+        let step = match step {
+            Step::Open(opening) => {
+                let answer = shared.open(Arc::clone(&opening.spec)).await;
+                session.opened(*opening, answer, &now, &mut stream.get_mut().outbox)
+            }
+            other => other,
+        };
+        if let Step::Close(close) = step {
+            return Some(goodbye(&mut stream, shared, close).await);
+        }
+    }
+}
+
+/// Writes what waits and reads. Writing comes first and last: a client that never stops sending must not keep
+/// its own answers back, and reading may have made a pong.
+fn poll_socket<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut Stream<S>,
+    waits: bool,
+    reads: bool,
+    context: &mut Context<'_>,
+) -> Poll<Happened> {
+    let drained = stream.get_mut().poll_drain(context);
+    if let Poll::Ready(Err(_)) = drained {
+        return Poll::Ready(Happened::Gone);
+    }
+    if waits && drained.is_ready() {
+        return Poll::Ready(Happened::Drained);
+    }
+    if reads {
+        match stream.poll_next_unpin(context) {
+            Poll::Ready(Some(Ok(message))) => return Poll::Ready(Happened::Message(message)),
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Happened::Failed(Box::new(error))),
+            Poll::Ready(None) => return Poll::Ready(Happened::Gone),
+            Poll::Pending => {}
+        }
+    }
+    match stream.get_mut().poll_drain(context) {
+        Poll::Ready(Err(_)) => Poll::Ready(Happened::Gone),
+        _ => Poll::Pending,
+    }
+}
+
+/// What to tell a client whose frames could not be read; `None` if there is nobody to tell.
+fn fault(error: &Error) -> Option<Close> {
+    match error {
+        Error::Utf8(_) => Some(Close::NotUtf8),
+        Error::Capacity(_) => Some(Close::TooLong),
+        Error::Io(error) if error.kind() == ENDLESS => Some(Close::TooLong),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(Close::ProtocolError),
+        _ => None,
+    }
+}
+
+/// Sends the answer to the client's close, which tungstenite has made.
+async fn answer_close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut Stream<S>) {
+    // The flush moves the answer into the outbox and then says that the connection is closed.
+    let _ = poll_fn(|context| std::pin::Pin::new(&mut *stream).poll_flush(context)).await;
+    let conduit = stream.get_mut();
+    let _ = timeout(GOODBYE, async {
+        poll_fn(|context| conduit.poll_drain(context)).await?;
+        conduit.shutdown().await
+    })
+    .await;
+}
+
+/// Says why, closes, and lets the client hear it.
+async fn goodbye<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut Stream<S>,
+    shared: &Shared,
+    close: Close,
+) -> Close {
+    let spread = if close.retry_after().is_some() { shared.spread(SPREAD) } else { Duration::ZERO };
+    let conduit = stream.get_mut();
+    for frames in close.frames(spread) {
+        conduit.outbox.push(frames);
+    }
+    let (frames, bytes) = conduit.outbox.take_counts();
+    shared.metrics.frames.inc_by(frames);
+    shared.metrics.bytes.inc_by(bytes);
+    // Whether the client still listens decides whether it hears; there is nothing to do about a failure.
+    let _ = timeout(GOODBYE, async {
+        poll_fn(|context| conduit.poll_drain(context)).await?;
+        conduit.shutdown().await?;
+        let mut ignored = [0; 1024];
+        while conduit.read(&mut ignored).await? > 0 {
+            conduit.message_ended();
+        }
+        std::io::Result::Ok(())
+    })
+    .await;
+    close
+}
