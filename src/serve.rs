@@ -1,17 +1,171 @@
-//! `gaugecast serve`: everything put together.
+//! The whole put together: tick, stream and server, started and stopped as one.
+//!
+//! [`start`] is what the program does, and what tests and applications can do too; the [`Running`] it gives owns
+//! every task it started. Data goes through it one way, the stop the other: no new connections, streams told and
+//! closed, answers in flight finished, then the tick.
+//!
+//! ```
+//! use gaugecast::config::Config;
+//! use gaugecast::registry::Registry;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let registry = Registry::new();
+//! let orders = registry.counter(("shop_orders", "Orders taken."))?;
+//!
+//! let mut config = Config::default();
+//! config.server.listen = vec![([127, 0, 0, 1], 0).into()];
+//! let running = gaugecast::serve::start(&config, registry, None).await?;
+//! println!("live at http://{}/", running.addresses()[0]);
+//!
+//! orders.inc();
+//! running.stop().await;
+//! # Ok(())
+//! # }
+//! ```
 
-use std::process::ExitCode;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::Loaded;
+use http_body_util::BodyExt;
+use hyper::{Request, Response};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
-/// Runs until it is told to stop. 0 after a graceful stop, 1 when it could not start.
-#[must_use]
-pub fn run(config: Loaded) -> ExitCode {
-    let log = crate::log::install(&config.config.log);
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
+use crate::clock::Clock;
+use crate::collect::ticker::Ticker;
+use crate::collect::{Ticks, catalog};
+use crate::config::Config;
+use crate::exposition::Expositions;
+use crate::registry::{RegisterError, Registry};
+use crate::series::Epoch;
+use crate::server::{self, App, BindError, Body, Drained, Parts, Readiness, Reload, Server};
+use crate::stream::{self, Hub};
+
+/// How long a stop waits for the goodbyes of streams before it cuts them.
+const GOODBYES: Duration = Duration::from_secs(5);
+
+/// Why it could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listen address cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The collectors cannot be set up as configured.
+    #[error(transparent)]
+    Collectors(#[from] catalog::ConfigError),
+    /// The given registry holds a metric under one of gaugecast's own names.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+}
+
+/// A running gaugecast. Dropping it leaves the tasks running until the runtime ends; see [`Running::stop`].
+#[derive(Debug)]
+pub struct Running {
+    app: App,
+    ticker: Ticker,
+    hub: Hub,
+    addresses: Vec<SocketAddr>,
+    stop: CancellationToken,
+    server: JoinHandle<Drained>,
+}
+
+/// Starts collecting, streaming and listening. What is in `registry` is exposed, beside the host and gaugecast's own
+/// figures. `reload` is what a `POST /-/reload` does; without one it is refused. Must be called within a tokio
+/// runtime.
+///
+/// # Errors
+/// See [`StartError`]; nothing runs then.
+pub async fn start(
+    config: &Config,
+    registry: Registry,
+    reload: Option<Reload>,
+) -> Result<Running, StartError> {
+    let clock = Clock::start();
+    let collectors = catalog::collectors(&config.collect)?;
+    let epoch = Epoch(RandomState::new().hash_one(clock.now().unix_ms));
+    let ticker = Ticker::start(config.collect.clone(), collectors, registry.clone(), epoch, clock).await?;
+    let ticks = ticker.ticks();
+    let hub = Hub::start(config.stream.clone(), ticks.clone(), config.collect.tick, clock, &registry);
+    let parts = Parts {
+        config: config.server.clone(),
+        clock,
+        ticks,
+        expositions: Expositions::new(),
+        registry,
+        stream: Some(Arc::new(hub.clone())),
+        reload,
+    };
+    let bound = App::new(parts).map_err(StartError::from).and_then(|app| {
+        let server = Server::bind(app.clone())?;
+        Ok((app, server))
+    });
+    let (app, server) = match bound {
+        Ok(bound) => bound,
+        Err(error) => {
+            hub.stop(Duration::ZERO).await;
+            ticker.stop().await;
+            return Err(error);
+        }
+    };
+    let addresses = server.addresses().to_vec();
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(server.run(stop.clone()));
+    app.set_readiness(Readiness::Ready);
+    Ok(Running { app, ticker, hub, addresses, stop, server })
+}
+
+impl Running {
+    /// Where it listens, in the order of the configuration, with the ports that the system chose for 0.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
-    tracing::error!("this build has no server");
-    drop(log);
-    ExitCode::FAILURE
+
+    /// The ticks.
+    #[must_use]
+    pub fn ticks(&self) -> Ticks {
+        self.ticker.ticks()
+    }
+
+    /// Collects by another configuration from now on: collectors, their filters and folders, paths, deadline. What
+    /// else differs needs a new start.
+    ///
+    /// # Errors
+    /// When the collectors cannot be set up so; then nothing changes.
+    pub async fn reload(&self, config: &Config) -> Result<(), catalog::ConfigError> {
+        let collectors = catalog::collectors(&config.collect)?;
+        self.ticker.reload(config.collect.clone(), collectors).await;
+        Ok(())
+    }
+
+    /// Stops: not ready any more, no new connections, streams closed with a goodbye, answers in flight finished,
+    /// the tick ended. Takes as long as the slowest client, at most some ten seconds.
+    pub async fn stop(self) {
+        self.app.set_readiness(Readiness::Draining);
+        self.stop.cancel();
+        let (streams, server) = tokio::join!(self.hub.stop(GOODBYES), self.server);
+        if !streams {
+            warn!("streams that did not answer the goodbye were cut");
+        }
+        match server {
+            Ok(drained) => info!(%drained, "server stopped"),
+            Err(error) => warn!(%error, "the server did not end well"),
+        }
+        self.ticker.stop().await;
+    }
+}
+
+impl server::Stream for Hub {
+    fn upgrade(&self, request: Request<()>, peer: SocketAddr) -> Response<Body> {
+        stream::upgrade(self, request, peer).map(|body| Body::stream(body.map_err(|never| match never {})))
+    }
+
+    fn clients(&self) -> usize {
+        Hub::clients(self)
+    }
 }

@@ -15,6 +15,7 @@
 mod command;
 mod help;
 mod probe;
+mod serve;
 pub mod version;
 
 use std::ffi::OsString;
@@ -44,7 +45,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let path: Vec<&str> = subcommands(&matches);
     let last = *levels.last().unwrap_or(&&matches);
     match path[..] {
-        [] | ["serve"] => with_config(&levels, None, crate::serve::run),
+        [] | ["serve"] => with_config(&levels, None, serve::run),
         ["check", "config"] => {
             let file = last.get_one::<PathBuf>("FILE");
             with_config(&levels, file, |loaded| check_config(&loaded))

@@ -283,6 +283,14 @@ fn is_foreign(name: &str) -> bool {
         || ["_SERVICE_", "_PORT_"].iter().any(|part| rest.contains(part))
 }
 
+/// The settings in which two configurations differ.
+#[must_use]
+pub fn changed(before: &Config, after: &Config) -> Vec<&'static Setting> {
+    let (mut before, mut after) = (before.clone(), after.clone());
+    let differs = |setting: &&Setting| setting.field.get(&mut before) != setting.field.get(&mut after);
+    settings().iter().filter(differs).collect()
+}
+
 /// Looks up what `${NAME}` in the file stands for.
 fn env_lookup(env: &[(OsString, OsString)]) -> impl Fn(&str) -> Option<String> + '_ {
     |name| {

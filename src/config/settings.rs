@@ -31,6 +31,8 @@ pub struct Setting {
     pub rare: bool,
     /// Its value is shown to nobody.
     pub secret: bool,
+    /// It is read at the start only; the others follow a reload.
+    pub at_start: bool,
 }
 
 /// A heading in help and docs.
@@ -145,7 +147,9 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
 ];
 
 fn row(group: Group, flag: &str, key: &str, field: Field, help: &str) -> Setting {
+    let live = matches!(group, Group::Collectors) || flag.starts_with("path.") || flag == "log.level";
     Setting {
+        at_start: !live,
         flag: flag.into(),
         key: (!key.is_empty()).then(|| key.into()),
         field,
@@ -233,6 +237,90 @@ fn table() -> Vec<Setting> {
             Text(|c| &mut c.server.route_prefix, check::route_prefix),
             "Prefix of all paths; without it the path of the external URL",
         ),
+        rare(row(
+            Group::Web,
+            "web.enable-lifecycle",
+            "web.enable_lifecycle",
+            Bool(|c| &mut c.server.enable_lifecycle),
+            "Let POST /-/reload read the configuration again",
+        )),
+        rare(row(
+            Group::Web,
+            "web.limit.header-size",
+            "web.limit.header_size",
+            size(|c| &mut c.server.limits.header_bytes, 8 << 10, 1 << 20),
+            "Size of request line and headers; over it 431",
+        )),
+        rare(row(
+            Group::Web,
+            "web.limit.headers",
+            "web.limit.headers",
+            Count(|c| (&mut c.server.limits.headers).into(), 10, 1_000),
+            "Number of headers; over it 431",
+        )),
+        rare(row(
+            Group::Web,
+            "web.limit.header-deadline",
+            "web.limit.header_deadline",
+            duration(|c| &mut c.server.limits.header_deadline, 100, 600_000),
+            "From the first byte of a request to the end of its headers; then 408",
+        )),
+        rare(row(
+            Group::Web,
+            "web.limit.idle",
+            "web.limit.idle",
+            duration(|c| &mut c.server.limits.idle, 1_000, 86_400_000),
+            "How long a connection may wait between requests",
+        )),
+        rare(row(
+            Group::Web,
+            "web.limit.body-size",
+            "web.limit.body_size",
+            size(|c| &mut c.server.limits.body_bytes, 1 << 10, 1 << 30),
+            "Size of a request body; over it 413",
+        )),
+        rare(row(
+            Group::Web,
+            "web.limit.requests-per-connection",
+            "web.limit.requests_per_connection",
+            Count(|c| (&mut c.server.limits.requests_per_connection).into(), 1, 4_000_000_000),
+            "Requests of one connection; then it is closed",
+        )),
+        rare(row(
+            Group::Web,
+            "web.limit.connections",
+            "web.limit.connections",
+            Count(|c| (&mut c.server.limits.connections).into(), 16, 10_000_000),
+            "Connections in all, streams included",
+        )),
+        rare(row(
+            Group::Web,
+            "web.limit.half-open",
+            "web.limit.half_open",
+            Count(|c| (&mut c.server.limits.half_open).into(), 16, 10_000_000),
+            "Connections that have not sent a whole request; the oldest makes room",
+        )),
+        rare(row(
+            Group::Web,
+            "web.limit.rate",
+            "web.limit.rate",
+            Count(|c| (&mut c.server.limits.rate).into(), 1, 1_000_000),
+            "Requests per second of one address, loopback exempt; over it 429",
+        )),
+        rare(row(
+            Group::Web,
+            "web.limit.rate-burst",
+            "web.limit.rate_burst",
+            Count(|c| (&mut c.server.limits.rate_burst).into(), 1, 10_000_000),
+            "How many requests may come at once before the rate counts",
+        )),
+        rare(row(
+            Group::Web,
+            "web.limit.drain",
+            "web.limit.drain",
+            duration(|c| &mut c.server.limits.drain, 0, 600_000),
+            "How long answers in flight may take once the server stops",
+        )),
         row(
             Group::Collect,
             "collect.tick",
@@ -316,6 +404,34 @@ fn table() -> Vec<Setting> {
             "stream.hello_timeout",
             duration(|c| &mut c.stream.hello_timeout, 100, 3_600_000),
             "How long a new connection may say nothing",
+        )),
+        rare(row(
+            Group::Stream,
+            "stream.max-clients-per-ip",
+            "stream.max_clients_per_ip",
+            Count(|c| (&mut c.stream.max_clients_per_ip).into(), 0, 10_000_000),
+            "Connections of one address, loopback exempt; 0 is no limit",
+        )),
+        rare(row(
+            Group::Stream,
+            "stream.max-channels",
+            "stream.max_channels",
+            Count(|c| (&mut c.stream.max_channels).into(), 1, 1_000_000),
+            "Distinct selections of all connections",
+        )),
+        rare(row(
+            Group::Stream,
+            "stream.commands-per-second",
+            "stream.commands_per_second",
+            Count(|c| (&mut c.stream.commands_per_second).into(), 1, 100_000),
+            "Commands of one connection, and as many at once",
+        )),
+        rare(row(
+            Group::Stream,
+            "stream.stall-timeout",
+            "stream.stall_timeout",
+            duration(|c| &mut c.stream.stall_timeout, 100, 3_600_000),
+            "How long a client may read nothing while something waits for it",
         )),
         row(
             Group::Log,

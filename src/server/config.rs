@@ -24,6 +24,8 @@ pub struct Config {
     pub route_prefix: String,
     /// `--web.insecure-no-auth`: allows listening beyond loopback without authentication.
     pub insecure_no_auth: bool,
+    /// `--web.enable-lifecycle`: `POST /-/reload` reads the configuration again; false by default.
+    pub enable_lifecycle: bool,
     /// Bounds on what one peer, and all of them, may ask for.
     pub limits: Limits,
 }
@@ -39,6 +41,7 @@ impl Default for Config {
             external_url: None,
             route_prefix: String::new(),
             insecure_no_auth: false,
+            enable_lifecycle: false,
             limits: Limits::default(),
         }
     }

@@ -1,0 +1,272 @@
+//! `gaugecast serve`: the process around [`crate::serve`], with its signals and its output.
+//!
+//! | signal | effect |
+//! | --- | --- |
+//! | SIGTERM, SIGINT | stops: drains, exits 0 |
+//! | a second one | exits at once, 143 or 130 |
+//! | SIGHUP | reads the configuration again; what is wrong is logged and changes nothing |
+//!
+//! Once everything runs, the addresses are printed on stdout; the log goes to stderr.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info, warn};
+
+use super::version::VERSION;
+use crate::clock::unix_ms;
+use crate::config::{self, Config, Loaded};
+use crate::log::{self, Log};
+use crate::registry::{FloatGauge, Gauge, RegisterError, Registry, Unit};
+use crate::serve::{Running, StartError, start};
+use crate::server::Reload;
+
+/// How often repetitions in the log are told.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Runs until it is told to stop. 0 after a graceful stop, 1 when it could not start.
+pub(super) fn run(loaded: Loaded) -> ExitCode {
+    let log = log::install(&loaded.config.log);
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("gaugecast").build();
+    let code = match runtime {
+        Ok(runtime) => runtime.block_on(serve(loaded, &log)),
+        Err(error) => {
+            error!(%error, "cannot start the runtime");
+            ExitCode::FAILURE
+        }
+    };
+    drop(log);
+    code
+}
+
+/// A request over HTTP to read the configuration again, and where the answer goes.
+type Wish = oneshot::Sender<Result<String, String>>;
+
+async fn serve(loaded: Loaded, log: &Log) -> ExitCode {
+    let signals = Signals::install();
+    let registry = Registry::new();
+    let (wish, wishes) = mpsc::channel(1);
+    let reload = loaded.config.server.enable_lifecycle.then(|| on_request(wish));
+    let started = async {
+        let figures = Figures::register(&registry)?;
+        Ok::<_, StartError>((start(&loaded.config, registry, reload).await?, figures))
+    };
+    let (running, figures) = match started.await {
+        Ok(started) => started,
+        Err(error) => {
+            error!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut signals = match signals {
+        Ok(signals) => signals,
+        Err(error) => {
+            error!(%error, "cannot listen for signals");
+            running.stop().await;
+            return ExitCode::FAILURE;
+        }
+    };
+    #[cfg(target_os = "linux")]
+    if let Some(reason) = crate::collect::host::container::without_host(&loaded.config.collect.paths) {
+        warn!("{reason}");
+    }
+    greet(&running, &loaded.config);
+    let mut process = Process { loaded, running, figures, wishes };
+    let signal = process.until_stopped(&mut signals, log).await;
+    info!(signal = signal.name, "stopping");
+    tokio::select! {
+        () = process.running.stop() => ExitCode::SUCCESS,
+        again = signals.stop() => {
+            warn!(signal = again.name, "stopped at once by a second signal");
+            ExitCode::from(again.code)
+        }
+    }
+}
+
+/// What a reload over HTTP does: asks the process and waits for its answer.
+fn on_request(wish: mpsc::Sender<Wish>) -> Reload {
+    Box::new(move || {
+        let wish = wish.clone();
+        Box::pin(async move {
+            let (answer, told) = oneshot::channel();
+            let stopping = |_| "the server is stopping".to_owned();
+            wish.send(answer).await.map_err(|error| stopping(drop(error)))?;
+            told.await.map_err(|error| stopping(drop(error)))?
+        })
+    })
+}
+
+/// Says on stdout where it is to be found.
+fn greet(running: &Running, config: &Config) {
+    let prefix = &config.server.route_prefix;
+    let mut text = format!("gaugecast {VERSION} is ready\n");
+    for &address in running.addresses() {
+        let at = format!("{}{prefix}", reachable(address));
+        let path = &config.server.telemetry_path;
+        text += &format!("  page     http://{at}/\n  metrics  http://{at}{path}\n");
+        text += &format!("  stream   ws://{at}/api/v1/stream/ws\n");
+        info!(%address, "listening");
+    }
+    let mut out = std::io::stdout().lock();
+    // Nobody may read it: a service has no terminal.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// An address one can open: that of this machine where it listens on all.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// What the process knows while it runs.
+struct Process {
+    loaded: Loaded,
+    running: Running,
+    figures: Figures,
+    wishes: mpsc::Receiver<Wish>,
+}
+
+impl Process {
+    /// Serves until a signal says stop; reloads in between.
+    async fn until_stopped(&mut self, signals: &mut Signals, log: &Log) -> Stop {
+        let mut flush = tokio::time::interval(FLUSH);
+        loop {
+            tokio::select! {
+                _ = signals.terminate.recv() => return TERMINATE,
+                _ = signals.interrupt.recv() => return INTERRUPT,
+                _ = signals.hangup.recv() => {
+                    // The log has told it.
+                    let _ = self.reload(log).await;
+                }
+                Some(answer) = self.wishes.recv() => {
+                    let told = self.reload(log).await;
+                    let _ = answer.send(told);
+                }
+                _ = flush.tick() => log.flush(),
+            }
+        }
+    }
+
+    /// Reads the configuration again: all of it counts, or nothing. Says what changed.
+    async fn reload(&mut self, log: &Log) -> Result<String, String> {
+        let outcome = match self.loaded.reload() {
+            Err(errors) => Err(errors.to_string()),
+            Ok(loaded) => match self.running.reload(&loaded.config).await {
+                Err(error) => Err(error.to_string()),
+                Ok(()) => Ok(loaded),
+            },
+        };
+        match outcome {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    warn!("{warning}");
+                }
+                log.apply(&loaded.config.log);
+                let told = told(&config::changed(&self.loaded.config, &loaded.config));
+                info!(changes = told, "configuration loaded again");
+                self.loaded = loaded;
+                self.figures.reloaded();
+                Ok(told)
+            }
+            Err(errors) => {
+                error!("the configuration is not valid, the one before stays:\n{errors}");
+                self.figures.successful.set(0);
+                Err(errors)
+            }
+        }
+    }
+}
+
+/// Which settings changed, and which of them wait for a new start.
+fn told(changed: &[&config::settings::Setting]) -> String {
+    if changed.is_empty() {
+        return "nothing changed".into();
+    }
+    let list = |at_start: bool| {
+        let flags = changed.iter().filter(|setting| setting.at_start == at_start);
+        flags.map(|setting| format!("--{}", setting.flag)).collect::<Vec<_>>().join(", ")
+    };
+    match (list(false), list(true)) {
+        (now, later) if later.is_empty() => format!("in force: {now}"),
+        (now, later) if now.is_empty() => format!("in force after a restart: {later}"),
+        (now, later) => format!("in force: {now}; after a restart: {later}"),
+    }
+}
+
+/// Figures about the configuration, as Prometheus has them about its own.
+struct Figures {
+    successful: Gauge,
+    time: FloatGauge,
+}
+
+impl Figures {
+    fn register(registry: &Registry) -> Result<Self, RegisterError> {
+        let figures = Figures {
+            successful: registry.gauge((
+                "gaugecast_config_last_reload_successful",
+                "Whether the last attempt to load the configuration succeeded.",
+            ))?,
+            time: registry.float_gauge(
+                crate::registry::Desc::new(
+                    "gaugecast_config_last_reload_success_timestamp",
+                    "When the configuration was last loaded.",
+                )
+                .unit(Unit::Seconds),
+            )?,
+        };
+        figures.reloaded();
+        Ok(figures)
+    }
+
+    fn reloaded(&self) {
+        self.successful.set(1);
+        #[allow(clippy::cast_precision_loss)]
+        self.time.set(unix_ms(SystemTime::now()) as f64 / 1000.0);
+    }
+}
+
+/// Why to stop.
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    name: &'static str,
+    /// Exit code when it must be at once: 128 and the number of the signal.
+    code: u8,
+}
+
+const TERMINATE: Stop = Stop { name: "SIGTERM", code: 143 };
+const INTERRUPT: Stop = Stop { name: "SIGINT", code: 130 };
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn install() -> std::io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next that says stop.
+    async fn stop(&mut self) -> Stop {
+        tokio::select! {
+            _ = self.terminate.recv() => TERMINATE,
+            _ = self.interrupt.recv() => INTERRUPT,
+        }
+    }
+}
