@@ -222,6 +222,8 @@ fn compress(plain: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::sync::Barrier;
+    use std::thread;
 
     use super::super::sample::{BOTH, tick_of};
     use super::*;
@@ -238,6 +240,31 @@ mod tests {
             let other = expositions.answer(&tick, Some("text/plain"), zip, &Filter::default());
             assert_eq!(one.body.as_ptr(), other.body.as_ptr(), "shared, not equal");
         }
+    }
+
+    #[test]
+    fn who_asks_at_the_same_time_gets_the_same_bytes() {
+        let (tick, expositions, start) = (tick_of(BOTH), Expositions::new(), Barrier::new(4));
+        let ask = || {
+            start.wait();
+            expositions.answer(&tick, None, Some("gzip"), &Filter::default()).body
+        };
+        let bodies = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
+        });
+        assert!(bodies.iter().all(|body| body.as_ptr() == bodies[0].as_ptr()));
+    }
+
+    #[test]
+    fn a_body_that_is_still_being_sent_is_left_alone() {
+        let expositions = Expositions::new();
+        let mut table = super::super::sample::table_of("a 1\n");
+        let at = crate::clock::Moment { since_start: std::time::Duration::ZERO, unix_ms: 0 };
+        let mut answer = || expositions.answer(&table.commit(at, 0), None, None, &Filter::default()).body;
+        let (first, second) = (answer(), answer());
+        assert_eq!(first, second);
+        assert_ne!(first.as_ptr(), second.as_ptr());
     }
 
     #[test]
