@@ -1,9 +1,9 @@
 //! The grammar of text 0.0.4 and OpenMetrics 1.0, line by line.
 //!
-//! [`key`], [`rest`] and [`meta`] read the parts of one line. They are as lenient as Prometheus' own parsers:
+//! `key`, `rest` and `meta` read the parts of one line. They are as lenient as Prometheus' own parsers:
 //! text 0.0.4 may have blanks between all parts and a comma after the last label; OpenMetrics has exactly one
 //! space where it has any. The rules that hold between lines (order, grouping, names that clash, what values
-//! a type may have) are not grammar; see [`super::strict`].
+//! a type may have) are not grammar; see `strict.rs`.
 
 use std::borrow::Cow;
 

@@ -7,7 +7,7 @@
 //!
 //! A line that is not in its predicted place is looked up by the bytes of its identity, and prediction goes on
 //! behind the place where it was found; only bytes never seen are read by the grammar ([`super::parse`]). While
-//! a page is read nothing but scratch space is written; [`commit`](Reader::commit), which cannot fail, then
+//! a page is read nothing but scratch space is written; `commit`, which cannot fail, then
 //! makes it the last page.
 //!
 //! What is kept of a page is its identities and its lines of metadata, in the order of the page, and some 50
