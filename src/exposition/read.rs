@@ -7,11 +7,10 @@
 //!
 //! A line that is not in its predicted place is looked up by the bytes of its identity, and prediction goes on
 //! behind the place where it was found; only bytes never seen are read by the grammar ([`super::parse`]). While
-//! a page is read nothing but scratch space is written; `commit`, which cannot fail, then
-//! makes it the last page.
+//! a page is read nothing but scratch space is written; `commit`, which cannot fail, then makes it the last page.
 //!
-//! What is kept of a page is its identities and its lines of metadata, in the order of the page, and some 50
-//! bytes a series. Names and labels are not kept: [`Page::describe`] reads them again.
+//! What is kept of a page is its identities and its lines of metadata, in the order of the page, and some 95
+//! bytes a series (line 12, entry 44, two hash tables about 15, sample 24). Names and labels are not kept: [`Page::describe`] reads them again.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
