@@ -414,12 +414,12 @@ impl Session {
         let config = &self.config;
         let waits = self.waiting.is_some();
         let all = [
-            (!self.greeted).then_some(self.began + config.hello_timeout),
-            self.within_message.map(|since| since + MESSAGE_TIME),
-            self.waiting.map(|(since, _)| since + config.stall_timeout),
-            self.pinged.map(|since| since + config.pong_timeout),
-            (self.pinged.is_none() && !waits).then_some(self.heard + config.ping),
-            (!waits).then_some(self.sent + config.ping),
+            (!self.greeted).then_some(self.began.saturating_add(config.hello_timeout)),
+            self.within_message.map(|since| since.saturating_add(MESSAGE_TIME)),
+            self.waiting.map(|(since, _)| since.saturating_add(config.stall_timeout)),
+            self.pinged.map(|since| since.saturating_add(config.pong_timeout)),
+            (self.pinged.is_none() && !waits).then_some(self.heard.saturating_add(config.ping)),
+            (!waits).then_some(self.sent.saturating_add(config.ping)),
         ];
         all.into_iter().flatten().min().unwrap_or(Duration::MAX)
     }

@@ -44,6 +44,9 @@ const WRITE_BUFFER: usize = 4096;
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// Sleeps are cut here, so that no setting can overflow a point in time.
+const LONGEST_SLEEP: Duration = Duration::from_hours(1);
+
 /// Over this time clients are spread that are told to come back.
 const SPREAD: Duration = Duration::from_secs(10);
 
@@ -103,8 +106,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, shared: &Shared, pe
 enum Happened {
     /// A message came.
     Message(Message),
-    /// All that waited is written.
-    Drained,
+    /// Some of what waited is written, or all.
+    Written,
     /// Reading failed.
     Failed(Box<Error>),
     /// The client is gone.
@@ -153,18 +156,18 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let waits = !conduit.outbox.is_empty();
         let reads = conduit.outbox.len() <= HIGH_WATER;
-        let wake = Instant::now() + session.next_wake().saturating_sub(now.since_start);
+        let wake = Instant::now() + session.next_wake().saturating_sub(now.since_start).min(LONGEST_SLEEP);
         let happened = tokio::select! {
             biased;
             () = shared.stop.cancelled() => return Some(goodbye(&mut stream, shared, Close::GoingAway).await),
-            happened = poll_fn(|context| poll_socket(&mut stream, waits, reads, context)) => happened,
+            happened = poll_fn(|context| poll_socket(&mut stream, reads, context)) => happened,
             // The hub's task ends only when it is told to stop.
             _ = rounds.changed(), if !waits => continue,
             () = sleep_until(wake) => continue,
         };
         let now = shared.clock.now();
         let step = match happened {
-            Happened::Drained => Step::Go,
+            Happened::Written => Step::Go,
             Happened::Gone => return None,
             Happened::Failed(error) => match fault(&error) {
                 Some(close) => Step::Close(close),
@@ -201,16 +204,16 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
 /// its own answers back, and reading may have made a pong.
 fn poll_socket<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut Stream<S>,
-    waits: bool,
     reads: bool,
     context: &mut Context<'_>,
 ) -> Poll<Happened> {
-    let drained = stream.get_mut().poll_drain(context);
-    if let Poll::Ready(Err(_)) = drained {
+    let conduit = stream.get_mut();
+    let before = conduit.written();
+    if let Poll::Ready(Err(_)) = conduit.poll_drain(context) {
         return Poll::Ready(Happened::Gone);
     }
-    if waits && drained.is_ready() {
-        return Poll::Ready(Happened::Drained);
+    if conduit.written() > before {
+        return Poll::Ready(Happened::Written);
     }
     if reads {
         match stream.poll_next_unpin(context) {
