@@ -1,5 +1,5 @@
 //! The messages of `gaugecast.v1.json`, as `docs/protocol.md` defines them: what clients say is read here with
-//! care, and what the server says, but for `schema`, `snapshot` and `delta` (see [`super::encode`]), is written.
+//! care, and what the server says, but for `schema`, `snapshot` and `delta` (see `encode`), is written.
 //!
 //! Reading refuses what cannot be meant: text that is not one JSON object, nesting deeper than [`MAX_DEPTH`], a
 //! key that stands twice, a number that does not fit. Unknown fields are ignored; fields and commands of later
