@@ -1,0 +1,348 @@
+"""The files that put gaugecast to work: rules, prometheus.yml, the image, Compose, Grafana.
+
+Each is judged by the tool or the published schema of the program that will read it.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from conftest import ROOT, Gaugecast, tool
+
+GRAFANA = ROOT / "grafana"
+DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
+RULES = sorted((ROOT / "rules").glob("*.rules.yml"))
+RULE_TESTS = sorted((ROOT / "rules/tests").glob("*.test.yml"))
+
+# What Prometheus itself adds to every target.
+ADDED_BY_PROMETHEUS = {
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+}
+# Families that a host may lack; each needs a reason, and the others must be there.
+NOT_ON_EVERY_HOST = {
+    "node_disk_io_time_seconds_total": "a container may have no disk in /proc/diskstats",
+    "node_disk_read_bytes_total": "as above",
+    "node_disk_written_bytes_total": "as above",
+    "node_filesystem_avail_bytes": "a sandbox may mount only what the default excludes leave out",
+    "node_filesystem_size_bytes": "as above",
+    "node_filesystem_readonly": "as above",
+    "node_vmstat_oom_kill": "a sandboxed kernel may not count it",
+}
+
+
+def run(*command: str | Path, **options) -> str:
+    """Runs a judge; its output when it is content, a failed test when it is not."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, f"{Path(command[0]).name}:\n{output}"
+    return output
+
+
+def beside_python(name: str) -> Path:
+    """A program of the same virtual environment."""
+    return Path(sys.executable).with_name(name)
+
+
+def panels(dashboard: dict) -> list[dict]:
+    return [inner for panel in dashboard["panels"] for inner in (panel, *panel.get("panels", []))]
+
+
+# Prometheus
+
+
+def test_promtool_accepts_the_configuration_and_the_rules() -> None:
+    run(tool("promtool"), "check", "config", "--lint=all", "--lint-fatal", ROOT / "prometheus.yml")
+    run(tool("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *RULES)
+
+
+def test_the_rules_pass_their_own_tests() -> None:
+    run(tool("promtool"), "test", "rules", *RULE_TESTS)
+
+
+def alerts() -> list[dict]:
+    groups = [group for file in RULES for group in yaml.safe_load(file.read_text())["groups"]]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
+def test_an_alert_has_severity_summary_description_and_a_test_that_fires_it(alert: dict) -> None:
+    assert alert["labels"]["severity"] in {"info", "warning", "critical", "emergency"}
+    assert {"summary", "description"} <= set(alert["annotations"])
+    fired = {
+        case["alertname"]
+        for file in RULE_TESTS
+        for group in yaml.safe_load(file.read_text())["tests"]
+        for case in group.get("alert_rule_test", [])
+        if case["exp_alerts"]
+    }
+    assert alert["alert"] in fired
+
+
+# Metric names that rules and panels ask for
+
+
+def names_in(expression: str) -> set[str]:
+    """The metric names of a PromQL expression: words that are neither function, keyword, label nor in a string."""
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', '""', expression)
+    bare = re.sub(r"\{[^}]*\}", "", bare)
+    bare = re.sub(r"\[[^\]]*\]", "", bare)
+    bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", bare)
+    words = re.findall(r"(?<![\w.$])([a-zA-Z_:][\w:]*)(?!\s*\()\b(?!\s*\()", bare)
+    keywords = {"by", "without", "on", "ignoring", "group_left", "group_right", "and", "or", "unless", "bool", "offset"}
+    return {word for word in words if word.lower() not in keywords and not re.fullmatch(r"inf|nan", word, re.IGNORECASE)}
+
+
+def test_names_are_found_in_expressions() -> None:
+    expression = 'sum by (le, job) (rate(a_bucket{x="b{c"}[5m])) / on (job) group_left () (b_total > 0 and time() - c < 1e3)'
+    assert names_in(expression) == {"a_bucket", "b_total", "c"}
+
+
+def expressions() -> list[tuple[str, str]]:
+    found = [(f"alert {alert['alert']}", alert["expr"]) for alert in alerts()]
+    for file in DASHBOARDS:
+        for panel in panels(json.loads(file.read_text())):
+            for target in panel.get("targets", []):
+                found.append((f"{file.stem}: {panel['title']} {target['refId']}", target["expr"]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def exposed(gaugecast: Gaugecast) -> set[str]:
+    gaugecast.get("/-/healthy")  # so that there has been a request to count
+    return {re.match(r"[\w:]+", line)[0] for line in gaugecast.text().splitlines() if line and line[0] != "#"}
+
+
+@pytest.mark.parametrize("place, expression", expressions(), ids=[place for place, _ in expressions()])
+def test_every_metric_asked_for_exists(exposed: set[str], place: str, expression: str) -> None:
+    names = names_in(expression)
+    assert names, expression
+    # Before the first failure a counter by reason has no series, but its name is in the page's metadata; both count.
+    missing = names - exposed - ADDED_BY_PROMETHEUS - set(NOT_ON_EVERY_HOST)
+    assert missing == set(), f"{place}: {expression}"
+
+
+# Grafana
+
+
+def as_typescript(dashboard: dict) -> str:
+    """A program that compiles if the dashboard has Grafana's types, its panels those of their plugins."""
+    plugins = {"timeseries": "TimeSeries", "stat": "Stat", "bargauge": "BarGauge", "heatmap": "Heatmap", "table": "Table"}
+    lines = ["import type { Dashboard } from '@grafana/schema';"]
+    for kind, name in plugins.items():
+        module = f"@grafana/schema/dist/esm/raw/composable/{kind}/panelcfg/x/{name}PanelCfg_types.gen"
+        lines.append(f"import type * as {name} from '{module}';")
+    lines += [
+        # JSON has the values of enums, not their members.
+        "type Json<T> = T extends string ? `${T}` : T extends (infer U)[] ? Json<U>[]",
+        "  : T extends object ? { [K in keyof T]: Json<T[K]> } : T;",
+        f"({json.dumps(dashboard)}) satisfies Json<Dashboard>;",
+    ]
+    for panel in panels(dashboard):
+        if panel["type"] == "row":
+            continue
+        name = plugins[panel["type"]]
+        lines.append(f"// {panel['title']}")
+        lines.append(f"({json.dumps(panel['options'])}) satisfies Json<{name}.Options>;")
+        if custom := panel["fieldConfig"]["defaults"].get("custom"):
+            lines.append(f"({json.dumps(custom)}) satisfies Json<Partial<{name}.FieldConfig>>;")
+    return "\n".join(lines) + "\n"
+
+
+def compile_typescript(program: str, folder: Path) -> subprocess.CompletedProcess:
+    packages = ROOT / "tests/grafana/node_modules"
+    assert packages.is_dir(), "run tests/setup"
+    (folder / "node_modules").symlink_to(packages)
+    (folder / "dashboard.ts").write_text(program)
+    flags = ["--noEmit", "--strict", "--skipLibCheck", "--module", "preserve", "--target", "esnext"]
+    command = [ROOT / "tests/node", "npx", "--no-install", "tsc", *flags, "dashboard.ts"]
+    return subprocess.run([str(word) for word in command], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_a_dashboard_has_the_types_that_grafana_publishes(file: Path, tmp_path: Path) -> None:
+    done = compile_typescript(as_typescript(json.loads(file.read_text())), tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda panel: panel["options"].update(legned={}),
+        lambda panel: panel["options"]["tooltip"].update(mode="sometimes"),
+        lambda panel: panel["fieldConfig"]["defaults"]["custom"].update(drawStyle="crayon"),
+        lambda panel: panel.update(gridPos={"x": 0, "y": 0, "w": 1}),
+        lambda panel: panel.update(id="one"),
+    ],
+    ids=["unknown option", "unknown mode", "unknown style", "no height", "id as text"],
+)
+def test_the_check_of_types_finds_mistakes(spoil, tmp_path: Path) -> None:
+    dashboard = json.loads(DASHBOARDS[0].read_text())
+    spoil(next(panel for panel in dashboard["panels"] if panel["type"] == "timeseries"))
+    assert compile_typescript(as_typescript(dashboard), tmp_path).returncode != 0
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_a_dashboard_works_wherever_it_is_loaded(file: Path) -> None:
+    dashboard = json.loads(file.read_text())
+    assert dashboard["id"] is None, "an id belongs to one database"
+    assert re.fullmatch(r"gaugecast-[a-z-]{1,30}", dashboard["uid"])
+    variables = dashboard["templating"]["list"]
+    assert [(variable["name"], variable["type"]) for variable in variables] == [("datasource", "datasource")]
+    every = panels(dashboard)
+    assert len({panel["id"] for panel in every}) == len(every)
+    cells: dict[tuple[int, int], str] = {}
+    for panel in every:
+        at = panel["gridPos"]
+        for cell in ((x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])):
+            assert cell[0] < 24 and cell not in cells, f"{panel['title']} lies on {cells.get(cell, 'the margin')}"
+            cells[cell] = panel["title"]
+        if panel["type"] == "row":
+            continue
+        assert panel["description"].endswith("."), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        for asked in (panel, *panel["targets"]):
+            assert asked["datasource"] == {"type": "prometheus", "uid": "${datasource}"}, panel["title"]
+
+
+# Grafana publishes no schema of these files; this is what its documentation lists, for the parts that we use.
+DATA_SOURCES = {
+    "type": "object",
+    "required": ["apiVersion", "datasources"],
+    "additionalProperties": False,
+    "properties": {
+        "apiVersion": {"const": 1},
+        "prune": {"type": "boolean"},
+        "deleteDatasources": {"type": "array"},
+        "datasources": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["name", "type", "access", "uid"],
+                "additionalProperties": False,
+                "properties": {
+                    "name": {"type": "string"},
+                    "uid": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,40}$"},
+                    "type": {"enum": ["prometheus", "alertmanager"]},
+                    "access": {"const": "proxy"},
+                    "orgId": {"type": "integer"},
+                    "url": {"type": "string"},
+                    "isDefault": {"type": "boolean"},
+                    "editable": {"type": "boolean"},
+                    "jsonData": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "properties": {
+                            "httpMethod": {"enum": ["GET", "POST"]},
+                            "timeInterval": {"type": "string", "pattern": "^[0-9]+(ms|s|m)$"},
+                            "prometheusType": {"enum": ["Prometheus", "Mimir", "Thanos", "Cortex"]},
+                            "manageAlerts": {"type": "boolean"},
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+PROVIDERS = {
+    "type": "object",
+    "required": ["apiVersion", "providers"],
+    "additionalProperties": False,
+    "properties": {
+        "apiVersion": {"const": 1},
+        "providers": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["name", "type", "options"],
+                "additionalProperties": False,
+                "properties": {
+                    "name": {"type": "string"},
+                    "orgId": {"type": "integer"},
+                    "folder": {"type": "string"},
+                    "folderUid": {"type": "string", "maxLength": 40},
+                    "type": {"const": "file"},
+                    "disableDeletion": {"type": "boolean"},
+                    "allowUiUpdates": {"type": "boolean"},
+                    "updateIntervalSeconds": {"type": "integer", "minimum": 1},
+                    "options": {
+                        "type": "object",
+                        "required": ["path"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "path": {"type": "string", "pattern": "^/"},
+                            "foldersFromFilesStructure": {"type": "boolean"},
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("folder, schema", [("datasources", DATA_SOURCES), ("dashboards", PROVIDERS)])
+def test_provisioning_files_have_grafanas_keys(folder: str, schema: dict) -> None:
+    files = sorted((GRAFANA / "provisioning" / folder).glob("*.yml"))
+    assert files
+    for file in files:
+        jsonschema.validate(yaml.safe_load(file.read_text()), schema)
+
+
+# The image and Compose
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict:
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+def test_the_dockerfile_has_no_lint() -> None:
+    assert run(beside_python("hadolint"), ROOT / "Dockerfile") == ""
+
+
+def test_the_compose_file_has_the_schema_of_compose() -> None:
+    run(beside_python("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", ROOT / "docker-compose.yml")
+
+
+def test_every_service_is_pinned_watched_and_confined(compose: dict) -> None:
+    for name, service in compose["services"].items():
+        assert re.search(r":v?\d+\.\d+\.\d+$", service["image"]), f"{name}: an exact version"
+        assert service["healthcheck"]["test"], name
+        assert service["read_only"] and service["cap_drop"] == ["ALL"], name
+        # Unquoted, 65534:65534 is a number to base 60.
+        assert re.fullmatch(r"[1-9]\d*:\d+", service["user"]), name
+
+
+def test_no_password_is_written_down(compose: dict) -> None:
+    for name, service in compose["services"].items():
+        for key in service.get("environment", {}):
+            assert "PASSWORD" not in key or key.endswith("_FILE"), f"{name}: {key}"
+
+
+def test_what_compose_mounts_from_here_exists_and_is_where_the_programs_look(compose: dict) -> None:
+    mounts = {}
+    for service in compose["services"].values():
+        for source, target, *_ in (volume.split(":") for volume in service["volumes"]):
+            if source.startswith("./"):
+                assert (ROOT / source).exists(), source
+                mounts[target] = source
+    (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/gaugecast.yml").read_text())["providers"]
+    assert mounts[provider["options"]["path"]] == "./grafana/dashboards"
+    home = Path(compose["services"]["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert (ROOT / mounts[str(home.parent)] / home.name).exists()
+
+
+def test_grafanas_schema_is_of_the_version_that_compose_runs(compose: dict) -> None:
+    package = json.loads((ROOT / "tests/grafana/package.json").read_text())
+    assert compose["services"]["grafana"]["image"].endswith(":" + package["devDependencies"]["@grafana/schema"])
