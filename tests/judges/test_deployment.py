@@ -98,11 +98,15 @@ def names_in(expression: str) -> set[str]:
     bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", bare)
     words = re.findall(r"(?<![\w.$])([a-zA-Z_:][\w:]*)(?!\s*\()\b(?!\s*\()", bare)
     keywords = {"by", "without", "on", "ignoring", "group_left", "group_right", "and", "or", "unless", "bool", "offset"}
-    return {word for word in words if word.lower() not in keywords and not re.fullmatch(r"inf|nan", word, re.IGNORECASE)}
+    return {
+        word for word in words if word.lower() not in keywords and not re.fullmatch(r"inf|nan", word, re.IGNORECASE)
+    }
 
 
 def test_names_are_found_in_expressions() -> None:
-    expression = 'sum by (le, job) (rate(a_bucket{x="b{c"}[5m])) / on (job) group_left () (b_total > 0 and time() - c < 1e3)'
+    expression = (
+        'sum by (le, job) (rate(a_bucket{x="b{c"}[5m])) / on (job) group_left () (b_total > 0 and time() - c < 1e3)'
+    )
     assert names_in(expression) == {"a_bucket", "b_total", "c"}
 
 
@@ -135,7 +139,13 @@ def test_every_metric_asked_for_exists(exposed: set[str], place: str, expression
 
 def as_typescript(dashboard: dict) -> str:
     """A program that compiles if the dashboard has Grafana's types, its panels those of their plugins."""
-    plugins = {"timeseries": "TimeSeries", "stat": "Stat", "bargauge": "BarGauge", "heatmap": "Heatmap", "table": "Table"}
+    plugins = {
+        "timeseries": "TimeSeries",
+        "stat": "Stat",
+        "bargauge": "BarGauge",
+        "heatmap": "Heatmap",
+        "table": "Table",
+    }
     lines = ["import type { Dashboard } from '@grafana/schema';"]
     for kind, name in plugins.items():
         module = f"@grafana/schema/dist/esm/raw/composable/{kind}/panelcfg/x/{name}PanelCfg_types.gen"
