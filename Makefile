@@ -15,11 +15,13 @@ setup: ## install what the tests need (Debian packages, tests/.venv, node module
 test: ## everything: formatting, lints, unit tests, page, judges; installs what is missing
 	tests/run
 
-fmt: ## format the Rust code
+fmt: ## format Rust and Python
 	cargo fmt --all
+	tests/setup
+	tests/.venv/bin/ruff format --quiet tests
 
 lint: ## formatting and lints only
-	tests/run fmt clippy doc web-lint
+	tests/run fmt clippy doc python web-lint
 
 web: ## check, test and build the page into web/dist
 	tests/run web

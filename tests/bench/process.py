@@ -1,0 +1,199 @@
+"""The program as a whole beside Debian's node_exporter: scrape, idle, memory, start. Prints Markdown tables.
+
+Both run on this machine at the same time with the same collectors, and are asked in turn, so that what else the machine
+does falls on both. The client is a bare socket: one write, then reads until the body is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("GAUGECAST_BIN", str(ROOT / "target/release/gaugecast"))
+PEER = shutil.which("prometheus-node-exporter") or sys.exit("prometheus-node-exporter is not installed: run tests/setup")
+
+# Names that both know.
+COLLECTORS = (
+    "conntrack cpu diskstats filefd filesystem hwmon loadavg meminfo netdev netstat os pressure sockstat stat "
+    "thermal_zone time uname vmstat"
+).split()
+SCRAPES = 200
+# Longer than the 100 ms within which gaugecast answers from the tick that it has: every scrape here is a collection.
+PAUSE = 0.15
+IDLE_SECONDS = 30
+STARTS = 10
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class Server:
+    """A running exporter, and its figures from /proc."""
+
+    def __init__(self, argv: list[str], ready: str, stack: ExitStack) -> None:
+        began = time.perf_counter()
+        self.process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        stack.callback(self.stop)
+        for line in self.process.stdout:
+            if found := re.search(ready, line):
+                break
+        else:
+            sys.exit(f"{argv[0]} ended before it was ready")
+        self.seconds_to_ready = time.perf_counter() - began
+        self.port = int(found[1])
+        # Nothing reads its output from here on; a full pipe would stop it.
+        os.set_blocking(self.process.stdout.fileno(), False)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+    def resident_mib(self) -> float:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+
+def gaugecast(stack: ExitStack, *flags: str) -> Server:
+    argv = [BINARY, "--web.listen-address=127.0.0.1:0", "--log.level=error", *flags]
+    return Server(argv, r"page\s+http://127\.0\.0\.1:(\d+)/", stack)
+
+
+def node_exporter(stack: ExitStack, *flags: str) -> Server:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    return Server([PEER, f"--web.listen-address=127.0.0.1:{port}", *flags], r"Listening on.*127\.0\.0\.1:(\d+)", stack)
+
+
+class Scraper:
+    """One kept connection that asks for text 0.0.4, uncompressed."""
+
+    def __init__(self, server: Server) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", server.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.request = (
+            f"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAccept: text/plain;version=0.0.4\r\n\r\n"
+        ).encode()
+
+    def scrape(self) -> tuple[float, bytes]:
+        began = time.perf_counter()
+        self.socket.sendall(self.request)
+        answer = bytearray()
+        while (end := answer.find(b"\r\n\r\n")) < 0:
+            answer += self.socket.recv(1 << 20)
+        head, body = bytes(answer[:end]).lower(), answer[end + 4 :]
+        assert head.startswith(b"http/1.1 200"), head
+        if length := re.search(rb"content-length: (\d+)", head):
+            while len(body) < int(length[1]):
+                body += self.socket.recv(1 << 20)
+        else:
+            assert b"chunked" in head, head
+            while not body.endswith(b"0\r\n\r\n"):
+                body += self.socket.recv(1 << 20)
+        return time.perf_counter() - began, bytes(body)
+
+
+def count_samples(body: bytes) -> int:
+    return sum(1 for line in body.splitlines() if re.match(rb"[a-zA-Z_:][\w:]*[{ ]", line))
+
+
+def table(title: str, *rows: tuple) -> None:
+    print(f"\n**{title}**\n")
+    for n, row in enumerate(rows):
+        print("| " + " | ".join(str(cell) for cell in row) + " |")
+        if n == 0:
+            print("| " + " | ".join(["---"] * len(row)) + " |")
+    sys.stdout.flush()
+
+
+def quantile(values: list[float], of_hundred: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[of_hundred - 1]
+
+
+def scrape_beside_node_exporter() -> None:
+    flags = ["--collector.disable-defaults", *(f"--collector.{name}" for name in COLLECTORS)]
+    with ExitStack() as stack:
+        servers = [gaugecast(stack, *flags), node_exporter(stack, *flags)]
+        scrapers = [Scraper(server) for server in servers]
+        for scraper in scrapers:
+            for _ in range(5):
+                scraper.scrape()
+                time.sleep(PAUSE)
+        times: list[list[float]] = [[], []]
+        cpu_before = [server.cpu_seconds() for server in servers]
+        bodies = [b"", b""]
+        for _ in range(SCRAPES):
+            for n in (0, 1):
+                seconds, bodies[n] = scrapers[n].scrape()
+                times[n].append(seconds * 1000)
+            time.sleep(PAUSE)
+        cpu = [(server.cpu_seconds() - cpu_before[n]) / SCRAPES * 1000 for n, server in enumerate(servers)]
+        median = [statistics.median(each) for each in times]
+        p99 = [quantile(each, 99) for each in times]
+
+        def row(name: str, ours: float, theirs: float, unit: str, target: str) -> tuple:
+            ratio = f"{theirs / ours:.1f}" if ours else "beyond measure"
+            return (name, f"{ours:.2f} {unit}", f"{theirs:.2f} {unit}", ratio, target)
+
+        table(
+            f"Scrape of this host, {SCRAPES} in turn, the same {len(COLLECTORS)} collectors",
+            ("", "gaugecast", "node_exporter", "ratio", "target"),
+            row("time, median", median[0], median[1], "ms", ">= 5"),
+            row("time, p99", p99[0], p99[1], "ms", ""),
+            row("CPU a scrape (gaugecast: its own ticks in it)", cpu[0], cpu[1], "ms", "> 1"),
+            row("resident after it", servers[0].resident_mib(), servers[1].resident_mib(), "MiB", ""),
+            ("samples", count_samples(bodies[0]), count_samples(bodies[1]), "", ""),
+            ("bytes", len(bodies[0]), len(bodies[1]), "", ""),
+        )
+
+
+def idle() -> None:
+    with ExitStack() as stack:
+        server = gaugecast(stack)
+        scraper = Scraper(server)
+        _, body = scraper.scrape()
+        time.sleep(2)
+        cpu, began = server.cpu_seconds(), time.perf_counter()
+        time.sleep(IDLE_SECONDS)
+        share = (server.cpu_seconds() - cpu) / (time.perf_counter() - began)
+        table(
+            f"Idle for {IDLE_SECONDS} s: a tick a second, no viewer, default collectors, {count_samples(body)} samples",
+            ("", "gaugecast", "target"),
+            ("CPU, share of a core", f"{share * 100:.2f} %", "<= 0.3 %"),
+            ("resident", f"{server.resident_mib():.1f} MiB", "<= 20 MB (19.1 MiB)"),
+        )
+
+
+def start() -> None:
+    def times(begin) -> list[float]:
+        seconds = []
+        for _ in range(STARTS):
+            with ExitStack() as stack:
+                seconds.append(begin(stack).seconds_to_ready * 1000)
+        return seconds
+
+    ours, theirs = times(gaugecast), times(node_exporter)
+    table(
+        f"From exec to ready, {STARTS} starts",
+        ("", "gaugecast", "node_exporter", "target"),
+        ("median", f"{statistics.median(ours):.0f} ms", f"{statistics.median(theirs):.0f} ms", "< 200 ms"),
+        ("slowest", f"{max(ours):.0f} ms", f"{max(theirs):.0f} ms", ""),
+    )
+
+
+if __name__ == "__main__":
+    start()
+    idle()
+    scrape_beside_node_exporter()
