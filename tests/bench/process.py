@@ -19,7 +19,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("GAUGECAST_BIN", str(ROOT / "target/release/gaugecast"))
-PEER = shutil.which("prometheus-node-exporter") or sys.exit("prometheus-node-exporter is not installed: run tests/setup")
+PEER = shutil.which("prometheus-node-exporter") or sys.exit(
+    "prometheus-node-exporter is not installed: run tests/setup"
+)
 
 # Names that both know.
 COLLECTORS = (

@@ -1,0 +1,65 @@
+"""What the documents say is true of the tree and of the binary."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import BINARY, ROOT, Gaugecast
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_document_links_to_what_exists(document: Path) -> None:
+    prose = re.sub(r"`[^`\n]*`", "", document.read_text())
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", prose)
+    missing = [target for target in targets if "://" not in target and not (document.parent / target).exists()]
+    assert missing == []
+
+
+def test_every_make_target_that_a_document_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        (document.name, target)
+        for document in DOCUMENTS
+        for target in re.findall(r"(?:^    |`)make ([a-z]+)", document.read_text(), re.MULTILINE)
+    }
+    assert len(named) > 5
+    assert {(where, target) for where, target in named if target not in targets} == set()
+
+
+def test_the_ready_message_of_the_readme_is_what_the_binary_says(gaugecast: Gaugecast) -> None:
+    block = re.search(
+        r"(?:^    .*\n)*^    gaugecast \S+ is ready\n(?:^    .*\n)+", (ROOT / "README.md").read_text(), re.M
+    )
+    shown = [line[4:] for line in block[0].splitlines()]
+    said = [line.replace(f":{gaugecast.port}", ":7171") for line in gaugecast.program.lines["stdout"]]
+    assert said[: len(shown)] == shown
+
+
+def test_every_path_of_the_readme_answers(gaugecast: Gaugecast) -> None:
+    table = re.search(r"\| --- \| --- \|\n((?:\|.*\n)+)", (ROOT / "README.md").read_text())[1]
+    paths = [path for row in table.splitlines() for path in re.findall(r"`(/[^`]*)`", row.split("|")[1])]
+    assert len(paths) >= 6
+    answers = {path: gaugecast.get(path).status for path in paths}
+    # A WebSocket endpoint answers a plain GET by asking for the upgrade.
+    assert answers == {path: 426 if path.endswith("/ws") else 200 for path in paths}
+
+
+def test_every_flag_that_a_document_or_deployment_file_names_exists() -> None:
+    done = subprocess.run([BINARY, "serve", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    known = set(re.findall(r"--[a-z][\w.-]+", done.stdout))
+    ours = re.compile(r"--(?:web|path|collector|log|config)\.[a-z][\w-]*(?:\.[a-z][\w-]*)?")
+    files = [*DOCUMENTS, ROOT / "Dockerfile", ROOT / "docker-compose.yml"]
+    # Prometheus' flags of the same name are in lines that name Prometheus or its files.
+    lines = [
+        (file.name, line)
+        for file in files
+        for line in file.read_text().splitlines()
+        if "prometheus" not in line and "9090" not in line
+    ]
+    unknown = {(name, flag) for name, line in lines for flag in ours.findall(line) if flag not in known}
+    # One flag a collector: `--help` lists them by pattern.
+    assert {(name, flag) for name, flag in unknown if not flag.startswith("--collector.")} == set()
