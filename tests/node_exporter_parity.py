@@ -74,9 +74,16 @@ class NodeExporter:
         self.url = f"http://127.0.0.1:{port}/metrics"
         collectors = [f"--collector.{name}" for name in COLLECTORS if name not in without]
         self.process = subprocess.Popen(
-            [program, f"--web.listen-address=127.0.0.1:{port}", "--collector.disable-defaults"]
-            + collectors + FLAGS + paths,
-            stderr=subprocess.PIPE, text=True,
+            [
+                program,
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--collector.disable-defaults",
+                *collectors,
+                *FLAGS,
+                *paths,
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for line in self.process.stderr:
             if "TLS is disabled" in line:
@@ -103,7 +110,7 @@ class Ours:
         program = os.environ.get("GAUGECAST_BIN")
         assert program, "neither GAUGECAST_BIN nor GAUGECAST_HOST_PAGE is set"
         self.process = subprocess.Popen(
-            [program, "--web.listen-address=127.0.0.1:0"] + paths, stdout=subprocess.PIPE, text=True
+            [program, "--web.listen-address=127.0.0.1:0", *paths], stdout=subprocess.PIPE, text=True
         )
         for line in self.process.stdout:
             if found := re.match(r"\s*metrics\s+(http://\S+)", line):
@@ -159,8 +166,11 @@ def reason_for(name):
 def wanted(page):
     """What node_exporter shows of the named collectors, less what the example cannot have."""
     example = bool(os.environ.get("GAUGECAST_HOST_PAGE"))
-    return {key: value for key, value in samples(page).items()
-            if not (example and key[0].startswith("node_scrape_collector_"))}
+    return {
+        key: value
+        for key, value in samples(page).items()
+        if not (example and key[0].startswith("node_scrape_collector_"))
+    }
 
 
 def test_our_series_cover_what_node_exporter_shows(pages):
