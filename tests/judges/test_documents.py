@@ -48,9 +48,9 @@ def test_every_path_of_the_readme_answers(gaugecast: Gaugecast) -> None:
 
 
 def test_every_flag_that_a_document_or_deployment_file_names_exists() -> None:
-    done = subprocess.run([BINARY, "serve", "--help"], capture_output=True, text=True)
+    done = subprocess.run([BINARY, "serve", "--help-all"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    known = set(re.findall(r"--[a-z][\w.-]+", done.stdout))
+    known = set(re.findall(r"--[a-z][\w.-]+", done.stdout.replace("--[no-]", "--")))
     ours = re.compile(r"--(?:web|path|collector|log|config)\.[a-z][\w-]*(?:\.[a-z][\w-]*)?")
     files = [*DOCUMENTS, ROOT / "Dockerfile", ROOT / "docker-compose.yml"]
     # Prometheus' flags of the same name are in lines that name Prometheus or its files.
