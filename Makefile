@@ -32,7 +32,7 @@ judges: ## other people's programs judge the real binary
 fuzz: ## fuzz every target for FUZZ_SECONDS each (60)
 	tests/fuzz
 
-deny: ## licences, advisories and duplicates of the dependencies (installs cargo-deny)
+deny: ## licences, bans and sources of the dependencies (installs cargo-deny)
 	tests/deny
 
 bench: ## all benchmarks; prints the tables of docs/benchmarks.md
