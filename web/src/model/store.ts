@@ -1,0 +1,202 @@
+/**
+ * What the page knows: families, their series, and the values of each. Fed with the messages of the stream; tells what
+ * changed by the two callbacks and draws nothing.
+ *
+ * Ids of the wire hold for an epoch. The store gives each series, known by its name and labels, a number of its own for
+ * as long as the page is open, so that a restart of the server leaves a gap in the lines and not an empty page.
+ */
+import type { Family, Message, Samples, ServerMessage } from '../../client'
+import { Columns } from './columns'
+
+export interface SeriesInfo {
+  /** Number within this page; the key of its column. */
+  readonly key: number
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly family: FamilyInfo
+}
+
+export interface FamilyInfo extends Family {
+  readonly name: string
+  readonly series: SeriesInfo[]
+}
+
+/** A time without data wider than this many intervals is a gap and never bridged. */
+const GAP_INTERVALS = 2.5
+
+export class Store {
+  readonly columns: Columns
+  readonly families = new Map<string, FamilyInfo>()
+  /** The last value of each series; NaN where there is none. */
+  private current = new Float64Array(256).fill(NaN)
+  /** Since when a series is stale (server's clock, ms); 0 if it is not. */
+  private staleSince = new Float64Array(256)
+  private readonly known = new Map<string, SeriesInfo>()
+  private readonly wire = new Map<number, number>()
+  private nextKey = 0
+  private epoch: string | null = null
+  private shownEpoch: string | null = null
+
+  /** Times at which the server was found restarted (its clock, ms). */
+  readonly restarts: number[] = []
+  /** Time of the last frame (server's clock, ms); 0 before the first. */
+  lastTime = 0
+  intervalMs = 1_000
+  /** Series the server matched; more than are held if it had to cut. */
+  matched = 0
+  truncated = false
+
+  /**
+   * @param onFrame a frame was taken in: everything shown is out of date.
+   * @param onFamilies families or series came or went: the structure is out of date.
+   */
+  constructor(
+    private readonly onFrame: () => void,
+    private readonly onFamilies: () => void,
+    columns = new Columns(),
+  ) {
+    this.columns = columns
+  }
+
+  take(message: ServerMessage): void {
+    switch (message.type) {
+      case 'welcome':
+        this.epoch = message.epoch
+        break
+      case 'subscribed':
+        this.intervalMs = message.intervalMs
+        this.matched = message.matched
+        this.truncated = message.truncated
+        this.wire.clear()
+        break
+      case 'schema':
+        this.schema(message)
+        break
+      case 'snapshot':
+        this.snapshot(message)
+        break
+      case 'delta':
+        this.apply(message.samples)
+        for (const id of message.stale) this.markStale(id, message.time)
+        this.row(message.time)
+        break
+      default:
+    }
+  }
+
+  /** Last value of a series; NaN if it has none or is stale. */
+  value(key: number): number {
+    return this.current[key] ?? NaN
+  }
+
+  /** Since when a series is stale (server's clock, ms), or null. */
+  stale(key: number): number | null {
+    const since = this.staleSince[key] ?? 0
+    return since === 0 ? null : since
+  }
+
+  get seriesCount(): number {
+    return this.known.size
+  }
+
+  private schema(message: Message<'schema'>): void {
+    for (const series of message.series) {
+      const identity = seriesIdentity(series.name, series.labels)
+      let info = this.known.get(identity)
+      if (info === undefined) {
+        const family = this.family(series.family, message.families.get(series.family))
+        info = { key: this.nextKey++, name: series.name, labels: series.labels, family }
+        family.series.push(info)
+        this.known.set(identity, info)
+        this.columns.add(info.key)
+        this.grow(info.key)
+      }
+      this.wire.set(series.id, info.key)
+    }
+    this.onFamilies()
+  }
+
+  private family(name: string, described: Family | undefined): FamilyInfo {
+    let family = this.families.get(name)
+    if (family === undefined) {
+      family = { name, type: described?.type ?? 'unknown', help: described?.help ?? '', unit: described?.unit ?? '', series: [] }
+      this.families.set(name, family)
+    }
+    return family
+  }
+
+  private snapshot(message: Message<'snapshot'>): void {
+    const epoch = message.epoch ?? this.epoch
+    if (this.shownEpoch !== null && epoch !== this.shownEpoch) {
+      this.restarts.push(message.time)
+      this.forgetUnnamed()
+    }
+    this.shownEpoch = epoch
+    // What the snapshot does not name has no value now.
+    this.current.fill(NaN)
+    this.staleSince.fill(0)
+    this.apply(message.samples)
+    this.row(message.time)
+  }
+
+  /** Series of an earlier epoch which the new one does not have. */
+  private forgetUnnamed(): void {
+    const named = new Set(this.wire.values())
+    for (const [identity, info] of this.known) {
+      if (named.has(info.key)) continue
+      this.known.delete(identity)
+      this.columns.remove(info.key)
+      const siblings = info.family.series
+      siblings.splice(siblings.indexOf(info), 1)
+      if (siblings.length === 0) this.families.delete(info.family.name)
+    }
+    this.onFamilies()
+  }
+
+  private apply(samples: Samples): void {
+    for (let i = 0; i < samples.ids.length; i++) {
+      const key = this.wire.get(samples.ids[i] ?? -1)
+      if (key === undefined) continue
+      this.current[key] = samples.values[i] ?? NaN
+      this.staleSince[key] = 0
+    }
+  }
+
+  private markStale(id: number, time: number): void {
+    const key = this.wire.get(id)
+    if (key === undefined) return
+    this.current[key] = NaN
+    this.staleSince[key] = time
+  }
+
+  private row(time: number): void {
+    if (this.lastTime > 0 && time - this.lastTime > GAP_INTERVALS * this.intervalMs) {
+      this.columns.push(this.lastTime + 1, () => NaN)
+    }
+    this.columns.push(time, (key) => this.current[key] ?? NaN)
+    this.lastTime = time
+    this.onFrame()
+  }
+
+  private grow(key: number): void {
+    if (key < this.current.length) {
+      this.current[key] = NaN
+      return
+    }
+    const room = this.current.length * 2
+    const current = new Float64Array(room).fill(NaN)
+    current.set(this.current)
+    this.current = current
+    const stale = new Float64Array(room)
+    stale.set(this.staleSince)
+    this.staleSince = stale
+  }
+}
+
+/** Name and labels as one text, labels in order. */
+export function seriesIdentity(name: string, labels: Readonly<Record<string, string>>): string {
+  const parts = Object.keys(labels)
+    .sort()
+    .map((label) => `${label}=${JSON.stringify(labels[label])}`)
+  return `${name}{${parts.join(',')}}`
+}

@@ -1,0 +1,187 @@
+/**
+ * The state of the page, one for all cards: one window, one pause, one connection. Components listen for what they
+ * render; cards read it when they draw.
+ */
+import { Connection } from '../client'
+import type { State as ConnectionState } from '../client'
+import { INITIAL } from '../client'
+import type { Drawable } from './chart/queue'
+import { DrawQueue } from './chart/queue'
+import { Slots } from './model/slots'
+import { Store } from './model/store'
+import type { Palette, Theme } from './theme'
+import { chooseTheme, currentTheme, readPalette } from './theme'
+
+export const WINDOWS = [
+  { label: '1m', ms: 60_000 },
+  { label: '5m', ms: 300_000 },
+  { label: '15m', ms: 900_000 },
+  { label: '1h', ms: 3_600_000 },
+] as const
+
+/** A difference of the two clocks below this is taken for delay, not for clocks that disagree. */
+const CLOCKS_AGREE_MS = 1_000
+
+export type Topic = 'structure' | 'frame' | 'connection' | 'view'
+
+/** A card as the page sees it. */
+export interface Card extends Drawable {
+  /** Forget the chart: theme or window changed. */
+  restyle(): void
+}
+
+export class Page {
+  readonly store: Store
+  readonly slots = new Slots()
+  readonly queue = new DrawQueue(
+    () => performance.now(),
+    (frame) => requestAnimationFrame(frame),
+  )
+  readonly cards = new Set<Card>()
+  connection: ConnectionState = INITIAL
+  windowMs: number = 300_000
+  /** End of the window while paused (server's clock, ms), else null. */
+  pausedAt: number | null = null
+  theme: Theme = currentTheme()
+  palette: Palette = readPalette(this.theme)
+  query = ''
+  prefix = ''
+  /** What the server refused, in its words. */
+  serverError = ''
+  /** The clock of the page minus that of the server; 0 if they agree. */
+  skewMs = 0
+  /** How old the last frame was when it came, in milliseconds. */
+  delayMs = NaN
+  /** When the last frame came (`performance.now`). */
+  heardAt = 0
+  /** Time of the first frame seen (server's clock, ms). */
+  firstTime = 0
+
+  private readonly listeners = new Map<Topic, Set<() => void>>()
+  private readonly socket: Connection
+
+  constructor(url: string) {
+    this.store = new Store(
+      () => {
+        if (this.firstTime === 0) this.firstTime = this.store.lastTime
+        this.heardAt = performance.now()
+        this.delayMs = Math.max(0, Date.now() - this.skewMs - this.store.lastTime)
+        this.markAll()
+        this.tell('frame')
+      },
+      () => {
+        this.tell('structure')
+      },
+    )
+    this.socket = new Connection({
+      url,
+      // Everything at once: a registry is a few hundred to a few thousand series, one delta a tick.
+      subscription: { match: ['{__name__!=""}'], interval: '1s' },
+      onMessage: (message) => {
+        if (message.type === 'welcome') {
+          const skew = Date.now() - message.serverTime
+          this.skewMs = Math.abs(skew) < CLOCKS_AGREE_MS ? 0 : skew
+        }
+        if (message.type === 'error') this.serverError = message.message === '' ? message.code : message.message
+        if (message.type === 'subscribed') this.serverError = ''
+        this.store.take(message)
+      },
+      onState: (state) => {
+        const phase = this.connection.phase
+        this.connection = state
+        if (state.phase !== phase) this.markAll()
+        this.tell('connection')
+      },
+      onBadFrame: (error) => {
+        console.warn('gaugecast: a frame was refused:', error)
+      },
+    })
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+      this.themeChanged()
+    })
+  }
+
+  listen(topic: Topic, listener: () => void): () => void {
+    const set = this.listeners.get(topic) ?? new Set()
+    this.listeners.set(topic, set)
+    set.add(listener)
+    return () => set.delete(listener)
+  }
+
+  /** Connected, or lost for so short that nobody need be told. */
+  get connected(): boolean {
+    return this.connection.phase === 'live' || (this.connection.phase === 'recovering' && this.store.lastTime > 0)
+  }
+
+  /** The end of the window: the last frame, or where it was paused. Time stands still while disconnected. */
+  get windowEnd(): number {
+    return this.pausedAt ?? this.store.lastTime
+  }
+
+  /** Milliseconds since the last frame came. */
+  get silenceMs(): number {
+    return this.heardAt === 0 ? 0 : performance.now() - this.heardAt
+  }
+
+  retry(): void {
+    this.socket.retry()
+  }
+
+  togglePause(): void {
+    this.pausedAt = this.pausedAt === null && this.store.lastTime > 0 ? this.store.lastTime : null
+    this.viewChanged()
+  }
+
+  goLive(): void {
+    this.pausedAt = null
+    this.viewChanged()
+  }
+
+  setWindow(ms: number): void {
+    this.windowMs = ms
+    this.viewChanged()
+  }
+
+  /** The next window up (+1) or down (−1). */
+  stepWindow(by: number): void {
+    const at = WINDOWS.findIndex((one) => one.ms === this.windowMs)
+    const next = WINDOWS[Math.max(0, Math.min(WINDOWS.length - 1, at + by))]
+    if (next !== undefined) this.setWindow(next.ms)
+  }
+
+  find(query: string): void {
+    this.query = query
+    this.tell('view')
+  }
+
+  choosePrefix(prefix: string): void {
+    this.prefix = prefix
+    this.tell('view')
+  }
+
+  toggleTheme(): void {
+    chooseTheme(this.theme === 'light' ? 'dark' : 'light')
+    this.themeChanged()
+  }
+
+  private themeChanged(): void {
+    this.theme = currentTheme()
+    this.palette = readPalette(this.theme)
+    for (const card of this.cards) card.restyle()
+    this.viewChanged()
+  }
+
+  private viewChanged(): void {
+    this.markAll()
+    this.tell('view')
+  }
+
+  private markAll(): void {
+    if (document.hidden) return
+    for (const card of this.cards) this.queue.mark(card)
+  }
+
+  private tell(topic: Topic): void {
+    for (const listener of this.listeners.get(topic) ?? []) listener()
+  }
+}
