@@ -14,7 +14,7 @@ export default defineConfig({
     cssCodeSplit: false,
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 150,
-    rollupOptions: {
+    rolldownOptions: {
       output: {
         entryFileNames: 'app.js',
         assetFileNames: 'app[extname]',

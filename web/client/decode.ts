@@ -45,71 +45,71 @@ export function decode(text: string): ServerMessage | null {
     throw new DecodeError('frame', 'JSON', text.slice(0, 40))
   }
   const frame = object(parsed, 'frame')
-  const type = string(frame['type'], 'type')
+  const type = string(frame.type, 'type')
   switch (type) {
     case 'welcome':
       return {
         type,
-        session: name(frame['session'], 'session'),
-        epoch: name(frame['epoch'], 'epoch'),
-        serverTime: finite(frame['server_time'], 'server_time'),
-        pingMs: frame['ping_ms'] === undefined ? 25_000 : finite(frame['ping_ms'], 'ping_ms'),
+        session: name(frame.session, 'session'),
+        epoch: name(frame.epoch, 'epoch'),
+        serverTime: finite(frame.server_time, 'server_time'),
+        pingMs: frame.ping_ms === undefined ? 25_000 : finite(frame.ping_ms, 'ping_ms'),
       }
     case 'subscribed':
       return {
         type,
-        sub: string(frame['sub'], 'sub'),
-        channel: whole(frame['channel'], 'channel'),
-        intervalMs: finite(frame['interval_ms'], 'interval_ms'),
-        matched: whole(frame['matched'], 'matched'),
-        recovered: frame['recovered'] === true,
-        truncated: frame['truncated'] === true,
+        sub: string(frame.sub, 'sub'),
+        channel: whole(frame.channel, 'channel'),
+        intervalMs: finite(frame.interval_ms, 'interval_ms'),
+        matched: whole(frame.matched, 'matched'),
+        recovered: frame.recovered === true,
+        truncated: frame.truncated === true,
       }
     case 'unsubscribed':
-      return { type, sub: string(frame['sub'], 'sub') }
+      return { type, sub: string(frame.sub, 'sub') }
     case 'schema':
-      return { type, channel: whole(frame['channel'], 'channel'), ...schema(frame) }
+      return { type, channel: whole(frame.channel, 'channel'), ...schema(frame) }
     case 'snapshot':
       return {
         type,
-        channel: whole(frame['channel'], 'channel'),
-        epoch: frame['epoch'] === undefined ? null : name(frame['epoch'], 'epoch'),
-        offset: whole(frame['offset'], 'offset'),
-        time: finite(frame['t'], 't'),
-        samples: samples(frame['values']),
+        channel: whole(frame.channel, 'channel'),
+        epoch: frame.epoch === undefined ? null : name(frame.epoch, 'epoch'),
+        offset: whole(frame.offset, 'offset'),
+        time: finite(frame.t, 't'),
+        samples: samples(frame.values),
       }
     case 'delta':
       return {
         type,
-        channel: whole(frame['channel'], 'channel'),
-        offset: whole(frame['offset'], 'offset'),
-        prev: whole(frame['prev'], 'prev'),
-        time: finite(frame['t'], 't'),
-        samples: samples(frame['values'] ?? []),
-        stale: ids(frame['stale'] ?? []),
+        channel: whole(frame.channel, 'channel'),
+        offset: whole(frame.offset, 'offset'),
+        prev: whole(frame.prev, 'prev'),
+        time: finite(frame.t, 't'),
+        samples: samples(frame.values ?? []),
+        stale: ids(frame.stale ?? []),
       }
     case 'event':
       return { type, body: frame }
     case 'notice':
-      return { type, message: text_(frame['message']) }
+      return { type, message: text_(frame.message) }
     case 'error':
       return {
         type,
-        code: name(frame['code'], 'code'),
-        message: text_(frame['message']),
-        sub: typeof frame['sub'] === 'string' ? frame['sub'] : null,
+        code: name(frame.code, 'code'),
+        message: text_(frame.message),
+        sub: typeof frame.sub === 'string' ? frame.sub : null,
       }
     case 'ping':
-      return { type, serverTime: finite(frame['server_time'], 'server_time') }
+      return { type, serverTime: finite(frame.server_time, 'server_time') }
     case 'pong':
       return { type }
     case 'bye':
       return {
         type,
-        code: name(frame['code'] ?? '', 'code'),
-        reason: text_(frame['reason']),
-        reconnect: frame['reconnect'] !== false,
-        retryAfterMs: frame['retry_after_ms'] === undefined ? null : finite(frame['retry_after_ms'], 'retry_after_ms'),
+        code: name(frame.code ?? '', 'code'),
+        reason: text_(frame.reason),
+        reconnect: frame.reconnect !== false,
+        retryAfterMs: frame.retry_after_ms === undefined ? null : finite(frame.retry_after_ms, 'retry_after_ms'),
       }
     default:
       return null
@@ -118,27 +118,27 @@ export function decode(text: string): ServerMessage | null {
 
 function schema(frame: Fields): { families: ReadonlyMap<string, Family>; series: readonly Series[] } {
   const families = new Map<string, Family>()
-  for (const [key, value] of Object.entries(object(frame['families'] ?? {}, 'families'))) {
+  for (const [key, value] of Object.entries(object(frame.families ?? {}, 'families'))) {
     const at = `families.${key}`
     const fields = object(value, at)
-    const type = string(fields['type'] ?? 'unknown', `${at}.type`)
+    const type = string(fields.type ?? 'unknown', `${at}.type`)
     families.set(key, {
       // A type of a later protocol is shown as what it is to us.
       type: isMetricType(type) ? type : 'unknown',
-      help: text_(fields['help']),
-      unit: text_(fields['unit']),
+      help: text_(fields.help),
+      unit: text_(fields.unit),
     })
   }
-  const series = array(frame['series'] ?? [], 'series').map((value, i): Series => {
+  const series = array(frame.series ?? [], 'series').map((value, i): Series => {
     const at = `series[${i}]`
     const fields = object(value, at)
-    const labels: Record<string, string> = {}
-    for (const [label, labelValue] of Object.entries(object(fields['labels'] ?? {}, `${at}.labels`))) {
-      labels[label] = string(labelValue, `${at}.labels.${label}`)
-    }
-    const own = string(fields['name'], `${at}.name`)
-    const family = fields['family'] === undefined ? own : string(fields['family'], `${at}.family`)
-    return { id: whole(fields['id'], `${at}.id`), name: own, family, labels }
+    // Not by assignment: a label may be called __proto__.
+    const labels = Object.fromEntries(
+      Object.entries(object(fields.labels ?? {}, `${at}.labels`)).map(([label, text]) => [label, string(text, `${at}.labels.${label}`)]),
+    )
+    const own = string(fields.name, `${at}.name`)
+    const family = fields.family === undefined ? own : string(fields.family, `${at}.family`)
+    return { id: whole(fields.id, `${at}.id`), name: own, family, labels }
   })
   return { families, series }
 }

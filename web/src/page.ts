@@ -39,7 +39,7 @@ export class Page {
   )
   readonly cards = new Set<Card>()
   connection: ConnectionState = INITIAL
-  windowMs: number = 300_000
+  windowMs = 300_000
   /** End of the window while paused (server's clock, ms), else null. */
   pausedAt: number | null = null
   theme: Theme = currentTheme()

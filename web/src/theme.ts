@@ -29,7 +29,7 @@ export function parseToken(value: string): readonly [string, string] | null {
 }
 
 export function currentTheme(): Theme {
-  const chosen = document.documentElement.dataset['theme']
+  const chosen = document.documentElement.dataset.theme
   if (chosen === 'light' || chosen === 'dark') return chosen
   return matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'
 }
@@ -40,14 +40,14 @@ export function chooseTheme(theme: Theme): void {
   try {
     if (theme === system) {
       localStorage.removeItem(KEY)
-      delete document.documentElement.dataset['theme']
+      delete document.documentElement.dataset.theme
       return
     }
     localStorage.setItem(KEY, theme)
   } catch {
     // Without storage the choice holds until the page is closed.
   }
-  document.documentElement.dataset['theme'] = theme
+  document.documentElement.dataset.theme = theme
 }
 
 export function readPalette(theme: Theme): Palette {

@@ -166,6 +166,7 @@ export class Chart {
         },
         {
           ...axis,
+          // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- Side.Right: a const enum of a declaration file is not there at run time
           side: 1,
           size: Y_AXIS,
           gap: 6,

@@ -15,6 +15,12 @@ export function niceCeil(value: number, binary: boolean): number {
   return base * unit
 }
 
+/** The next of 1, 2, 5 × 10ⁿ: steps away from zero must be rounder than those from it, or the ticks are odd numbers. */
+function roundStep(value: number): number {
+  const unit = 10 ** Math.floor(Math.log10(value))
+  return ([1, 2, 5].find((step) => value <= step * unit * (1 + 1e-9)) ?? 10) * unit
+}
+
 /** Below this share of the axis the range may shrink. */
 const SHRINK_BELOW = 0.6
 /** It shrinks after so many milliseconds below. */
@@ -69,9 +75,12 @@ export class YRange {
     }
     // A spread of less than 2 % is noise that a cut axis would blow up.
     if (this.free && min > max / 2 && max - min > max * 0.02) {
-      const step = niceCeil((max - min) * 0.6, this.binary)
+      // Bytes count in tens inside their prefix: 6.6, 6.7, 6.8 GiB.
+      const unit = this.binary ? 1024 ** Math.max(0, Math.floor(Math.log(max) / Math.log(1024))) : 1
+      const step = roundStep(((max - min) * 0.6) / unit) * unit
       const low = Math.floor(min / step) * step
-      const high = low + Math.max(2, Math.ceil((max - low) / step)) * step
+      // An even number of steps, so that the tick in the middle is round as well.
+      const high = low + Math.max(2, 2 * Math.ceil((max - low) / step / 2)) * step
       return { low, high }
     }
     return { low: 0, high: max === 0 ? 1 : niceCeil(max, this.binary) }

@@ -78,7 +78,7 @@ export function makePlan(family: FamilyInfo, size: (key: number) => number, befo
       return { kind: 'lines', rate: false, unit, lines: asLines(quantiles, size, before), summary: 'highest', whole: false, total }
     }
   }
-  if (isMoment(family)) return { kind: 'age', lines: asLines(series, size, before), total }
+  if (isMoment(family, series, size)) return { kind: 'age', lines: asLines(series, size, before), total }
   if (isState(family, series, size)) {
     return { kind: 'states', lines: failingFirst(series, size).slice(0, ROWS), total }
   }
@@ -97,7 +97,7 @@ export function makePlan(family: FamilyInfo, size: (key: number) => number, befo
     unit: shown,
     lines: asLines(series, size, before),
     summary: total === 1 ? 'last' : rate && shown !== 'ratio' ? 'sum' : 'highest',
-    whole: !rate && series.every((one) => !(size(one.key) % 1 !== 0)),
+    whole: shown === 'count' && series.every((one) => !(size(one.key) % 1 !== 0)),
     total,
   }
 }
@@ -173,7 +173,7 @@ function histogram(family: FamilyInfo, series: readonly SeriesInfo[], unit: Unit
   const byBound = new Map<number, number[]>()
   for (const one of series) {
     if (!one.name.endsWith('_bucket')) continue
-    const le = one.labels['le']
+    const le = one.labels.le
     const bound = le === '+Inf' ? Infinity : Number(le)
     if (le === undefined || Number.isNaN(bound)) continue
     const keys = byBound.get(bound)
@@ -188,9 +188,17 @@ function histogram(family: FamilyInfo, series: readonly SeriesInfo[], unit: Unit
   return { kind: 'quantiles', unit: family.unit === '' ? unit : unitOf(family.name, family.unit), bounds, buckets, lines, total: sets.size }
 }
 
-function isMoment(family: FamilyInfo): boolean {
-  if (family.type === 'counter' || family.type === 'histogram') return false
-  return /_(timestamp|start_time|boot_time|mtime)_seconds$/.test(family.name) || /^timestamp_seconds$/.test(family.name)
+/** Seconds since 1970 that can be a moment of this century; 0 says "never". */
+const EARLIEST = 9e8
+const LATEST = 5e9
+
+function isMoment(family: FamilyInfo, series: readonly SeriesInfo[], value: (key: number) => number): boolean {
+  if (family.type === 'counter' || !/(^|_)(timestamp|m?time)_seconds$/.test(family.name)) return false
+  if (family.name.endsWith('timestamp_seconds')) return true
+  return series.every((one) => {
+    const moment = value(one.key)
+    return moment === 0 || Number.isNaN(moment) || (moment > EARLIEST && moment < LATEST)
+  })
 }
 
 function isState(family: FamilyInfo, series: readonly SeriesInfo[], value: (key: number) => number): boolean {

@@ -6,7 +6,7 @@ const SPLIT_ABOVE = 20
 const WORTH_A_LINE = 2
 
 export interface Group {
-  /** What the names begin with, ending in `_`; `other` for the rest, `''` for all. */
+  /** What the names begin with, ending in `_`; `other` and `other X_` for the rest. */
   readonly prefix: string
   readonly names: ReadonlySet<string>
 }
@@ -22,12 +22,12 @@ export function byPrefix(names: Iterable<string>): readonly Group[] {
     else if (list.length <= SPLIT_ABOVE) put(first, list)
     else {
       for (const [second, sublist] of gather(list, 2)) {
-        if (sublist.length < WORTH_A_LINE) put(`${first}…`, sublist)
+        if (sublist.length < WORTH_A_LINE) put(`other ${first}`, sublist)
         else put(second, sublist)
       }
     }
   }
-  const last = (prefix: string) => (prefix === 'other' ? 2 : prefix.endsWith('…') ? 1 : 0)
+  const last = (prefix: string) => (prefix === 'other' ? 2 : prefix.startsWith('other ') ? 1 : 0)
   return [...groups]
     .sort(([a], [b]) => last(a) - last(b) || (a < b ? -1 : 1))
     .map(([prefix, list]) => ({ prefix, names: new Set(list) }))

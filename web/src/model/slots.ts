@@ -4,10 +4,9 @@ const SLOTS = 8
 
 export class Slots {
   private readonly given = new Map<string, number>()
-  private next = 0
 
   /**
-   * Colour slots (0..7) for the lines of one card. Lines with a colour keep it; where two of a card would share one, the
+   * Colour slots (0..7) for the at most eight lines of one card. Lines with a colour keep it; where two of a card would share one, the
    * later takes one that is free on this card. A card with one line has the first colour.
    */
   assign(labels: readonly string[]): readonly number[] {
@@ -21,18 +20,14 @@ export class Slots {
         taken.add(slot)
       }
     })
-    // A card of known and new labels takes the lowest free, so that few lines are in the first colours.
+    // The rest take the lowest free, so that a card of few lines has the first colours.
     labels.forEach((label, i) => {
       if (result[i] !== -1) return
-      let slot = this.given.has(label) ? 0 : this.next
-      for (let tries = 0; tries < SLOTS && taken.has(slot % SLOTS); tries++) slot++
-      slot %= SLOTS
+      let slot = 0
+      while (slot < SLOTS - 1 && taken.has(slot)) slot++
       result[i] = slot
       taken.add(slot)
-      if (!this.given.has(label)) {
-        this.given.set(label, slot)
-        this.next = (slot + 1) % SLOTS
-      }
+      if (!this.given.has(label)) this.given.set(label, slot)
     })
     return result
   }

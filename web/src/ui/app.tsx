@@ -1,7 +1,7 @@
 /** The page: bar, rail, cards. */
 import type { RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { clock, format } from '../format/number'
+import { age, clock, format } from '../format/number'
 import { byPrefix } from '../model/prefix'
 import { haystack, matches, nearest, words } from '../model/search'
 import type { FamilyInfo } from '../model/store'
@@ -37,6 +37,9 @@ export function App({ page }: { page: Page }) {
   )
 }
 
+/** By name, with numbers in a name in their order: load1, load5, load15. */
+const order = new Intl.Collator('en', { numeric: true })
+
 /** Text of a family for the search, kept until it has more series. */
 const haystacks = new WeakMap<FamilyInfo, { series: number; text: string }>()
 
@@ -51,7 +54,7 @@ function textOf(family: FamilyInfo): string {
 function Explore({ page, find }: { page: Page; find: RefObject<HTMLInputElement | null> }) {
   useTopics(page, 'structure', 'view')
   const [railOpen, setRailOpen] = useState(false)
-  const families = [...page.store.families.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  const families = [...page.store.families.values()].sort((a, b) => order.compare(a.name, b.name))
   const wanted = words(page.query)
   const found = families.filter((family) => matches(textOf(family), wanted))
   const groups = byPrefix(families.map((family) => family.name))
@@ -112,13 +115,13 @@ function RailItem({ label, count, chosen, choose }: { label: string; count: numb
 function Facts({ page, families, series }: { page: Page; families: number; series: number }) {
   const { store } = page
   if (store.families.size === 0) return <>waiting for the first frame</>
-  const host = store.families.get('node_uname_info')?.series[0]?.labels['nodename']
+  const host = store.families.get('node_uname_info')?.series[0]?.labels.nodename
   const restarted = store.restarts.at(-1)
   const facts = [
     ...(host === undefined ? [] : [host]),
     `${format(families, 'count').text} ${families === 1 ? 'family' : 'families'}`,
     `${format(series, 'count').text} series`,
-    `every ${format(store.intervalMs / 1000, 'seconds').text}\u202fs`,
+    `every ${store.intervalMs < 1000 ? `${store.intervalMs}\u202fms` : age(store.intervalMs / 1000)}`,
     ...(store.truncated ? [`${format(store.seriesCount, 'count').text} of ${format(store.matched, 'count').text} shown`] : []),
     ...(restarted === undefined ? [] : [`restarted ${clock(restarted, true)}`]),
   ]

@@ -124,8 +124,8 @@ export class LiveCard implements Card {
       this.planned = family.series.length
       this.dropChart()
       this.range = null
-      this.parts.source.textContent = sourceLine(family, this.plan)
-      this.parts.root.dataset['kind'] = this.plan.kind
+      this.parts.source.textContent = sourceLine(this.parts.source.dataset.text ?? family.name, this.plan)
+      this.parts.root.dataset.kind = this.plan.kind
     }
     return this.plan
   }
@@ -367,8 +367,9 @@ export class LiveCard implements Card {
     const states = this.family.series.map((one) => store.value(one.key))
     const up = states.filter((state) => state === 1).length
     this.setHeader({ text: String(up), unit: `of ${states.length}` }, this.stateWord(plan, false, 'at 1'))
+    const down = states.filter((state) => state === 0).length
     const rest = plan.total - plan.lines.length
-    this.setStats([[rest > 0 ? `+${rest} more` : up === states.length ? 'all at 1' : `${states.length - up} at 0`, '']])
+    this.setStats([[`${down === 0 ? 'none' : down} at 0${rest > 0 ? `, +${rest} rows` : ''}`, '']])
   }
 
   private drawChips(plan: Extract<Plan, { kind: 'chips' }>): void {
@@ -456,7 +457,7 @@ export class LiveCard implements Card {
   private describe(): void {
     const { parts } = this
     const number = [parts.value.textContent, parts.unit.textContent, parts.word.textContent].filter(Boolean).join(' ')
-    parts.body.setAttribute('aria-label', `${parts.root.dataset['title'] ?? ''} ${number}, ${parts.legend.textContent}`)
+    parts.body.setAttribute('aria-label', `${parts.root.dataset.title ?? ''} ${number}, ${parts.legend.textContent}`)
   }
 }
 
@@ -464,9 +465,9 @@ function unitOfPlan(plan: Plan): Unit {
   return 'unit' in plan ? plan.unit : 'count'
 }
 
-/** The mono line under the title: the raw name and how its series are shown. */
-function sourceLine(family: FamilyInfo, plan: Plan): string {
-  const parts = [family.name]
+/** The line under the title: the raw name (or HELP where that is the title) and how the series are shown. */
+function sourceLine(source: string, plan: Plan): string {
+  const parts = [source]
   switch (plan.kind) {
     case 'share':
       parts.push(`share of time by ${plan.by}`)
@@ -491,7 +492,7 @@ function sourceLine(family: FamilyInfo, plan: Plan): string {
 function fitting(labels: readonly string[], width: number): number {
   let used = 0
   for (let i = 0; i < labels.length; i++) {
-    used += 24 + Math.min(90, (labels[i]?.length ?? 0) * 6.4) + 62
+    used += 28 + Math.min(96, (labels[i]?.length ?? 0) * 6.6) + 58
     const room = i === labels.length - 1 ? width : width - 28
     if (used > room + 10) return Math.max(1, i)
   }

@@ -4,11 +4,11 @@ import type { Page, Topic } from '../page'
 
 /** Renders again when one of the topics is told. */
 export function useTopics(page: Page, ...topics: readonly Topic[]): void {
-  const [, again] = useReducer((n: number, _: undefined) => n + 1, 0)
+  const [, again] = useReducer<number, null>((n) => n + 1, 0)
   useEffect(() => {
     const ends = topics.map((topic) =>
       page.listen(topic, () => {
-        again(undefined)
+        again(null)
       }),
     )
     return () => {
@@ -19,10 +19,10 @@ export function useTopics(page: Page, ...topics: readonly Topic[]): void {
 
 /** Renders again every `ms` milliseconds. For what counts seconds, and nothing else. */
 export function useClock(ms: number): void {
-  const [, again] = useReducer((n: number, _: undefined) => n + 1, 0)
+  const [, again] = useReducer<number, null>((n) => n + 1, 0)
   useEffect(() => {
     const timer = setInterval(() => {
-      again(undefined)
+      again(null)
     }, ms)
     return () => {
       clearInterval(timer)

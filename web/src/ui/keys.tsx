@@ -97,7 +97,7 @@ export function Help({ close }: { close: () => void }) {
     dialog.current?.showModal()
   }, [])
   return (
-    <dialog ref={dialog} class="help" aria-label="Keyboard" onClose={close} onClick={() => dialog.current?.close()}>
+    <dialog ref={dialog} class="keys" aria-label="Keyboard" onClose={close} onClick={() => dialog.current?.close()}>
       <h2>Keyboard</h2>
       <dl>
         {KEYS.map(([key, does]) => (

@@ -6,7 +6,7 @@ const LONGEST = 32
 
 const KNOWN: Readonly<Record<string, string>> = {
   node_cpu_seconds_total: 'CPU',
-  node_memory_MemTotal_bytes: 'Memory in all',
+  node_memory_MemTotal_bytes: 'Memory total',
   node_memory_MemAvailable_bytes: 'Memory available',
   node_memory_MemFree_bytes: 'Memory free',
   node_network_receive_bytes_total: 'Network in',
@@ -23,7 +23,9 @@ const KNOWN: Readonly<Record<string, string>> = {
 export function titleOf(family: Pick<FamilyInfo, 'name' | 'help'>): string {
   const known = KNOWN[family.name]
   if (known !== undefined) return known
-  const clause = family.help.split(/[.,;:(\n](?:\s|$)|\s\(/)[0]?.trim() ?? ''
-  if (clause === '' || clause.length > LONGEST) return family.name
+  const first = family.help.split(/[.;\n](?:\s|$)|\s\(/)[0]?.trim() ?? ''
+  const clause = first.replace(/^(the )?(total )?number of /i, '')
+  // A part of a clause would say something else, and "Statistic X" only repeats the name.
+  if (clause === '' || clause.length > LONGEST || /[,:]|\b(statistic|field)\b/i.test(clause)) return family.name
   return clause.charAt(0).toUpperCase() + clause.slice(1)
 }

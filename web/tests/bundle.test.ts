@@ -1,0 +1,33 @@
+/** What the server embeds: the five files, their size, and nothing that a strict CSP would refuse. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
+import { expect, test } from 'vitest'
+
+const dist = new URL('../dist/', import.meta.url)
+const read = (name: string) => readFileSync(new URL(name, dist))
+
+test('has the fixed names', () => {
+  expect(readdirSync(dist).sort()).toEqual(['app.css', 'app.js', 'icon.svg', 'index.html', 'theme.js'])
+})
+
+test('scripts and styles are under 100 kB gzipped', () => {
+  const size = ['app.js', 'app.css', 'theme.js'].reduce((sum, name) => sum + gzipSync(read(name)).length, 0)
+  expect(size).toBeLessThan(100_000)
+})
+
+test('the page has no inline script or style and asks no other origin', () => {
+  const html = read('index.html').toString()
+  expect(html).not.toMatch(/<script(?![^>]*\bsrc=)/)
+  expect(html).not.toMatch(/<style|\sstyle=|\son\w+=/)
+  expect(html).not.toMatch(/(?:src|href)="(?:https?:)?\/\//)
+  expect(read('app.css').toString()).not.toMatch(/url\(|@import/)
+})
+
+test('addresses are relative, so that a route prefix works', () => {
+  expect(read('index.html').toString()).not.toMatch(/(?:src|href)="\//)
+})
+
+test('without JavaScript the page has links to the endpoints', () => {
+  const html = read('index.html').toString()
+  for (const path of ['metrics', 'api/v1/metrics', 'api/v1/status', '-/healthy', 'docs']) expect(html).toContain(`href="${path}"`)
+})
