@@ -4,7 +4,7 @@
  * Fields that are not known are passed over, so that a newer server can add some; a type that is not known gives
  * `null`. What is known must have the right shape, or the whole frame is refused: half a frame would be a wrong picture.
  */
-import type { Family, MetricType, Samples, Series, ServerMessage } from './message'
+import type { Family, MetricType, Part, Samples, Series, ServerMessage } from './message'
 
 /** A frame that is not what docs/protocol.md says; `path` is the place in it. */
 export class DecodeError extends Error {
@@ -77,6 +77,7 @@ export function decode(text: string): ServerMessage | null {
         offset: whole(frame.offset, 'offset'),
         time: finite(frame.t, 't'),
         samples: samples(frame.values),
+        ...part(frame),
       }
     case 'delta':
       return {
@@ -87,6 +88,7 @@ export function decode(text: string): ServerMessage | null {
         time: finite(frame.t, 't'),
         samples: samples(frame.values ?? []),
         stale: ids(frame.stale ?? []),
+        ...part(frame),
       }
     case 'event':
       return { type, body: frame }
@@ -114,6 +116,11 @@ export function decode(text: string): ServerMessage | null {
     default:
       return null
   }
+}
+
+function part(frame: Fields): Part {
+  if (frame.parts === undefined) return { part: 1, parts: 1 }
+  return { part: whole(frame.part, 'part'), parts: whole(frame.parts, 'parts') }
 }
 
 function schema(frame: Fields): { families: ReadonlyMap<string, Family>; series: readonly Series[] } {

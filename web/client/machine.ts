@@ -10,7 +10,7 @@
  * next name, because the old frames may still be on their way and must not be mixed with the new.
  */
 import { backoff } from './backoff'
-import type { ClientMessage, ServerMessage, Subscription } from './message'
+import type { ClientMessage, Message, ServerMessage, Subscription } from './message'
 
 export type Phase = 'connecting' | 'live' | 'recovering' | 'offline' | 'closed'
 
@@ -42,6 +42,8 @@ export interface State {
   readonly channel: number | null
   /** The offset we have; null before the snapshot. */
   readonly offset: number | null
+  /** Which part of the message of that offset came last; 0 if it is complete. */
+  readonly part: number
   readonly intervalMs: number
   /** Why it is as it is, in words, for closed and offline. */
   readonly reason: string
@@ -80,6 +82,7 @@ export const INITIAL: State = {
   subscriptions: 0,
   channel: null,
   offset: null,
+  part: 0,
   intervalMs: 1_000,
   reason: '',
 }
@@ -114,7 +117,7 @@ export function subName(n: number): string {
 
 function open(state: State, now: number): Step {
   return {
-    state: { ...state, socket: 'opening', since: now, retryAt: null, channel: null, offset: null },
+    state: { ...state, socket: 'opening', since: now, retryAt: null, channel: null, offset: null, part: 0 },
     effects: [{ type: 'open' }],
   }
 }
@@ -126,13 +129,13 @@ function subscribe(state: State, subscription: Subscription): Step {
   }
   const n = state.subscriptions + 1
   effects.push({ type: 'send', message: { type: 'subscribe', sub: subName(n), ...subscription } })
-  return { state: { ...state, subscriptions: n, channel: null, offset: null }, effects }
+  return { state: { ...state, subscriptions: n, channel: null, offset: null, part: 0 }, effects }
 }
 
 function lost(state: State, why: { code: number; reason: string }, now: number, random: number): Step {
   if (state.socket === 'none') return { state, effects: [] }
   const lostAt = state.lostAt ?? now
-  const base: State = { ...state, socket: 'none', since: now, lostAt, channel: null, offset: null, reason: why.reason }
+  const base: State = { ...state, socket: 'none', since: now, lostAt, channel: null, offset: null, part: 0, reason: why.reason }
   if (FATAL_CLOSE_CODES.has(why.code)) return { state: { ...base, phase: 'closed', retryAt: null }, effects: [] }
   const phase = now - lostAt >= OFFLINE_AFTER_MS ? 'offline' : state.phase === 'live' ? 'recovering' : state.phase
   // A `bye` may already have said when to come back.
@@ -178,17 +181,26 @@ function message(state: State, received: ServerMessage, subscription: Subscripti
       return { state, effects: received.channel === state.channel ? [deliver] : [] }
     case 'snapshot':
       if (received.channel !== state.channel) return { state, effects: [] }
-      return { state: live(state, received.offset, now), effects: [deliver] }
+      return { state: live(state, received, now), effects: [deliver] }
     case 'delta':
+      // While a new subscription is on its way there is no channel, and what still comes of the old is left out.
       if (received.channel !== state.channel) return { state, effects: [] }
-      if (received.prev !== state.offset) return subscribe(state, subscription)
-      return { state: live(state, received.offset, now), effects: [deliver] }
+      if (!follows(state, received)) return subscribe(state, subscription)
+      return { state: live(state, received, now), effects: [deliver] }
     default:
       return { state, effects: [deliver] }
   }
 }
 
-function live(state: State, offset: number, now: number): State {
-  if (state.phase === 'live') return { ...state, offset }
-  return { ...state, phase: 'live', offset, since: now, lostAt: null, retryAt: null, attempt: 0, reason: '' }
+/** Whether a delta begins where we are, or goes on with the one that has begun. */
+function follows(state: State, delta: Message<'delta'>): boolean {
+  if (delta.part > 1) return delta.offset === state.offset && delta.part === state.part + 1
+  return delta.prev === state.offset && state.part === 0
+}
+
+function live(state: State, received: Message<'snapshot'> | Message<'delta'>, now: number): State {
+  const { offset } = received
+  const part = received.part < received.parts ? received.part : 0
+  if (state.phase === 'live') return { ...state, offset, part }
+  return { ...state, phase: 'live', offset, part, since: now, lostAt: null, retryAt: null, attempt: 0, reason: '' }
 }

@@ -39,6 +39,12 @@ export interface Samples {
   readonly values: Float64Array
 }
 
+/** A long message comes in parts, numbered from 1, with the same offset; only the last completes it. */
+export interface Part {
+  readonly part: number
+  readonly parts: number
+}
+
 export type ServerMessage =
   | { readonly type: 'welcome'; readonly session: string; readonly epoch: string; readonly serverTime: number; readonly pingMs: number }
   | {
@@ -57,7 +63,7 @@ export type ServerMessage =
       readonly families: ReadonlyMap<string, Family>
       readonly series: readonly Series[]
     }
-  | {
+  | ({
       readonly type: 'snapshot'
       readonly channel: number
       readonly epoch: string | null
@@ -65,8 +71,8 @@ export type ServerMessage =
       /** Milliseconds since 1970, the server's clock. */
       readonly time: number
       readonly samples: Samples
-    }
-  | {
+    } & Part)
+  | ({
       readonly type: 'delta'
       readonly channel: number
       readonly offset: number
@@ -75,7 +81,7 @@ export type ServerMessage =
       readonly time: number
       readonly samples: Samples
       readonly stale: Uint32Array
-    }
+    } & Part)
   | { readonly type: 'event'; readonly body: Readonly<Record<string, unknown>> }
   | { readonly type: 'notice'; readonly message: string }
   | { readonly type: 'error'; readonly code: string; readonly message: string; readonly sub: string | null }
@@ -96,6 +102,8 @@ export type Message<T extends ServerMessage['type']> = Extract<ServerMessage, { 
 export interface Subscription {
   readonly match: readonly string[]
   readonly interval: string
+  /** Take so many series and say `truncated`, rather than refuse a selection of more. */
+  readonly limit?: number
 }
 
 export type ClientMessage =

@@ -167,6 +167,7 @@ function delta(t) {
   const prev = offset++
   return { type: 'delta', channel: 3, offset, prev, t, values, stale: [] }
 }
+delta(Date.now())
 setInterval(() => {
   const text = JSON.stringify(delta(Date.now()))
   for (const socket of subscribed) socket.send(text)

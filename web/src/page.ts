@@ -22,6 +22,9 @@ export const WINDOWS = [
 /** A difference of the two clocks below this is taken for delay, not for clocks that disagree. */
 const CLOCKS_AGREE_MS = 1_000
 
+/** The server's own default limit of a subscription; a registry of more is shown in part and says so. */
+const MOST_SERIES = 10_000
+
 export type Topic = 'structure' | 'frame' | 'connection' | 'view'
 
 /** A card as the page sees it. */
@@ -76,7 +79,7 @@ export class Page {
     this.socket = new Connection({
       url,
       // Everything at once: a registry is a few hundred to a few thousand series, one delta a tick.
-      subscription: { match: ['{__name__!=""}'], interval: '1s' },
+      subscription: { match: ['{__name__!=""}'], interval: '1s', limit: MOST_SERIES },
       onMessage: (message) => {
         if (message.type === 'welcome') {
           const skew = Date.now() - message.serverTime
@@ -96,6 +99,10 @@ export class Page {
         console.warn('gaugecast: a frame was refused:', error)
       },
     })
+    // While nothing comes the cards still say how old they are.
+    setInterval(() => {
+      if (this.store.lastTime > 0 && !this.connected) this.markAll()
+    }, 1_000)
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
       this.themeChanged()
     })

@@ -48,6 +48,14 @@ describe('columns', () => {
     expect(columns.times[columns.length - 1]).toBe(19_999_000)
   })
 
+  test('a clock that is set back replaces what it comes to again', () => {
+    const columns = filled(new Columns(), 1, 100)
+    columns.push(50_000, () => 7)
+    columns.push(51_000, () => 8)
+    expect([...columns.times.subarray(48, columns.length)]).toEqual([48_000, 49_000, 50_000, 51_000])
+    expect([...(columns.column(0)?.subarray(48, columns.length) ?? [])]).toEqual([48, 49, 7, 8])
+  })
+
   test('a series has no value before it began, and a row at the same time replaces the last', () => {
     const columns = filled(new Columns(), 1, 3)
     columns.add(9)

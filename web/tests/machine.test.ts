@@ -38,8 +38,8 @@ class Driver {
 }
 
 const subscribed = (sub: string, channel: number): ServerMessage => ({ type: 'subscribed', sub, channel, intervalMs: 1000, matched: 2, recovered: false, truncated: false })
-const snapshot = (channel: number, offset: number): ServerMessage => ({ type: 'snapshot', channel, epoch: 'e', offset, time: 0, samples: EMPTY })
-const delta = (channel: number, prev: number, offset: number): ServerMessage => ({ type: 'delta', channel, prev, offset, time: 0, samples: EMPTY, stale: new Uint32Array() })
+const snapshot = (channel: number, offset: number): ServerMessage => ({ type: 'snapshot', channel, epoch: 'e', offset, time: 0, samples: EMPTY, part: 1, parts: 1 })
+const delta = (channel: number, prev: number, offset: number, part = 1, parts = 1): ServerMessage => ({ type: 'delta', channel, prev, offset, time: 0, samples: EMPTY, stale: new Uint32Array(), part, parts })
 const lost: Event = { type: 'lost', code: 1006, reason: '' }
 
 describe('the connection', () => {
@@ -66,6 +66,13 @@ describe('the connection', () => {
     driver.hear(subscribed('all.2', 4)).hear(snapshot(4, 20))
     expect(driver.hear(delta(4, 20, 21)).wanted).toEqual(['deliver'])
     expect(driver.state.phase).toBe('live')
+  })
+
+  test('the parts of a long delta are one step, and a part that is missing is a gap', () => {
+    const driver = new Driver().feed({ type: 'start' }).live()
+    for (const part of [1, 2, 3]) expect(driver.hear(delta(3, 10, 11, part, 3)).wanted).toEqual(['deliver'])
+    expect(driver.hear(delta(3, 11, 12, 1, 3)).wanted).toEqual(['deliver'])
+    expect(driver.hear(delta(3, 11, 12, 3, 3)).wanted).toEqual(['send unsubscribe', 'send subscribe'])
   })
 
   test('a loss is offline after two seconds and not before', () => {

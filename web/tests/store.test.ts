@@ -53,6 +53,16 @@ describe('the store', () => {
     expect(column(store, 'load')).toEqual([1, NaN, NaN, 7])
   })
 
+  test('a message in parts is one row, when it is complete', () => {
+    const store = make()
+    begin(store, 'a', 1000)
+    take(store, { ...delta(2000, [[1, 5]]), part: 1, parts: 2 })
+    expect(column(store, 'load')).toEqual([1])
+    take(store, { ...delta(2000, [[2, 6]]), part: 2, parts: 2 })
+    expect(column(store, 'load')).toEqual([1, 5])
+    expect(column(store, 'net')).toEqual([2, 6])
+  })
+
   test('a time without frames is a gap, which is not bridged', () => {
     const store = make()
     begin(store, 'a', 1000)

@@ -54,12 +54,12 @@ export class Columns {
   }
 
   /**
-   * Appends a row at `time`, with `value(series)` for each series. Times must ascend: a row at or before the last one
-   * replaces it.
+   * Appends a row at `time`, with `value(series)` for each series. Times ascend: rows at or after `time`, as there are
+   * when the server's clock was set back, are replaced.
    */
   push(time: number, value: (series: number) => number): void {
     const last = this.times[this.length - 1]
-    if (this.length > 0 && last !== undefined && time <= last) this.length--
+    if (this.length > 0 && last !== undefined && time <= last) this.length = this.indexAt(time)
     if (this.length >= this.room) this.makeRoom(time)
     const i = this.length
     this.times[i] = time

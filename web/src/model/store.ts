@@ -78,7 +78,7 @@ export class Store {
       case 'delta':
         this.apply(message.samples)
         for (const id of message.stale) this.markStale(id, message.time)
-        this.row(message.time)
+        if (message.part === message.parts) this.row(message.time)
         break
       default:
     }
@@ -126,6 +126,12 @@ export class Store {
   }
 
   private snapshot(message: Message<'snapshot'>): void {
+    if (message.part === 1) this.startAnew(message)
+    this.apply(message.samples)
+    if (message.part === message.parts) this.row(message.time)
+  }
+
+  private startAnew(message: Message<'snapshot'>): void {
     const epoch = message.epoch ?? this.epoch
     if (this.shownEpoch !== null && epoch !== this.shownEpoch) {
       this.restarts.push(message.time)
@@ -135,8 +141,6 @@ export class Store {
     // What the snapshot does not name has no value now.
     this.current.fill(NaN)
     this.staleSince.fill(0)
-    this.apply(message.samples)
-    this.row(message.time)
   }
 
   /** Series of an earlier epoch which the new one does not have. */

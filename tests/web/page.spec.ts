@@ -1,0 +1,195 @@
+/**
+ * The page against the real server in a real browser: the binary named by GAUGECAST_BIN, Debian's Chromium (or
+ * CHROMIUM). Screenshots of each theme and width go to `artifacts/`.
+ */
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { chromium } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+
+const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
+const HOSTILE = `<img src=x onerror=1>${'x'.repeat(200)}`
+
+interface Server {
+  readonly process: ChildProcess
+  readonly url: string
+  readonly port: number
+}
+
+const scratch = mkdtempSync(join(tmpdir(), 'gaugecast-page-'))
+const contexts: BrowserContext[] = []
+let browser: Browser
+let server: Server
+
+/** Starts the binary and waits until it says where the page is. */
+async function start(port: number): Promise<Server> {
+  const binary = process.env.GAUGECAST_BIN
+  if (binary === undefined) throw new Error('GAUGECAST_BIN names the binary under test')
+  const child = spawn(binary, [`--web.listen-address=127.0.0.1:${port}`, `--collector.textfile.directory=${scratch}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  for await (const line of createInterface({ input: child.stdout })) {
+    const found = /page\s+(http:\/\/127\.0\.0\.1:(\d+)\/\S*)/.exec(line)
+    if (found === null) continue
+    child.stdout.resume()
+    return { process: child, url: found[1] ?? '', port: Number(found[2]) }
+  }
+  throw new Error('the binary ended without saying where its page is')
+}
+
+async function stop(one: Server): Promise<void> {
+  const ended = once(one.process, 'exit')
+  one.process.kill('SIGKILL')
+  await ended
+}
+
+interface Look {
+  readonly page: Page
+  /** What the browser complained about: errors, refused content, requests to elsewhere. */
+  readonly complaints: readonly string[]
+}
+
+async function open(width: number, theme: 'dark' | 'light'): Promise<Look> {
+  const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: theme })
+  contexts.push(context)
+  const page = await context.newPage()
+  const complaints: string[] = []
+  page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
+  page.on('console', (message) => {
+    if (/Content Security Policy/i.test(message.text())) complaints.push(`refused: ${message.text()}`)
+  })
+  page.on('request', (request) => {
+    if (new URL(request.url()).host !== new URL(server.url).host) complaints.push(`request: ${request.url()}`)
+  })
+  page.on('websocket', (socket) => {
+    if (new URL(socket.url()).host !== new URL(server.url).host) complaints.push(`request: ${socket.url()}`)
+  })
+  await page.goto(server.url)
+  await page.locator('.card').first().waitFor()
+  return { page, complaints }
+}
+
+/** Waits until the header of some card shows another number than now. */
+async function seeAValueChange(page: Page): Promise<void> {
+  await page.waitForFunction(() => [...document.querySelectorAll('.card .value')].some((value) => /\d/.test(value.textContent)))
+  const before = await page.locator('.card .value').allTextContents()
+  await page.waitForFunction((old) => [...document.querySelectorAll('.card .value')].some((value, i) => /\d/.test(old[i] ?? '') && value.textContent !== old[i]), before)
+}
+
+/** Waits for a screen that is drawn: each card on it has its number or its facts. */
+async function settle(page: Page): Promise<void> {
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll('.card')].every((card) => card.getBoundingClientRect().top > innerHeight || card.querySelector('.body')?.childElementCount !== 0),
+  )
+}
+
+const sideways = (page: Page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+
+beforeAll(async () => {
+  mkdirSync(ARTIFACTS, { recursive: true })
+  writeFileSync(
+    join(scratch, 'hostile.prom'),
+    `# HELP shop_hostile A label that would like to be HTML.\n# TYPE shop_hostile gauge\nshop_hostile{name="${HOSTILE}"} 5\nshop_hostile{name="tame"} 3\n`,
+  )
+  server = await start(0)
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--no-first-run'],
+  })
+})
+
+afterEach(async () => {
+  for (const context of contexts.splice(0)) await context.close()
+})
+
+afterAll(async () => {
+  await browser.close()
+  await stop(server)
+  rmSync(scratch, { recursive: true })
+})
+
+describe.each([1280, 360])('at %i pixels', (width) => {
+  test.each(['dark', 'light'] as const)('in the %s theme the page is live, asks nobody else and does not scroll sideways', async (theme) => {
+    const { page, complaints } = await open(width, theme)
+    await seeAValueChange(page)
+    await page.getByRole('button', { name: 'Live' }).waitFor()
+    expect(await sideways(page)).toBeLessThanOrEqual(0)
+    const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+    expect(background).toBe(theme === 'dark' ? 'rgb(14, 17, 22)' : 'rgb(245, 246, 248)')
+    await settle(page)
+    await page.screenshot({ path: join(ARTIFACTS, `page-${width}-${theme}.png`) })
+    expect(complaints).toEqual([])
+  })
+})
+
+test('every family has a card, and finding narrows them by words in any order', async () => {
+  const { page } = await open(1280, 'dark')
+  await page.locator('.card[data-family="node_load1"]').waitFor()
+  const all = await page.locator('.card').count()
+  await page.keyboard.press('/')
+  await page.keyboard.type('hostile SHOP')
+  await page.waitForFunction(() => document.querySelectorAll('.card').length === 1)
+  expect(await page.locator('.card').getAttribute('data-family')).toBe('shop_hostile')
+  await page.keyboard.press('Escape')
+  await page.waitForFunction((count) => document.querySelectorAll('.card').length >= count, all)
+})
+
+test('hostile label values are text', async () => {
+  const { page, complaints } = await open(360, 'light')
+  await page.getByRole('searchbox').fill('onerror')
+  const label = page.locator('.card .label', { hasText: '<img src=x onerror=1>' })
+  await label.waitFor()
+  expect(await label.getAttribute('title')).toBe(HOSTILE)
+  expect(await page.locator('img').count()).toBe(0)
+  expect(await sideways(page)).toBeLessThanOrEqual(0)
+  expect(complaints).toEqual([])
+})
+
+test('paused, nothing moves; live again it does', async () => {
+  const { page } = await open(1280, 'dark')
+  await seeAValueChange(page)
+  await page.keyboard.press('Space')
+  await page.getByRole('button', { name: 'Paused' }).waitFor()
+  await page.getByText(/behind$/).waitFor()
+  const chartValues = page.locator('.card[data-kind="lines"] .value')
+  const paused = await chartValues.allTextContents()
+  const behind = await page.locator('.delay').textContent()
+  await page.waitForFunction((old) => document.querySelector('.delay')?.textContent !== old, behind)
+  expect(await chartValues.allTextContents()).toEqual(paused)
+  await page.keyboard.press('l')
+  await page.getByRole('button', { name: 'Live' }).waitFor()
+  await seeAValueChange(page)
+})
+
+test('a server that goes is said after two seconds and not before, values stay readable, and it comes back without a reload', async () => {
+  const { page, complaints } = await open(1280, 'dark')
+  await seeAValueChange(page)
+  await page.evaluate(() => {
+    document.documentElement.dataset.marked = 'before'
+  })
+  const gone = performance.now()
+  await stop(server)
+  await page.getByText(/^Connection lost .* ago\. What you see is the last that came\./).waitFor()
+  expect(performance.now() - gone).toBeGreaterThan(1_900)
+  await page.getByRole('button', { name: 'Offline' }).waitFor()
+  await page.getByText(/Trying (again in \d+ s|now)\./).waitFor()
+  expect((await page.locator('.card .value').allTextContents()).some((text) => /\d/.test(text))).toBe(true)
+  await page.locator('.card .word', { hasText: 'ago' }).first().waitFor()
+  await page.screenshot({ path: join(ARTIFACTS, 'page-offline.png') })
+
+  server = await start(server.port)
+  await page.getByRole('button', { name: 'Try now' }).click()
+  await page.getByRole('button', { name: 'Live' }).waitFor()
+  await page.getByText(/restarted \d\d:\d\d:\d\d/).waitFor()
+  expect(await page.locator('.banner').count()).toBe(0)
+  await seeAValueChange(page)
+  expect(await page.evaluate(() => document.documentElement.dataset.marked)).toBe('before')
+  expect(complaints.filter((one) => !one.startsWith('error'))).toEqual([])
+})
