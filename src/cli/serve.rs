@@ -75,7 +75,10 @@ async fn serve(loaded: Loaded, log: &Log) -> ExitCode {
     };
     #[cfg(target_os = "linux")]
     if let Some(reason) = crate::collect::host::container::without_host(&loaded.config.collect.paths) {
-        warn!("{reason}");
+        warn!(
+            reason,
+            "this looks like a container, so some figures are its own; mount the host and name it by --path.rootfs"
+        );
     }
     greet(&running, &loaded.config);
     let mut process = Process { loaded, running, figures, wishes };
@@ -96,9 +99,11 @@ fn on_request(wish: mpsc::Sender<Wish>) -> Reload {
         let wish = wish.clone();
         Box::pin(async move {
             let (answer, told) = oneshot::channel();
-            let stopping = |_| "the server is stopping".to_owned();
-            wish.send(answer).await.map_err(|error| stopping(drop(error)))?;
-            told.await.map_err(|error| stopping(drop(error)))?
+            let stopping = || Err("the server is stopping".to_owned());
+            if wish.send(answer).await.is_err() {
+                return stopping();
+            }
+            told.await.unwrap_or_else(|_| stopping())
         })
     })
 }
