@@ -12,7 +12,7 @@ import { WebSocketServer } from 'ws'
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml' }
 const CSP = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
-/** @typedef {{ id: number, name: string, labels: Record<string, string>, family: string, next: (t: number) => number | string, last?: number | string }} FakeSeries */
+/** @typedef {{ id: number, name: string, labels: Record<string, string>, family: string, next: (t: number) => number | string }} FakeSeries */
 
 /** @type {Record<string, { type: string, help: string, unit: string }>} */
 const families = {}
@@ -93,9 +93,9 @@ family('process_cpu_seconds_total', 'counter', 'Total user and system CPU time s
 family('process_resident_memory_bytes', 'gauge', 'Resident memory size in bytes.', { '': walk(1.6e7, 5e4, true) })
 family('process_start_time_seconds', 'gauge', 'Start time of the process since unix epoch in seconds.', { '': constant(Date.now() / 1000) })
 family('process_open_fds', 'gauge', 'Number of open file descriptors.', { '': walk(24, 2, true) })
-family('gaugecast_build_info', 'gauge', 'What this binary was built from.', { 'version=0.1.0,revision=9f3c1ab,rustversion=1.91,<b>hostile</b>=&': constant(1) })
+family('gaugecast_build_info', 'gauge', 'What this binary was built from.', { 'version=0.1.0,revision=9f3c1ab,rustversion=1.91': constant(1) })
 family('gaugecast_tick_duration_seconds', 'gauge', 'How long the last tick took.', { '': walk(0.0021, 0.0004) })
-family('gaugecast_odd_values', 'gauge', 'Values that are none.', { 'kind=nan': constant('NaN'), 'kind=inf': constant('+Inf') })
+family('odd_values', 'gauge', 'Values that are none.', { 'kind=nan': constant('NaN'), 'kind=inf': constant('+Inf') })
 family('shop_stock_items', 'gauge', 'Items in stock', Object.fromEntries(Array.from({ length: 412 }, (_, i) => [`warehouse=w-${i}`, walk(48000 / (i + 1), 20, true)])))
 family('shop_hostile', 'gauge', 'A label that would like to be HTML', { [`name=<img src=x onerror=1>${'x'.repeat(200)}`]: walk(5, 1), 'name=tame': walk(3, 1) })
 {
@@ -122,8 +122,26 @@ family('shop_hostile', 'gauge', 'A label that would like to be HTML', { [`name=<
 }
 
 const epoch = Math.random().toString(16).slice(2, 10)
-const HISTORY = Number(process.env['HISTORY'] ?? 0)
-let offset = 1
+/** HISTORY=300 sends so many seconds to a new page at once, to look at it without waiting. */
+const HISTORY = Number(process.env.HISTORY ?? 0)
+let offset = 0
+/** The last ticks, oldest first, each with all values. @type {{ offset: number, t: number, values: (number | string)[] }[]} */
+const ticks = []
+
+/** Commits one tick and forgets the oldest. @param {number} t */
+function commit(t) {
+  ticks.push({ offset: ++offset, t, values: series.map((one) => one.next(t)) })
+  if (ticks.length > HISTORY + 2) ticks.shift()
+}
+
+/** What changed in tick `i` of those kept. @param {number} i */
+function delta(i) {
+  const [before, now] = [ticks[i - 1], ticks[i]]
+  if (before === undefined || now === undefined) throw new RangeError('two ticks make a delta')
+  const values = series.flatMap(({ id }, k) => (now.values[k] === before.values[k] ? [] : [[id, now.values[k]]]))
+  return { type: 'delta', channel: 3, offset: now.offset, prev: before.offset, t: now.t, values }
+}
+
 const server = createServer((request, response) => {
   const path = (request.url ?? '/').split('?')[0] ?? '/'
   const file = path === '/' ? '/index.html' : path
@@ -148,28 +166,17 @@ sockets.on('connection', (socket) => {
     if (message.type !== 'subscribe') return
     send({ type: 'subscribed', sub: message.sub, channel: 3, interval_ms: 1000, matched: series.length, recovered: false })
     send({ type: 'schema', channel: 3, families, series: series.map(({ id, name, labels, family: f }) => ({ id, name, labels, ...(f === name ? {} : { family: f }) })) })
-    const now = Date.now()
-    send({ type: 'snapshot', channel: 3, epoch, offset, t: now - HISTORY * 1000, values: series.map((s) => [s.id, s.last ?? s.next(now)]) })
-    // HISTORY=300 fills the page at once, to look at it without waiting.
-    for (let i = HISTORY - 1; i > 0; i--) send(delta(now - i * 1000))
+    const [first] = ticks
+    send({ type: 'snapshot', channel: 3, epoch, offset: first?.offset, t: first?.t, values: series.map(({ id }, k) => [id, first?.values[k]]) })
+    for (let i = 1; i < ticks.length; i++) send(delta(i))
     subscribed.add(socket)
   })
 })
 
-/** One tick. @param {number} t */
-function delta(t) {
-  const values = []
-  for (const one of series) {
-    const next = one.next(t)
-    if (next !== one.last) values.push([one.id, next])
-    one.last = next
-  }
-  const prev = offset++
-  return { type: 'delta', channel: 3, offset, prev, t, values, stale: [] }
-}
-delta(Date.now())
+for (let i = HISTORY + 1; i >= 0; i--) commit(Date.now() - i * 1000)
 setInterval(() => {
-  const text = JSON.stringify(delta(Date.now()))
+  commit(Date.now())
+  const text = JSON.stringify(delta(ticks.length - 1))
   for (const socket of subscribed) socket.send(text)
 }, 1000)
 server.listen(Number(process.env['PORT'] ?? 0), '127.0.0.1', () => {

@@ -43,7 +43,8 @@ describe('y ranges', () => {
     const gib = 1024 ** 3
     const bytes = new YRange(true, true).update(6.62 * gib, 6.79 * gib, 0)
     expect(bytes.low / gib).toBeCloseTo(6.6)
-    expect(bytes.high / gib).toBeCloseTo(7)
+    expect(bytes.high / gib).toBeCloseTo(6.8)
+    expect(new YRange(false, true).update(1.69, 3.15, 0)).toEqual({ low: 0, high: 4 })
   })
 
   test('a share of time is 0 to 100 %', () => {

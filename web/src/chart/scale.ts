@@ -15,10 +15,18 @@ export function niceCeil(value: number, binary: boolean): number {
   return base * unit
 }
 
-/** The next of 1, 2, 5 × 10ⁿ: steps away from zero must be rounder than those from it, or the ticks are odd numbers. */
-function roundStep(value: number): number {
-  const unit = 10 ** Math.floor(Math.log10(value))
-  return ([1, 2, 5].find((step) => value <= step * unit * (1 + 1e-9)) ?? 10) * unit
+/**
+ * Two equal steps of 1, 2, 2.5 or 5 × 10ⁿ that hold `min` to `max`, from a multiple of the step: away from zero, steps
+ * must be rounder than from it, or the ticks are odd numbers.
+ */
+function roundSteps(min: number, max: number): { low: number; step: number } {
+  for (let unit = 10 ** Math.floor(Math.log10((max - min) / 2)); ; unit *= 10) {
+    for (const factor of [1, 2, 2.5, 5]) {
+      const step = factor * unit
+      const low = Math.floor(min / step + 1e-9) * step
+      if (low + 2 * step >= max) return { low, step }
+    }
+  }
 }
 
 /** Below this share of the axis the range may shrink. */
@@ -77,11 +85,8 @@ export class YRange {
     if (this.free && min > max / 2 && max - min > max * 0.02) {
       // Bytes count in tens inside their prefix: 6.6, 6.7, 6.8 GiB.
       const unit = this.binary ? 1024 ** Math.max(0, Math.floor(Math.log(max) / Math.log(1024))) : 1
-      const step = roundStep(((max - min) * 0.6) / unit) * unit
-      const low = Math.floor(min / step) * step
-      // An even number of steps, so that the tick in the middle is round as well.
-      const high = low + Math.max(2, 2 * Math.ceil((max - low) / step / 2)) * step
-      return { low, high }
+      const { low, step } = roundSteps(min / unit, max / unit)
+      return { low: low * unit, high: (low + 2 * step) * unit }
     }
     return { low: 0, high: max === 0 ? 1 : niceCeil(max, this.binary) }
   }

@@ -70,7 +70,7 @@ function Explore({ page, find }: { page: Page; find: RefObject<HTMLInputElement 
   return (
     <div class="explore">
       <nav class={railOpen ? 'rail open' : 'rail'} aria-label="Families by name">
-        <h2>By name</h2>
+        <p class="rail-title">By name</p>
         <RailItem label="All" count={found.length} chosen={group === undefined} choose={() => { choose('') }} />
         {groups.map(({ prefix, names }) => {
           const count = found.reduce((sum, family) => sum + (names.has(family.name) ? 1 : 0), 0)

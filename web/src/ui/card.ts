@@ -16,6 +16,8 @@ import type { Card, Page } from '../page'
 
 /** Text changes at most so often (ms), however fast the charts. */
 const TEXT_MS = 500
+/** A picture that would move by less than this (CSS pixels) is not drawn again: an hour's window moves a pixel in 14 s. */
+const SMALLEST_MOVE = 0.25
 /** Until so much is collected the legend says how much it is. */
 const COLLECTING_MS = 30_000
 
@@ -44,6 +46,8 @@ export class LiveCard implements Card {
   private hovered = false
   private cursor: number | null = null
   private frame: Frame | null = null
+  /** The newest value of each line, which the header has at once even when the picture need not move yet. */
+  private latest = new Float64Array(0)
   private textAt = -Infinity
   private readonly scale: Scale = { index: -1 }
   private legendValues: HTMLElement[] = []
@@ -80,10 +84,12 @@ export class LiveCard implements Card {
     this.width = width
     this.legendShape = ''
     this.chart?.resize(width)
+    this.frame = null
     if (this.near) this.page.queue.mark(this)
   }
 
   restyle(): void {
+    this.frame = null
     this.textAt = -Infinity
   }
 
@@ -142,10 +148,19 @@ export class LiveCard implements Card {
     const { store, windowEnd, windowMs } = this.page
     const { columns } = store
     const from = windowEnd - windowMs
+    this.deriveLatest(plan)
+    if (this.frame !== null && this.chart !== null) {
+      const moved = ((windowEnd - this.frame.to) / windowMs) * this.width
+      const same = this.frame.to - this.frame.from === windowMs && moved >= 0 && moved < SMALLEST_MOVE
+      if (same) {
+        this.textsIfDue()
+        return
+      }
+    }
     const first = Math.max(0, columns.indexAt(from) - 1)
     const last = columns.indexAt(windowEnd + 1)
-    this.derive(plan, first, last)
     const count = last - first
+    this.derive(plan, first, last, this.room(plan.lines.length, count))
     let times: Float64Array = columns.times.subarray(first, last)
     let lines: Float64Array[] = this.scratch.slice(0, plan.lines.length).map((line) => line.subarray(0, count))
     const width = columnWidth(count, windowMs, this.width - 58)
@@ -189,28 +204,48 @@ export class LiveCard implements Card {
     } else {
       this.chart.draw(frame)
     }
-    const now = performance.now()
-    if (now - this.textAt >= TEXT_MS - 20 || this.cursor !== null) {
-      this.textAt = now
-      this.setTexts()
-    }
+    this.textsIfDue()
   }
 
-  /** The numbers of all lines for these rows, into the card's own arrays. */
-  private derive(plan: Extract<Plan, { lines: readonly unknown[] }>, first: number, last: number): void {
+  private textsIfDue(): void {
+    const now = performance.now()
+    if (now - this.textAt < TEXT_MS - 20 && this.cursor === null) return
+    this.textAt = now
+    this.setTexts()
+  }
+
+  private deriveLatest(plan: Extract<Plan, { lines: readonly unknown[] }>): void {
+    const row = this.page.store.columns.indexAt(this.page.windowEnd + 1) - 1
+    if (this.latest.length !== plan.lines.length) this.latest = new Float64Array(plan.lines.length)
+    const { latest } = this
+    this.derive(
+      plan,
+      row,
+      row + 1,
+      plan.lines.map((_, i) => latest.subarray(i, i + 1)),
+    )
+  }
+
+  /** Room for `count` numbers of each of `lines` lines, kept from draw to draw. */
+  private room(lines: number, count: number): Float64Array[] {
+    if (this.scratch.length < lines || (this.scratch[0]?.length ?? 0) < count) {
+      const room = Math.max(256, 2 ** Math.ceil(Math.log2(count + 1)))
+      this.scratch = Array.from({ length: Math.max(lines, this.scratch.length) }, () => new Float64Array(room))
+    }
+    return this.scratch
+  }
+
+  /** The numbers of all lines for these rows. */
+  private derive(plan: Extract<Plan, { lines: readonly unknown[] }>, first: number, last: number, outs: readonly Float64Array[]): void {
     const { columns } = this.page.store
     const count = last - first
-    while (this.scratch.length < plan.lines.length || (this.scratch[0]?.length ?? 0) < count) {
-      const room = Math.max(256, 2 ** Math.ceil(Math.log2(count + 1)))
-      this.scratch = Array.from({ length: Math.max(plan.lines.length, this.scratch.length) }, () => new Float64Array(room))
-    }
     if (plan.kind === 'quantiles') {
-      quantiles(columns, plan, QUANTILES, first, last, this.scratch)
+      quantiles(columns, plan, QUANTILES, first, last, outs)
       return
     }
     const rate = plan.kind === 'share' || ((plan.kind === 'lines' || plan.kind === 'bars') && plan.rate)
     plan.lines.forEach((line, i) => {
-      const out = this.scratch[i]
+      const out = outs[i]
       if (out === undefined) return
       if (rate) rates(columns, line.keys, first, last, out)
       else values(columns, line.keys, first, last, out)
@@ -229,8 +264,8 @@ export class LiveCard implements Card {
   private setTexts(): void {
     const { frame, plan } = this
     if (frame === null || plan === null || !('lines' in plan)) return
-    const at = this.cursor ?? this.lastRow(frame)
-    const value = (line: number) => frame.lines[line]?.[at] ?? NaN
+    const at = this.cursor
+    const value = (line: number) => (at === null ? this.latest[line] : frame.lines[line]?.[at]) ?? NaN
     const ended = frame.ended.length > 0 && frame.ended.every(Boolean) && this.cursor === null
     if (plan.kind === 'states') {
       this.stateTexts(plan)
@@ -254,11 +289,6 @@ export class LiveCard implements Card {
     this.setHeader(ended ? { text: MISSING, unit: '' } : format(header, unit, this.scale), this.stateWord(plan, ended, word))
     if (plan.lines.length > 1) this.setLegend(plan, unit, value)
     else this.setSummary(frame, unit)
-  }
-
-  /** The last row with a value, for a live header; the last of all if there is none. */
-  private lastRow(frame: Frame): number {
-    return frame.times.length - 1
   }
 
   private stateWord(plan: Plan, ended: boolean, word: string): string {

@@ -69,7 +69,7 @@ function FamilyCardPlain({ page, family, place }: Props) {
           <p class="word" />
         </div>
       </header>
-      <div class="body" role="img" />
+      <div class="body" role="img" aria-label={title} />
       <footer class="legend" />
     </article>
   )

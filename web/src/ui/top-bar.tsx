@@ -131,8 +131,11 @@ export function Banner({ page }: { page: Page }) {
   const next = retryAt === null ? 'Trying now.' : `Trying again in ${Math.max(1, Math.ceil((retryAt - now) / 1000))} s.`
   const before = page.store.lastTime === 0 ? `No connection for ${since}.` : `Connection lost ${since} ago. What you see is the last that came.`
   return (
-    <div class="banner" role="status">
-      <span aria-live="off">{phase === 'closed' ? `The server ended the connection${reason === '' ? '' : `: ${reason}`}.` : `${before} ${next}`}</span>
+    <div class="banner">
+      <span class="unseen" role="status">
+        Connection lost.
+      </span>
+      <span>{phase === 'closed' ? `The server ended the connection${reason === '' ? '' : `: ${reason}`}.` : `${before} ${next}`}</span>
       <button
         type="button"
         onClick={() => {
