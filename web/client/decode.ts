@@ -169,6 +169,8 @@ function sampleValue(value: unknown, i: number): number {
   if (value === 'NaN') return NaN
   if (value === '+Inf' || value === 'Inf') return Infinity
   if (value === '-Inf') return -Infinity
+  // Whole numbers beyond 2⁵³ come as text where they were asked for exactly.
+  if (typeof value === 'string' && /^-?\d+$/.test(value)) return Number(value)
   throw new DecodeError(`values[${i}][1]`, 'a number, "NaN", "+Inf" or "-Inf"', value)
 }
 

@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { decode, DecodeError } from '../client'
 
@@ -12,6 +13,25 @@ const refusedAt = (value: unknown): string => {
   }
   return 'not refused'
 }
+
+/** One of the messages that define the protocol, which the server's tests read too. */
+interface Fixture {
+  readonly direction: 'client' | 'server'
+  readonly name: string
+  readonly message: unknown
+}
+
+test('every server message of docs/protocol is decoded', () => {
+  const path = new URL('../../docs/protocol/messages.json', import.meta.url)
+  if (!existsSync(path)) {
+    console.log('skipped: docs/protocol/messages.json is not here')
+    return
+  }
+  const fixtures = JSON.parse(readFileSync(path, 'utf8')) as readonly Fixture[]
+  const server = fixtures.filter((fixture) => fixture.direction === 'server')
+  expect(server.length).toBeGreaterThan(10)
+  for (const { name, message } of server) expect(frame(message), name).not.toBeNull()
+})
 
 describe('decode', () => {
   test('a welcome gives session, epoch and the server\'s time', () => {

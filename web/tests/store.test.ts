@@ -63,6 +63,13 @@ describe('the store', () => {
     expect(column(store, 'net')).toEqual([2, 6])
   })
 
+  test('a family that is told again has changed', () => {
+    const store = make()
+    begin(store, 'a', 1000)
+    take(store, { type: 'schema', channel: 3, families: { load: { type: 'gauge', help: 'Anew.', unit: '' } }, series: [] })
+    expect(store.families.get('load')).toMatchObject({ help: 'Anew.', series: [{ name: 'load' }] })
+  })
+
   test('a time without frames is a gap, which is not bridged', () => {
     const store = make()
     begin(store, 'a', 1000)

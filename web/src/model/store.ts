@@ -42,8 +42,9 @@ export class Store {
   /** Time of the last frame (server's clock, ms); 0 before the first. */
   lastTime = 0
   intervalMs = 1_000
-  /** Series the server matched; more than are held if it had to cut. */
+  /** Series the server sends. */
   matched = 0
+  /** Whether there are more than it sends. */
   truncated = false
 
   /**
@@ -100,6 +101,11 @@ export class Store {
   }
 
   private schema(message: Message<'schema'>): void {
+    for (const [name, described] of message.families) {
+      const family = this.families.get(name)
+      // Told again, it is told anew: type, help or unit have changed.
+      if (family !== undefined) Object.assign(family, described)
+    }
     for (const series of message.series) {
       const identity = seriesIdentity(series.name, series.labels)
       let info = this.known.get(identity)

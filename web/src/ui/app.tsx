@@ -122,7 +122,7 @@ function Facts({ page, families, series }: { page: Page; families: number; serie
     `${format(families, 'count').text} ${families === 1 ? 'family' : 'families'}`,
     `${format(series, 'count').text} series`,
     `every ${store.intervalMs < 1000 ? `${store.intervalMs}\u202fms` : age(store.intervalMs / 1000)}`,
-    ...(store.truncated ? [`${format(store.seriesCount, 'count').text} of ${format(store.matched, 'count').text} shown`] : []),
+    ...(store.truncated ? [`the first ${format(store.matched, 'count').text} series the server sends, more exist`] : []),
     ...(restarted === undefined ? [] : [`restarted ${clock(restarted, true)}`]),
   ]
   return <>{facts.join(' · ')}</>
