@@ -1,6 +1,7 @@
 """Samples as the judges compare them, whichever format or program they come from."""
 
 import math
+import re
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
@@ -27,12 +28,17 @@ def of_families(families) -> Samples:
     return found
 
 
+def signed(page: str) -> str:
+    """Minus zero with a point: prometheus_client reads whole numbers as integers, which have none."""
+    return re.sub(r" -0$", " -0.0", page, flags=re.MULTILINE)
+
+
 def of_text(page: str) -> Samples:
-    return of_families(read_text(page))
+    return of_families(read_text(signed(page)))
 
 
 def of_openmetrics(page: str) -> Samples:
-    return of_families(read_openmetrics(page))
+    return of_families(read_openmetrics(signed(page)))
 
 
 def without_created(samples: Samples) -> Samples:

@@ -13,6 +13,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 PROTOCOL = "gaugecast.v1.json"
+PATIENCE = 100
+"""Messages to wait through for the one that is due."""
 EVERYTHING = '{__name__=~".+"}'
 
 
@@ -76,10 +78,11 @@ class Client:
         return message
 
     def next(self, *kinds: str) -> dict:
-        """The next message of one of these types."""
-        while True:
+        """The next message of one of these types. Deltas come for ever, so messages are counted, not seconds."""
+        for _ in range(PATIENCE):
             if (message := self.receive())["type"] in kinds:
                 return message
+        pytest.fail(f"none of {kinds} among {PATIENCE} messages")
 
     def subscribe(self, sub: str, *match: str, **more) -> dict:
         self.send(type="subscribe", sub=sub, match=list(match), **more)
@@ -87,10 +90,11 @@ class Client:
 
     def whole(self, kind: str, channel: int) -> dict:
         """The last part of the next `kind` on a channel."""
-        while True:
+        for _ in range(PATIENCE):
             message = self.next(kind)
             if message["channel"] == channel and message.get("part", 1) == message.get("parts", 1):
                 return message
+        pytest.fail(f"no whole {kind} on channel {channel} among {PATIENCE}")
 
 
 @contextlib.contextmanager
@@ -177,8 +181,8 @@ def test_equal_subscriptions_share_a_channel(gaugecast: Gaugecast, client: Clien
 
 def test_after_unsubscribe_nothing_more_comes(client: Client) -> None:
     number = client.subscribe("a", "node_time_seconds", interval="1s")["channel"]
-    other = client.subscribe("b", "node_load1", "node_time_seconds", interval="1s")["channel"]
     client.whole("snapshot", number)
+    other = client.subscribe("b", "node_load1", "node_time_seconds", interval="1s")["channel"]
     client.send(type="unsubscribe", sub="a")
     assert client.next("unsubscribed")["sub"] == "a"
     for _ in range(3):  # three ticks, told by the other subscription
