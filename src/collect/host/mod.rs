@@ -2,7 +2,7 @@
 //!
 //! Names, labels, types, units and HELP texts are those of node_exporter 1.5, so that dashboards and rules
 //! written for it work unchanged; `docs/host-metrics.md` lists what is shown and what is not. On systems other
-//! than Linux [`other`] gives what sysinfo knows.
+//! than Linux `other` gives what sysinfo knows.
 //!
 //! [`COLLECTORS`] is the table of all collectors of the host. Who is switched on is the matter of
 //! [`super::catalog`], how they are run that of [`super::worker`].
