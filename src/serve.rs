@@ -90,7 +90,14 @@ pub async fn start(
     let epoch = Epoch(RandomState::new().hash_one(clock.now().unix_ms));
     let ticker = Ticker::start(config.collect.clone(), collectors, registry.clone(), epoch, clock).await?;
     let ticks = ticker.ticks();
-    let hub = Hub::start(config.stream.clone(), ticks.clone(), config.collect.tick, clock, &registry);
+    let stream = config.stream.clone();
+    let hub = match Hub::start(stream, ticks.clone(), config.collect.tick, clock, &registry) {
+        Ok(hub) => hub,
+        Err(error) => {
+            ticker.stop().await;
+            return Err(error.into());
+        }
+    };
     let parts = Parts {
         config: config.server.clone(),
         clock,

@@ -571,11 +571,18 @@ macro_rules! label_set {
                 encoder: &mut $crate::registry::prometheus_client::encoding::LabelSetEncoder,
             ) -> ::core::result::Result<(), ::core::fmt::Error> {
                 use $crate::registry::prometheus_client::encoding::EncodeLabel as _;
-                $((stringify!($field), $crate::registry::AsLabel(&self.$field)).encode(encoder.encode_label())?;)*
+                $(($crate::registry::label_name(stringify!($field)), $crate::registry::AsLabel(&self.$field)).encode(encoder.encode_label())?;)*
                 ::core::result::Result::Ok(())
             }
         }
     )*};
+}
+
+/// The label's name for a field's: of `r#type` it is `type`. For [`label_set!`](crate::label_set).
+#[doc(hidden)]
+#[must_use]
+pub fn label_name(field: &'static str) -> &'static str {
+    field.strip_prefix("r#").unwrap_or(field)
 }
 
 /// A borrowed label value. For [`label_set!`](crate::label_set).

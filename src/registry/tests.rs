@@ -81,7 +81,7 @@ struct Derived {
 }
 
 crate::label_set! {
-    struct Declared { method: Method, status: Option<u16>, secure: bool }
+    struct Declared { method: Method, status: Option<u16>, secure: bool, r#type: &'static str }
 }
 
 #[test]
@@ -90,10 +90,10 @@ fn label_sets_are_derived_or_declared() -> Result<(), RegisterError> {
     let derived: Family<Derived, Counter> = registry.family(("derived", "Derived"), ())?;
     derived.get(&Derived { method: Method::Get, status: 200 }).inc();
     let declared: Family<Declared, Counter> = registry.family(("declared", "Declared"), ())?;
-    declared.get(&Declared { method: Method::Get, status: None, secure: true }).inc();
+    declared.get(&Declared { method: Method::Get, status: None, secure: true, r#type: "a" }).inc();
     let page = page(&registry);
     assert!(page.contains("\nderived_total{method=\"Get\",status=\"200\"} 1\n"), "{page}");
-    assert!(page.contains("\ndeclared_total{method=\"Get\",secure=\"true\"} 1\n"), "{page}");
+    assert!(page.contains("\ndeclared_total{method=\"Get\",secure=\"true\",type=\"a\"} 1\n"), "{page}");
     Ok(())
 }
 

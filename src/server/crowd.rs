@@ -243,9 +243,10 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::registry::Registry;
 
     fn crowd(limit: usize, half_open: usize) -> Arc<Crowd> {
-        Crowd::new(limit, half_open, HttpMetrics::default())
+        Crowd::new(limit, half_open, HttpMetrics::register(&Registry::new()).unwrap())
     }
 
     fn out(seat: &Seat) -> bool {

@@ -225,8 +225,8 @@ impl Router {
             headers::vary(response.headers_mut(), "Origin");
         }
         let (took, code) = (begun.elapsed(), response.status().as_u16());
-        metrics.duration.get_or_create(&Routed { route }).observe(took.as_secs_f64());
-        metrics.requests.get_or_create(&Answered { route, method, code }).inc();
+        metrics.duration.get(&Routed { route }).observe_duration(took);
+        metrics.requests.get(&Answered { route, method, code }).inc();
         tracing::debug!(request_id = id_text, route, method, code, ?took, "request");
         response
     }

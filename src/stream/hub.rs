@@ -27,7 +27,7 @@ use super::metrics::Metrics;
 use super::protocol::{ErrorCode, Fault, Server};
 use crate::clock::Clock;
 use crate::collect::Ticks;
-use crate::registry::Registry;
+use crate::registry::{Gauge, RegisterError, Registry};
 use crate::series::{Epoch, Tick};
 
 /// Connections that may wait for a channel at once; more wait to ask.
@@ -65,11 +65,19 @@ impl Hub {
     /// Starts the hub's task on the current tokio runtime. `tick` is the interval of the timer behind `ticks`;
     /// the stream's own figures are registered in `registry`.
     ///
+    /// # Errors
+    /// When the registry holds something else under one of the stream's names; nothing runs then.
+    ///
     /// # Panics
     /// Outside of a tokio runtime.
-    #[must_use]
-    pub fn start(config: Config, ticks: Ticks, tick: Duration, clock: Clock, registry: &Registry) -> Hub {
-        let metrics = Metrics::register(registry);
+    pub fn start(
+        config: Config,
+        ticks: Ticks,
+        tick: Duration,
+        clock: Clock,
+        registry: &Registry,
+    ) -> Result<Hub, RegisterError> {
+        let metrics = Metrics::register(registry)?;
         let first = ticks.latest();
         let (publish, rounds) = watch::channel(Arc::default());
         let (ask, asked) = mpsc::channel(ASKING);
@@ -90,7 +98,7 @@ impl Hub {
         let channels = Channels::new(shared.config.max_channels, shared.config.max_series);
         let stop = shared.stop.clone();
         shared.tasks.spawn(run(channels, first, ticks.subscribe(), asked, publish, metrics, stop));
-        Hub { shared }
+        Ok(Hub { shared })
     }
 
     /// How many clients are connected.
@@ -186,7 +194,7 @@ struct Seats {
 pub(super) struct Seat {
     seats: Arc<Mutex<Seats>>,
     network: Option<IpAddr>,
-    clients: crate::registry::metrics::gauge::Gauge,
+    clients: Gauge,
 }
 
 impl Drop for Seat {
@@ -353,7 +361,7 @@ async fn run(
                 tick = Arc::clone(&ticks.borrow_and_update());
                 let started = Instant::now();
                 guarded(&metrics, || publish.send_replace(Arc::new(channels.advance(&tick).clone())));
-                metrics.encode.observe(started.elapsed().as_secs_f64());
+                metrics.encode.observe_duration(started.elapsed());
                 metrics.channels.set(i64::try_from(channels.len()).unwrap_or(i64::MAX));
             }
             ask = asked.recv() => {
@@ -395,7 +403,7 @@ mod tests {
 
     #[test]
     fn b93_a_panic_in_the_hub_is_caught_and_counted() {
-        let metrics = Metrics::register(&Registry::new());
+        let metrics = Metrics::register(&Registry::new()).unwrap();
         assert_eq!(guarded(&metrics, || 7), Some(7));
         assert_eq!(guarded(&metrics, || -> u8 { panic!("as the test wants") }), None);
         assert_eq!(metrics.panics.get(), 1);

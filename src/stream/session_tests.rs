@@ -38,7 +38,7 @@ impl Bench {
         let source = table.add_source("test");
         let tick = table.commit(at(0), 0);
         let channels = Channels::new(config.max_channels, config.max_series);
-        let metrics = Metrics::register(&Registry::new());
+        let metrics = Metrics::register(&Registry::new()).unwrap();
         let session = Session::new(&config, Duration::from_secs(1), &metrics, 0, &at(0));
         let (out, ms, written) = (Outbox::default(), 0, 0);
         Bench { table, source, tick, channels, session, out, ms, written }
@@ -451,7 +451,7 @@ fn a_step_of_the_clock_is_told_once_to_all_that_are_connected() {
     let event = json!({"type": "event", "seq": 1, "kind": "clock", "step_ms": -3_600_000, "t": t});
     assert_eq!(bench.deliver(&round), [event]);
     assert!(bench.deliver(&round).is_empty());
-    let metrics = Metrics::register(&Registry::new());
+    let metrics = Metrics::register(&Registry::new()).unwrap();
     let mut later =
         Session::new(&Config::default(), Duration::from_secs(1), &metrics, round.last_event(), &at(0));
     later.deliver(&round, &mut bench.out);
