@@ -51,7 +51,8 @@ impl Server {
         let mut table = Table::new(Epoch(7), 100_000);
         let source = table.add_source("test");
         let (ticks, publish) = Ticks::manual(table.commit(moment(0), 0));
-        let hub = Hub::start(config, ticks, Duration::from_secs(1), Clock::start(), &Registry::new()).unwrap();
+        let hub =
+            Hub::start(config, ticks, Duration::from_secs(1), Clock::start(), &Registry::new()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(accept(listener, hub.clone(), peer));

@@ -21,7 +21,7 @@ use super::version::VERSION;
 use crate::clock::unix_ms;
 use crate::config::{self, Config, Loaded};
 use crate::log::{self, Log};
-use crate::registry::{FloatGauge, Gauge, RegisterError, Registry, Unit};
+use crate::registry::Registry;
 use crate::serve::{Running, StartError, start};
 use crate::server::Reload;
 
@@ -55,7 +55,8 @@ async fn serve(loaded: Loaded, log: &Log) -> ExitCode {
     let (wish, wishes) = mpsc::channel(1);
     let reload = loaded.config.server.enable_lifecycle.then(|| on_request(wish));
     let started = async {
-        let figures = Figures::register(&registry)?;
+        let figures = config::Metrics::register(&registry)?;
+        figures.loaded(unix_ms(SystemTime::now()));
         Ok::<_, StartError>((start(&loaded.config, registry, reload).await?, figures))
     };
     let (running, figures) = match started.await {
@@ -138,7 +139,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 struct Process {
     loaded: Loaded,
     running: Running,
-    figures: Figures,
+    figures: config::Metrics,
     wishes: mpsc::Receiver<Wish>,
 }
 
@@ -181,12 +182,12 @@ impl Process {
                 let told = told(&config::changed(&self.loaded.config, &loaded.config));
                 info!(changes = told, "configuration loaded again");
                 self.loaded = loaded;
-                self.figures.reloaded();
+                self.figures.loaded(unix_ms(SystemTime::now()));
                 Ok(told)
             }
             Err(errors) => {
                 error!("the configuration is not valid, the one before stays:\n{errors}");
-                self.figures.successful.set(0);
+                self.figures.refused();
                 Err(errors)
             }
         }
@@ -206,38 +207,6 @@ fn told(changed: &[&config::settings::Setting]) -> String {
         (now, later) if later.is_empty() => format!("in force: {now}"),
         (now, later) if now.is_empty() => format!("in force after a restart: {later}"),
         (now, later) => format!("in force: {now}; after a restart: {later}"),
-    }
-}
-
-/// Figures about the configuration, as Prometheus has them about its own.
-struct Figures {
-    successful: Gauge,
-    time: FloatGauge,
-}
-
-impl Figures {
-    fn register(registry: &Registry) -> Result<Self, RegisterError> {
-        let figures = Figures {
-            successful: registry.gauge((
-                "gaugecast_config_last_reload_successful",
-                "Whether the last attempt to load the configuration succeeded.",
-            ))?,
-            time: registry.float_gauge(
-                crate::registry::Desc::new(
-                    "gaugecast_config_last_reload_success_timestamp",
-                    "When the configuration was last loaded.",
-                )
-                .unit(Unit::Seconds),
-            )?,
-        };
-        figures.reloaded();
-        Ok(figures)
-    }
-
-    fn reloaded(&self) {
-        self.successful.set(1);
-        #[allow(clippy::cast_precision_loss)]
-        self.time.set(unix_ms(SystemTime::now()) as f64 / 1000.0);
     }
 }
 

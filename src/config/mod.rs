@@ -13,6 +13,7 @@ pub mod docs;
 mod error;
 mod field;
 mod file;
+mod metrics;
 mod render;
 mod schema;
 pub mod settings;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, ConfigErrors, Place, Position};
 pub use field::{Check, Field, Number, Refused, Shown};
+pub use metrics::Metrics;
 pub use render::{commented_default, show};
 pub use schema::schema;
 

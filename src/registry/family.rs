@@ -302,9 +302,9 @@ impl<S, M: Instrument> Family<S, M> {
 
 impl Limits {
     pub(super) fn new(most: usize) -> Self {
-        let refused = "Values and label sets that were refused, by reason";
-        let overflow = "Lookups that a cap of label sets sent to the overflow series, by family";
-        let failures = "Times a family was left out of a page because it could not be encoded";
+        let refused = "Values and label sets that were refused, by reason.";
+        let overflow = "Lookups that a cap of label sets sent to the overflow series, by family.";
+        let failures = "Times a family was left out of a page because it could not be encoded.";
         Limits {
             most,
             live: AtomicUsize::new(0),

@@ -42,7 +42,8 @@ impl HttpMetrics {
                 ("gaugecast_http_requests", "Requests answered, by route, method and status code."),
                 (),
             )?,
-            in_flight: registry.gauge(("gaugecast_http_requests_in_flight", "Requests being answered now."))?,
+            in_flight: registry
+                .gauge(("gaugecast_http_requests_in_flight", "Requests being answered now."))?,
             duration: registry.family(
                 Desc::new(
                     "gaugecast_http_request_duration",

@@ -59,14 +59,10 @@ impl Metrics {
                 .unit(Unit::Seconds),
                 encode,
             )?,
-            received: registry.family(
-                ("gaugecast_stream_messages_received", "Messages of stream clients, by type."),
-                (),
-            )?,
-            errors: registry.family(
-                ("gaugecast_stream_errors", "Error messages sent to stream clients, by code."),
-                (),
-            )?,
+            received: registry
+                .family(("gaugecast_stream_messages_received", "Messages of stream clients, by type."), ())?,
+            errors: registry
+                .family(("gaugecast_stream_errors", "Error messages sent to stream clients, by code."), ())?,
             closed: registry.family(
                 (
                     "gaugecast_stream_closed",
