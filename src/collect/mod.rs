@@ -1,8 +1,7 @@
 //! Sources, and the tick that reads them.
 //!
-//! A [`Collector`] writes a page of text; a [`Ticker`](ticker) lets every collector that is due write its page,
-//! reads the pages into the series table, commits, and publishes the [`Tick`](crate::series::Tick) to everyone
-//! who holds [`Ticks`].
+//! A [`Collector`] writes a page of text; a [`Ticker`](ticker) lets every collector write its page, reads the pages
+//! into the series table, commits, and publishes the [`Tick`](crate::series::Tick) to everyone who holds [`Ticks`].
 
 pub mod catalog;
 mod config;

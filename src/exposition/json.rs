@@ -7,13 +7,17 @@
 //!
 //! Families and series are those of text 0.0.4 in the same order, but `X_created` and its like stay in their family. A
 //! series has its `name` where that is not the family's, and its `time_ms` where its source gave one. Values are
-//! numbers; `"NaN"`, `"+Inf"` and `"-Inf"` are strings, and with `exact` so are whole numbers from 2^53 up, which
-//! readers that know only doubles might print otherwise.
+//! numbers; `"NaN"`, `"+Inf"` and `"-Inf"` are strings, and with `exact` so are whole numbers beyond 2^53, which
+//! readers that know only doubles might print otherwise. The stream writes its numbers, texts and labels by the same
+//! functions.
 
 use std::sync::Arc;
 
 use super::{number, text};
-use crate::series::{Family, Tick};
+use crate::series::{Family, Series, Tick};
+
+/// 2^53: above it neighbouring whole numbers fall together in a JSON reader that has only doubles.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Writes `families`, which are those of the tick's schema or a part of them, in the envelope of the API.
 #[must_use]
@@ -58,16 +62,9 @@ fn push_family(out: &mut Vec<u8>, tick: &Tick, family: &Family, exact: bool) {
             push_string(out, &name);
             out.push(b',');
         }
-        out.extend_from_slice(b"\"labels\":{");
-        for (i, (label, value)) in series.labels().enumerate() {
-            if i > 0 {
-                out.push(b',');
-            }
-            push_string(out, &label);
-            out.push(b':');
-            push_string(out, &value);
-        }
-        out.extend_from_slice(b"},\"value\":");
+        out.extend_from_slice(b"\"labels\":");
+        push_labels(out, series);
+        out.extend_from_slice(b",\"value\":");
         push_value(out, tick.value(series), exact);
         if let Some(time_ms) = tick.own_time(series) {
             out.extend_from_slice(b",\"time_ms\":");
@@ -78,17 +75,33 @@ fn push_family(out: &mut Vec<u8>, tick: &Tick, family: &Family, exact: bool) {
     out.extend_from_slice(b"]}");
 }
 
-fn push_value(out: &mut Vec<u8>, value: f64, exact: bool) {
-    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
-    if exact && value.is_finite() && value.abs() >= EXACT {
+/// Appends a value; with `exact` a whole number beyond 2^53 is a string of all its digits.
+pub(crate) fn push_value(out: &mut Vec<u8>, value: f64, exact: bool) {
+    if exact && value.abs() > EXACT && value.is_finite() {
+        // Up there every double is a whole number.
         out.extend_from_slice(format!("\"{value:.0}\"").as_bytes());
     } else {
         number::push_json(out, value);
     }
 }
 
-fn push_string(out: &mut Vec<u8>, text: &str) {
+/// Appends a string.
+pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a string into memory");
+}
+
+/// Appends the labels of a series as an object.
+pub(crate) fn push_labels(out: &mut Vec<u8>, series: &Series) {
+    out.push(b'{');
+    for (i, (label, value)) in series.labels().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        push_string(out, &label);
+        out.push(b':');
+        push_string(out, &value);
+    }
+    out.push(b'}');
 }
 
 #[cfg(test)]
@@ -100,15 +113,40 @@ mod tests {
 
     #[test]
     fn a_family_has_its_metadata_and_its_series() {
-        let tick = tick_of("# HELP a \"x\"\n# TYPE a gauge\na{b=\"\\n\"} NaN 2\na 9007199254740993\n# EOF\n");
+        let tick = tick_of("# HELP a \"x\"\n# TYPE a gauge\na{b=\"\\n\"} NaN 2\na 9007199254740994\n# EOF\n");
         let text = String::from_utf8(encode(&tick, &tick.schema.families, true)).expect("UTF-8");
         assert_eq!(
             text,
             "{\"status\":\"success\",\"data\":{\"epoch\":\"0000000000000007\",\"offset\":1,\"time_ms\":1700000000000,\
              \"families\":[{\"name\":\"a\",\"type\":\"gauge\",\"help\":\"\\\"x\\\"\",\"unit\":\"\",\"series\":[\
-             {\"labels\":{},\"value\":\"9007199254740992\"},\
+             {\"labels\":{},\"value\":\"9007199254740994\"},\
              {\"labels\":{\"b\":\"\\n\"},\"value\":\"NaN\",\"time_ms\":2000}]}]}}"
         );
+    }
+
+    fn value(value: f64, exact: bool) -> String {
+        let mut out = Vec::new();
+        push_value(&mut out, value, exact);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn exact_writes_whole_numbers_beyond_2_to_the_53_as_strings_with_all_digits() {
+        let cases = [
+            (9_007_199_254_740_994.0, "\"9007199254740994\""),
+            (-18_446_744_073_709_551_616.0, "\"-18446744073709551616\""),
+            (0.25, "0.25"),
+            (-0.0, "-0"),
+            (f64::INFINITY, "\"+Inf\""),
+            (f64::NAN, "\"NaN\""),
+        ];
+        for (number, want) in cases {
+            let got = value(number, true);
+            assert_eq!(got.parse::<f64>().unwrap_or(number).to_bits(), number.to_bits());
+            assert_eq!(got, want);
+        }
+        assert!(!value(9_007_199_254_740_992.0, true).starts_with('"'), "2^53 itself is exact");
+        assert!(!value(9_007_199_254_740_994.0, false).starts_with('"'));
     }
 
     #[test]

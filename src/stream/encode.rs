@@ -5,15 +5,12 @@
 //! 1) and `parts`. One item that is larger by itself stands alone in its frame.
 
 use super::frame::FrameWriter;
-use crate::exposition::number;
+use crate::exposition::json::{push_labels, push_string, push_value};
 use crate::series::{FamilyMeta, Series, Tick};
 
 /// Bytes of items in a frame. With the largest list of stale numbers (10,000 of at most 11 bytes, which is how
 /// many tombstones a tick keeps) and the fields around them a frame stays below 1 MiB.
 const FRAME: usize = 896 << 10;
-
-/// Above it neighbouring whole numbers fall together in a JSON reader that has only doubles.
-const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Items of a JSON list, cut into pieces of bounded size.
 #[derive(Debug)]
@@ -128,15 +125,6 @@ impl<'a> Values<'a> {
     }
 }
 
-fn push_value(out: &mut Vec<u8>, value: f64, exact: bool) {
-    if exact && value.abs() > EXACT && value.is_finite() {
-        // Beyond 2^53 every double is a whole number, and `{:.0}` writes all its digits.
-        out.extend_from_slice(format!("\"{value:.0}\"").as_bytes());
-    } else {
-        number::push_json(out, value);
-    }
-}
-
 /// Writes `schema` frames, family after family.
 #[derive(Debug)]
 pub(super) struct SchemaWriter<'a> {
@@ -164,13 +152,13 @@ impl<'a> SchemaWriter<'a> {
         if !self.families.is_empty() {
             self.families.push(b',');
         }
-        push_text(&mut self.families, &meta.name);
+        push_string(&mut self.families, &meta.name);
         self.families.extend_from_slice(b":{\"type\":\"");
         self.families.extend_from_slice(meta.kind.as_str().as_bytes());
         self.families.extend_from_slice(b"\",\"help\":");
-        push_text(&mut self.families, &meta.help);
+        push_string(&mut self.families, &meta.help);
         self.families.extend_from_slice(b",\"unit\":");
-        push_text(&mut self.families, &meta.unit);
+        push_string(&mut self.families, &meta.unit);
         self.families.push(b'}');
     }
 
@@ -190,20 +178,12 @@ impl<'a> SchemaWriter<'a> {
         out.extend_from_slice(itoa::Buffer::new().format(series.number).as_bytes());
         out.extend_from_slice(b",\"name\":");
         let name = series.name();
-        push_text(out, &name);
-        out.extend_from_slice(b",\"labels\":{");
-        for (i, (label, value)) in series.labels().enumerate() {
-            if i > 0 {
-                out.push(b',');
-            }
-            push_text(out, &label);
-            out.push(b':');
-            push_text(out, &value);
-        }
-        out.push(b'}');
+        push_string(out, &name);
+        out.extend_from_slice(b",\"labels\":");
+        push_labels(out, series);
         if *name != *meta.name {
             out.extend_from_slice(b",\"family\":");
-            push_text(out, &meta.name);
+            push_string(out, &meta.name);
         }
         out.push(b'}');
     }
@@ -221,52 +201,9 @@ impl<'a> SchemaWriter<'a> {
     }
 }
 
-/// Appends a JSON string.
-fn push_text(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    for &byte in text.as_bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            other => out.push(other),
-        }
-    }
-    out.push(b'"');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn value(value: f64, exact: bool) -> String {
-        let mut out = Vec::new();
-        push_value(&mut out, value, exact);
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn exact_writes_whole_numbers_beyond_2_to_the_53_as_strings_with_all_digits() {
-        let cases = [
-            (9_007_199_254_740_992.0, "9007199254740992"),
-            (9_007_199_254_740_994.0, "\"9007199254740994\""),
-            (-18_446_744_073_709_551_616.0, "\"-18446744073709551616\""),
-            (0.25, "0.25"),
-            (-0.0, "-0"),
-            (f64::INFINITY, "\"+Inf\""),
-            (f64::NAN, "\"NaN\""),
-        ];
-        for (number, want) in cases {
-            let got = value(number, true);
-            assert_eq!(got.parse::<f64>().unwrap_or(number).to_bits(), number.to_bits());
-            if number != 9_007_199_254_740_992.0 {
-                assert_eq!(got, want);
-            }
-        }
-        assert!(!value(9_007_199_254_740_994.0, false).starts_with('"'));
-    }
 
     #[test]
     fn items_are_cut_into_pieces_below_the_limit_and_none_is_lost() {
@@ -278,14 +215,5 @@ mod tests {
             pieces.finish().into_iter().map(|piece| String::from_utf8(piece).unwrap()).collect();
         assert_eq!(got, ["1", "22222222222222", "333,444,55", "6"]);
         assert_eq!(Pieces::new(10).finish(), [Vec::<u8>::new()], "nothing is one empty piece");
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_a_json_string(text in "[\\PC\u{0}-\u{1f}\"\\\\]{0,20}") {
-            let mut out = Vec::new();
-            push_text(&mut out, &text);
-            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
-        }
     }
 }
