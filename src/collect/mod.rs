@@ -22,8 +22,8 @@ use crate::exposition::page::PageWriter;
 
 /// Something that has figures: one part of the host, this process, a folder of text files.
 ///
-/// It runs on a thread of its own making, off the async runtime, so it may block; past its deadline its last
-/// page is used for two more ticks, then its series are stale until it answers.
+/// It runs off the async runtime, so it may block; see [`worker`] for what happens to one that does. Past its
+/// deadline its last page is used for two more ticks, then its series are stale until it answers.
 pub trait Collector: Send + 'static {
     /// Its name in `--collector.NAME` and in the label `collector`.
     fn name(&self) -> &'static str;
