@@ -47,7 +47,7 @@ impl Intake {
     }
 
     /// The native histograms of the own registry, by [`crate::series::native_key`].
-    pub fn natives(&mut self, natives: HashMap<Box<str>, Arc<NativeHistogram>>) {
+    pub fn natives(&mut self, natives: Arc<HashMap<Box<str>, Arc<NativeHistogram>>>) {
         self.table.set_natives(natives);
     }
 

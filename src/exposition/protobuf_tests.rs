@@ -108,7 +108,8 @@ fn a_histogram_may_be_classic_native_or_both() {
     let empty = NativeHistogram { created_ms: NO_TIME, ..NativeHistogram::default() };
     let key = |x: &str| crate::series::native_key("h", &format!("{{x=\"{x}\"}}")).into_boxed_str();
     let natives = [("both", native.clone()), ("native", native), ("none yet", empty)];
-    table.set_natives(natives.into_iter().map(|(x, native)| (key(x), Arc::new(native))).collect());
+    let natives = natives.into_iter().map(|(x, native)| (key(x), Arc::new(native))).collect();
+    table.set_natives(Arc::new(natives));
     let tick = table.commit(Moment { since_start: std::time::Duration::ZERO, unix_ms: 0 }, 0);
     let families = decode(&tick);
     let of = |at: usize| families[0].metric[at].histogram.as_ref().expect("a histogram");

@@ -158,7 +158,7 @@ struct Shared {
     families: RwLock<Families>,
     limits: Arc<Limits>,
     /// Of the last page.
-    natives: Mutex<Natives>,
+    natives: Mutex<Arc<Natives>>,
 }
 
 #[derive(Default)]
@@ -466,13 +466,13 @@ impl Registry {
             tally.write(out, &mut natives);
         }
         out.extend_from_slice(b"# EOF\n");
-        *self.shared.natives.lock().unwrap_or_else(PoisonError::into_inner) = natives;
+        *self.shared.natives.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(natives);
     }
 
     /// The native histograms of the last [`page`](Self::page), by [`native_key`](crate::series::native_key).
     #[must_use]
-    pub fn natives(&self) -> HashMap<Box<str>, Arc<NativeHistogram>> {
-        self.shared.natives.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn natives(&self) -> Arc<HashMap<Box<str>, Arc<NativeHistogram>>> {
+        Arc::clone(&self.shared.natives.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Removes the series that are idle for longer than their family's time to live; see [`Family`]. To be called

@@ -306,10 +306,8 @@ impl Table {
     }
 
     /// Sets the native histograms of the next tick, by [`super::tick::native_key`].
-    pub fn set_natives(&mut self, natives: HashMap<Box<str>, Arc<NativeHistogram>>) {
-        if !(natives.is_empty() && self.natives.is_empty()) {
-            self.natives = Arc::new(natives);
-        }
+    pub fn set_natives(&mut self, natives: Arc<HashMap<Box<str>, Arc<NativeHistogram>>>) {
+        self.natives = natives;
     }
 
     /// Closes the tick: what was written since the last becomes visible, at once and for everyone.

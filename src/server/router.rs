@@ -249,7 +249,7 @@ impl Router {
         let path = read::path(parts.uri.path())?;
         let found = self.routes.find(&path);
         let route = if let Found::Route(route) = &found { Some(*route) } else { None };
-        if path.starts_with(&format!("{}/api/", self.routes.prefix)) {
+        if path.strip_prefix(&*self.routes.prefix).is_some_and(|rest| rest.starts_with("/api/")) {
             *route_name = "api";
         }
         if let Some(route) = route {
