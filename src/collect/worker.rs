@@ -3,7 +3,7 @@
 //! [`Workers`] owns the collectors. In each pass all that are due run one after another on one thread, and their
 //! pages lie ready in [`Workers::page`]. What goes wrong stays with the one it happened to:
 //!
-//! - One that outstays its **grace** is left on its thread, the rest go on with a new one (see `collect::lane`).
+//! - One that outstays its **grace** is left on its thread, the rest go on with a new one (see [`super::lane`]).
 //!   It is *busy*: until it returns it is not started again, so a collector never blocks more than one thread.
 //!   What it brings then is used in the next pass.
 //! - While it is busy its last values stand. Once it is past the **deadline** it has failed

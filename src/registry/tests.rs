@@ -218,7 +218,7 @@ fn beyond_the_cap_of_a_family_all_record_into_one_series() -> Result<(), Registe
         page(&registry),
         "# HELP calls Calls\n# TYPE calls counter\ncalls_total{path=\"/a\"} 2\ncalls_total{path=\"/b\"} 1\n\
          calls_total{__overflow__=\"true\"} 2\n\
-         # HELP gaugecast_registry_overflow Lookups that a cap of label sets sent to the overflow series, by family\n\
+         # HELP gaugecast_registry_overflow Lookups that a cap of label sets sent to the overflow series, by family.\n\
          # TYPE gaugecast_registry_overflow counter\ngaugecast_registry_overflow_total{family=\"calls\"} 2\n# EOF\n"
     );
     assert!(family.remove(&pairs(&[("path", "/a")])));

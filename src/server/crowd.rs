@@ -1,6 +1,6 @@
 //! Who is connected, and who has to go when it gets crowded.
 //!
-//! Every connection takes a [`Seat`] in the `Crowd`. A connection without a request in flight *waits*: it is
+//! Every connection takes a [`Seat`] in the [`Crowd`]. A connection without a request in flight *waits*: it is
 //! half-open until its first request is whole, idle between requests. Waiting costs nothing to cause (ten
 //! thousand half-open connections are one line of script), so waiting is what the crowd bounds: over the limit
 //! of half-open connections the oldest of them is turned out, over the limit of all connections the oldest
@@ -142,7 +142,7 @@ impl Crowd {
     }
 }
 
-/// The place of one connection in the `Crowd`, given back when it is dropped. What has become a stream must
+/// The place of one connection in the [`Crowd`], given back when it is dropped. What has become a stream must
 /// keep it, so that it is counted.
 #[derive(Debug)]
 pub struct Seat {

@@ -2,11 +2,11 @@
 //!
 //! [`App`] is what all requests share, [`Router`] answers one request, [`Server`] listens and runs connections:
 //! `Server::bind(App::new(parts)?)?.run(stop)`. A program that has a hyper server of its own takes the
-//! [`Router`] as a service, or hands sockets to [`serve_connection`]. The routes are listed in `router`.
+//! [`Router`] as a service, or hands sockets to [`serve_connection`]. The routes are listed in [`router`].
 //!
-//! A connection passes, in this order: `listener` (accept, pause when it fails), `crowd` (who has to go when
-//! there are too many), `io` (deadlines), hyper, `connection` (framing, requests per connection),
-//! `router` (`Host`, rate, method, `Origin`, body), `handlers`. Each refusal is counted in
+//! A connection passes, in this order: [`listener`] (accept, pause when it fails), [`crowd`] (who has to go when
+//! there are too many), [`io`] (deadlines), hyper, [`connection`] (framing, requests per connection),
+//! [`router`] (`Host`, rate, method, `Origin`, body), [`handlers`]. Each refusal is counted in
 //! `gaugecast_http_rejected_total{reason}`. Bounds are in [`Limits`].
 //!
 //! It ends by the [`CancellationToken`](tokio_util::sync::CancellationToken) given to [`Server::run`].
