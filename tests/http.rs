@@ -427,6 +427,34 @@ async fn a_head_of_more_than_16_kib_or_100_headers_is_431_and_the_end() {
     assert_eq!(fixture.get("/metrics", &fits).await.status, 200);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_no_request_is_told_why_with_the_usual_headers() {
+    let fixture = fixture(|_| {});
+    let many: String = (0..100).map(|i| format!("X-{i}: y\r\n")).collect();
+    let get = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n";
+    for (sent, status, says) in [
+        (request("GET", "/metrics", &many), 431, "16384 bytes and 100 headers"),
+        ("hello\r\n\r\n".into(), 400, "HTTP/1.1"),
+        (format!("{get}Content-Length: 3\r\nContent-Length: 4\r\n\r\n"), 400, "HTTP/1.1"),
+        (format!("{get}X:"), 408, "in time"),
+    ] {
+        let mut client = fixture.connect();
+        // A request that is in order first: what is refused need not be the first of its connection.
+        client.write_all(request("GET", "/-/healthy", "").as_bytes()).await.expect("taken");
+        assert_eq!(Answer::read(&mut client).await.expect("an answer").status, 200);
+        client.write_all(sent.as_bytes()).await.expect("taken");
+        let answer = Answer::read(&mut client).await.expect("an answer");
+        assert_eq!((answer.status, answer.closes()), (status, true));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert!(answer.header("content-security-policy").is_some_and(|policy| policy.contains("'self'")));
+        let told: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+        assert!(told["error"].as_str().is_some_and(|error| error.contains(says)), "{told}");
+        assert_eq!(told["requestId"].as_str(), answer.header("x-request-id"));
+        assert_eq!(rest(&mut client).await, "");
+    }
+}
+
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
 #[tokio::test(start_paused = true)]

@@ -75,8 +75,7 @@ pub(super) async fn serve<T>(
             Ok(Err(_)) | Err(_) => return,
         },
     };
-    let limits = &app.config.limits;
-    let io = Io::new(io, first, Arc::clone(&seat), app.metrics.clone(), limits, deadline);
+    let io = Io::new(io, first, Arc::clone(&seat), app.clone(), deadline);
     Box::pin(converse(io, peer, seat, router, stop)).await;
 }
 

@@ -9,7 +9,8 @@
 //! - fails writing when the peer leaves what it asked for unread;
 //! - reads on for a moment before it closes on a request it did not read to the end, because the kernel would
 //!   otherwise reset the connection and the peer would lose the answer that says why;
-//! - looks for doubly framed requests, see [`framing`](super::framing).
+//! - looks for doubly framed requests, see [`framing`](super::framing);
+//! - says what is wrong where hyper refuses what is no request: hyper writes a bare status line then.
 //!
 //! Once the connection has become a stream none of this applies any more.
 
@@ -19,18 +20,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
+use hyper::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::config::Limits;
+use super::app::App;
 use super::crowd::{Phase, Seat};
 use super::framing::HeadScan;
-use super::metrics::HttpMetrics;
+use super::problem::Problem;
 
-/// What a peer reads whose request head did not come in time.
-const TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\
-    content-type: application/json\r\ncontent-length: 102\r\n\r\n\
-    {\"status\":\"error\",\"errorType\":\"timeout\",\"error\":\"the request head did not come in time\",\"details\":{}}\n";
+/// What follows the status line when hyper refuses what it cannot read as a request. No answer of the router
+/// begins so: those have headers of ours first.
+const BARE: &[u8] = b"\r\nconnection: close\r\ncontent-length: 0\r\n";
 
 /// How long, and how much, is read from a peer after its last answer.
 const LINGER: Duration = Duration::from_secs(1);
@@ -43,8 +45,7 @@ pub struct Io<T> {
     /// A byte that was read before hyper was set up.
     first: Option<u8>,
     seat: Arc<Seat>,
-    metrics: HttpMetrics,
-    times: Times,
+    app: App,
     scan: HeadScan,
     reading: Reading,
     /// How many requests there had been at the last read.
@@ -53,13 +54,8 @@ pub struct Io<T> {
     /// Runs while a write makes no progress.
     write_timer: Option<Pin<Box<Sleep>>>,
     closing: Closing,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Times {
-    head: Duration,
-    idle: Duration,
-    stall: Duration,
+    /// What is left to write of an answer that did not come through hyper.
+    own: Bytes,
 }
 
 /// What the read timer stands for.
@@ -71,8 +67,8 @@ enum Reading {
     Next,
     /// The end of a head of which at least a byte has come.
     Head,
-    /// The head did not come in time; this much of the 408 is written.
-    TimedOut(usize),
+    /// The head did not come in time; the 408 is being written.
+    TimedOut,
     /// Nothing more is read.
     End,
 }
@@ -86,26 +82,19 @@ enum Closing {
 
 impl<T> Io<T> {
     /// `first` is the first byte, read before; the head of the first request must be whole by `deadline`.
-    pub(super) fn new(
-        inner: T,
-        first: u8,
-        seat: Arc<Seat>,
-        metrics: HttpMetrics,
-        limits: &Limits,
-        deadline: Instant,
-    ) -> Self {
+    pub(super) fn new(inner: T, first: u8, seat: Arc<Seat>, app: App, deadline: Instant) -> Self {
         Io {
             inner,
             first: Some(first),
             seat,
-            metrics,
-            times: Times { head: limits.header_deadline, idle: limits.idle, stall: limits.write_stall },
+            app,
             scan: HeadScan::new(),
             reading: Reading::Head,
             requests: 0,
             read_timer: Box::pin(sleep_until(deadline)),
             write_timer: None,
             closing: Closing::Not,
+            own: Bytes::new(),
         }
     }
 
@@ -137,14 +126,24 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Io<T> {
         }
     }
 
-    fn poll_timeout_answer(&mut self, cx: &mut Context<'_>, mut written: usize) -> Poll<()> {
-        while written < TIMEOUT.len() {
-            match ready!(Pin::new(&mut self.inner).poll_write(cx, &TIMEOUT[written..])) {
-                Ok(0) | Err(_) => break,
-                Ok(n) => written += n,
+    /// An answer of our own, to be written by [`Io::poll_own`].
+    fn answer(&mut self, problem: Problem) {
+        self.own = problem.into_bytes(&self.app.ids.of(&HeaderMap::new()));
+    }
+
+    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.own.is_empty() {
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, &self.own))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.own.advance(written),
             }
-            self.reading = Reading::TimedOut(written);
         }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_timeout_answer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // A peer that cannot be written to is gone.
+        let _ = ready!(self.poll_own(cx));
         self.reading = Reading::End;
         Poll::Ready(())
     }
@@ -159,9 +158,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<T> {
             (this.requests, this.reading) = (requests, Reading::Nothing);
         }
         match (this.reading, this.seat.phase()) {
-            (Reading::TimedOut(written), _) => {
-                return this.poll_timeout_answer(cx, written).map(Ok);
-            }
+            (Reading::TimedOut, _) => return this.poll_timeout_answer(cx).map(Ok),
             (Reading::End, _) => return Poll::Ready(Ok(())),
             (_, Phase::Busy) => {
                 this.seat.register(cx.waker());
@@ -170,7 +167,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<T> {
             (_, Phase::Upgraded) => return this.poll_inner(cx, buf),
             (Reading::Nothing, _) => {
                 this.scan = HeadScan::new();
-                this.time(Reading::Next, this.times.idle);
+                this.time(Reading::Next, this.app.config.limits.idle);
             }
             (Reading::Next | Reading::Head, _) => {}
         }
@@ -182,7 +179,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<T> {
                     this.seat.note_head(head);
                 }
                 if !new.is_empty() && this.reading == Reading::Next {
-                    this.time(Reading::Head, this.times.head);
+                    this.time(Reading::Head, this.app.config.limits.header_deadline);
                 }
                 Poll::Ready(result)
             }
@@ -192,24 +189,37 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<T> {
                     this.reading = Reading::End;
                     return Poll::Ready(Ok(()));
                 }
-                this.metrics.reject("header_deadline");
-                this.poll_timeout_answer(cx, 0).map(Ok)
+                this.app.metrics.reject("header_deadline");
+                let message = "the request head did not come in time";
+                this.answer(Problem::new(StatusCode::REQUEST_TIMEOUT, message));
+                this.reading = Reading::TimedOut;
+                this.poll_timeout_answer(cx).map(Ok)
             }
         }
     }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Io<T> {
+    /// Does an answer of our own go out in place of these bytes?
+    fn replaces(&mut self, bytes: &[u8]) -> bool {
+        if self.own.is_empty()
+            && let Some(problem) = refused(bytes, &self.app)
+        {
+            self.answer(problem);
+        }
+        !self.own.is_empty()
+    }
+
     /// Watches a write: one that waits longer than the stall limit fails.
     fn watch<R>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if wrote.is_ready() || self.seat.phase() == Phase::Upgraded {
             self.write_timer = None;
             return wrote;
         }
-        let stall = self.times.stall;
+        let stall = self.app.config.limits.write_stall;
         let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + stall)));
         ready!(timer.as_mut().poll(cx));
-        self.metrics.reject("write_stall");
+        self.app.metrics.reject("write_stall");
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -217,7 +227,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Io<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let wrote = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        let wrote = if this.replaces(bytes) {
+            this.poll_own(cx).map_ok(|()| bytes.len())
+        } else {
+            Pin::new(&mut this.inner).poll_write(cx, bytes)
+        };
         this.watch(cx, wrote)
     }
 
@@ -227,7 +241,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<T> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let wrote = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+        let first: &[u8] = slices.first().map_or(&[], |slice| slice);
+        let wrote = if this.replaces(first) {
+            this.poll_own(cx).map_ok(|()| first.len())
+        } else {
+            Pin::new(&mut this.inner).poll_write_vectored(cx, slices)
+        };
         this.watch(cx, wrote)
     }
 
@@ -276,15 +295,41 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<T> {
     }
 }
 
+/// What hyper means by a bare answer, if this is one.
+fn refused(bytes: &[u8], app: &App) -> Option<Problem> {
+    let status = bytes.strip_prefix(b"HTTP/1.1 ").or_else(|| bytes.strip_prefix(b"HTTP/1.0 "))?;
+    let status = StatusCode::from_bytes(status.get(..3)?).ok()?;
+    let line = bytes.iter().position(|byte| *byte == b'\r')?;
+    if !bytes[line..].starts_with(BARE) {
+        return None;
+    }
+    let limits = &app.config.limits;
+    let message = match status {
+        StatusCode::BAD_REQUEST => "this is not a request of HTTP/1.1 in order".into(),
+        StatusCode::URI_TOO_LONG => "the request's address is too long".into(),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            format!("a request head may have {} bytes and {} headers", limits.header_bytes, limits.headers)
+        }
+        _ => return None,
+    };
+    Some(Problem::new(status, message))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::listener::tests::app;
     use super::*;
 
     #[test]
-    fn the_408_says_its_own_length() {
-        let text = std::str::from_utf8(TIMEOUT).expect("UTF-8");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
-        serde_json::from_str::<serde_json::Value>(body).expect("JSON");
+    fn only_a_bare_refusal_is_taken_for_one() {
+        let app = app();
+        let refused = |text: &str| refused(text.as_bytes(), &app).map(|problem| problem.status.as_u16());
+        let bare = "\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
+        assert_eq!(refused(&format!("HTTP/1.1 400 Bad Request{bare}")), Some(400));
+        assert_eq!(refused(&format!("HTTP/1.1 431 Request Header Fields Too Large{bare}")), Some(431));
+        assert_eq!(refused(&format!("HTTP/1.1 200 OK{bare}")), None);
+        assert_eq!(refused("HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n"), None);
+        assert_eq!(refused("HTTP/1.1 4"), None);
+        assert_eq!(refused("up 1\n"), None);
     }
 }

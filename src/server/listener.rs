@@ -10,8 +10,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use hyper::{HeaderMap, StatusCode};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -21,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::app::{App, Readiness};
 use super::connection::serve;
+use super::problem::Problem;
 use super::router::Router;
 
 /// Connections the kernel completes while we are busy. More would only hide that we are.
@@ -33,8 +36,11 @@ const OTHER_FILES: usize = 128;
 const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(1);
 
 /// What a connection over the limit reads, if it looks.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
-    content-length: 0\r\n\r\n";
+fn full(app: &App) -> Bytes {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "all connections of the server are taken")
+        .retry_after(5)
+        .into_bytes(&app.ids.of(&HeaderMap::new()))
+}
 
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -236,7 +242,7 @@ async fn accept<A: Accept>(
         app.metrics.accepted.inc();
         let Some(seat) = app.crowd.enter() else {
             // As much as the kernel takes at once; nobody waits for this peer.
-            let _ = io.write(FULL).now_or_never();
+            let _ = io.write(&full(app)).now_or_never();
             continue;
         };
         let connection = serve(io, peer, seat, router.clone(), stop.clone());

@@ -1,10 +1,12 @@
 //! What goes wrong with a request, as an answer.
 
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{Response, StatusCode};
+use bytes::Bytes;
+use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::body::Body;
+use super::headers;
 
 /// A request that is refused: becomes the JSON envelope
 /// `{"status":"error","errorType":"bad_data","error":"…","details":{…},"requestId":"…"}`.
@@ -91,6 +93,26 @@ impl Problem {
         response
     }
 
+    /// The answer as it stands on the wire, to be written past hyper where there is no request that hyper could
+    /// answer. It is the last of its connection.
+    pub(super) fn into_bytes(self, request_id: &HeaderValue) -> Bytes {
+        let body = self.envelope(request_id.to_str().unwrap_or_default());
+        let mut headers: HeaderMap = self.headers.into_iter().collect();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_LENGTH, body.len().into());
+        headers::secure(&mut headers, request_id);
+        let mut out = format!("HTTP/1.1 {}\r\n", self.status).into_bytes();
+        for (name, value) in &headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                out.extend_from_slice(part);
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(body.as_bytes());
+        out.into()
+    }
+
     fn envelope(&self, request_id: &str) -> String {
         let mut text = json!({
             "status": "error",
@@ -132,6 +154,7 @@ impl Problem {
             415 => "unsupported_media_type",
             421 => "misdirected_request",
             429 => "too_many_requests",
+            414 | 431 => "too_large",
             500 => "internal",
             503 => "unavailable",
             _ => "bad_data",
