@@ -28,6 +28,7 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::config::Config;
 use super::handshake::Handshake;
 use super::hub::{Hub, Shared};
 use super::outbox::{Conduit, ENDLESS};
@@ -84,22 +85,27 @@ pub fn upgrade<B>(hub: &Hub, mut request: Request<B>, peer: SocketAddr) -> Respo
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, shared: &Shared, peer: SocketAddr) {
     let name = shared.name();
     tracing::debug!(session = name, %peer, "stream client connected");
-    let conversation = AssertUnwindSafe(converse(socket, shared, &name)).catch_unwind();
-    tokio::select! {
-        ended = conversation => match ended {
-            Ok(close) => {
-                shared.metrics.closed(close);
-                let reason = close.map_or("client", Close::reason);
-                tracing::debug!(session = name, %peer, reason, "stream client gone");
+    let mut stream = accept(socket, &shared.config).await;
+    let conversation = AssertUnwindSafe(converse(&mut stream, shared, &name)).catch_unwind();
+    let ended = tokio::select! {
+        ended = conversation => ended,
+        () = shared.kill.cancelled() => return shared.metrics.closed(Some(Close::GoingAway)),
+    };
+    let close = match ended {
+        Ok(close) => close,
+        Err(_) => {
+            shared.metrics.panics.inc();
+            tracing::error!(session = name, %peer, "a fault in a stream connection");
+            // What waits for the client are whole frames whatever failed, so it can still be told.
+            tokio::select! {
+                close = goodbye(&mut stream, shared, Close::Internal) => Some(close),
+                () = shared.kill.cancelled() => Some(Close::Internal),
             }
-            Err(_) => {
-                shared.metrics.panics.inc();
-                shared.metrics.closed(Some(Close::Internal));
-                tracing::error!(session = name, %peer, "a fault in a stream connection");
-            }
-        },
-        () = shared.kill.cancelled() => shared.metrics.closed(Some(Close::GoingAway)),
-    }
+        }
+    };
+    shared.metrics.closed(close);
+    let reason = close.map_or("client", Close::reason);
+    tracing::debug!(session = name, %peer, reason, "stream client gone");
 }
 
 /// What happened on a socket.
@@ -116,13 +122,8 @@ enum Happened {
 
 type Stream<S> = WebSocketStream<Conduit<S>>;
 
-/// Talks until the end; says which [`Close`] ended it, `None` if the client did.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
-    socket: S,
-    shared: &Shared,
-    name: &str,
-) -> Option<Close> {
-    let config = &shared.config;
+/// The WebSocket on a socket whose opening handshake is done.
+async fn accept<S: AsyncRead + AsyncWrite + Unpin>(socket: S, config: &Config) -> Stream<S> {
     let limits = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
@@ -131,11 +132,19 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         .max_frame_size(Some(config.max_message));
     // Twice a whole message leaves room for the headers of reasonable fragments.
     let conduit = Conduit::new(socket, 2 * config.max_message + READ_BUFFER);
-    let mut stream = WebSocketStream::from_raw_socket(conduit, Role::Server, Some(limits)).await;
+    WebSocketStream::from_raw_socket(conduit, Role::Server, Some(limits)).await
+}
+
+/// Talks until the end; says which [`Close`] ended it, `None` if the client did.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut Stream<S>,
+    shared: &Shared,
+    name: &str,
+) -> Option<Close> {
     let mut rounds = shared.rounds.clone();
     let now = shared.clock.now();
     let last_event = rounds.borrow().last_event();
-    let mut session = Session::new(config, shared.tick, &shared.metrics, last_event, &now);
+    let mut session = Session::new(&shared.config, shared.tick, &shared.metrics, last_event, &now);
     session.welcome(name, &shared.epoch.to_string(), &now, &mut stream.get_mut().outbox);
     loop {
         let now = shared.clock.now();
@@ -146,7 +155,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let seen = Socket { written: conduit.written(), within_message: conduit.is_within_message() };
         if let Some(close) = session.wake(seen, &now, &mut conduit.outbox) {
-            return Some(goodbye(&mut stream, shared, close).await);
+            return Some(goodbye(stream, shared, close).await);
         }
         let (frames, bytes) = conduit.outbox.take_counts();
         if frames > 0 {
@@ -159,8 +168,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         let wake = Instant::now() + session.next_wake().saturating_sub(now.since_start).min(LONGEST_SLEEP);
         let happened = tokio::select! {
             biased;
-            () = shared.stop.cancelled() => return Some(goodbye(&mut stream, shared, Close::GoingAway).await),
-            happened = poll_fn(|context| poll_socket(&mut stream, reads, context)) => happened,
+            () = shared.stop.cancelled() => return Some(goodbye(stream, shared, Close::GoingAway).await),
+            happened = poll_fn(|context| poll_socket(stream, reads, context)) => happened,
             // The hub's task ends only when it is told to stop.
             _ = rounds.changed(), if !waits => continue,
             () = sleep_until(wake) => continue,
@@ -180,7 +189,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                     Message::Binary(_) => Step::Close(Close::Binary),
                     Message::Ping(_) | Message::Pong(_) => session.control(&now),
                     Message::Close(_) => {
-                        answer_close(&mut stream).await;
+                        answer_close(stream).await;
                         return None;
                     }
                     Message::Frame(_) => unreachable!("reading gives whole messages"),
@@ -195,7 +204,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             other => other,
         };
         if let Step::Close(close) = step {
-            return Some(goodbye(&mut stream, shared, close).await);
+            return Some(goodbye(stream, shared, close).await);
         }
     }
 }
@@ -279,4 +288,66 @@ async fn goodbye<S: AsyncRead + AsyncWrite + Unpin>(
     })
     .await;
     close
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+
+    use tokio::io::{DuplexStream, ReadBuf};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::collect::Ticks;
+    use crate::registry::Registry;
+    use crate::series::{Epoch, Table};
+
+    /// A socket in whose place a fault shows at the first read.
+    struct Faulty(DuplexStream, bool);
+
+    impl AsyncRead for Faulty {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            assert!(std::mem::replace(&mut self.1, true), "as the test wants");
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Faulty {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_write(cx, buf)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test]
+    async fn b93_a_client_whose_connection_panics_is_told_1011() {
+        let clock = Clock::start();
+        let (ticks, _publish) = Ticks::manual(Table::new(Epoch(7), 10).commit(clock.now(), 0));
+        let hub = Hub::start(Config::default(), ticks, Duration::from_secs(1), clock, &Registry::new());
+        let (near, far) = tokio::io::duplex(4096);
+        let client = async {
+            let client = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+            client.filter_map(|message| async { message.ok() }).collect::<Vec<_>>().await
+        };
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let ((), told) = tokio::join!(serve(Faulty(far, false), &hub.shared, peer), client);
+        let [Message::Text(welcome), Message::Text(bye), Message::Close(Some(close))] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert!(welcome.contains("welcome") && bye.contains("1011"), "{welcome} {bye}");
+        assert_eq!(u16::from(close.code), 1011);
+        assert_eq!(hub.shared.metrics.panics.get(), 1);
+    }
 }
