@@ -69,6 +69,7 @@ pub struct Table {
     changed: Vec<u64>,
     times: Vec<i64>,
     exemplars: Arc<HashMap<u32, Exemplar>>,
+    clock_shift_ms: i64,
     natives: Arc<HashMap<Box<str>, Arc<NativeHistogram>>>,
     /// The dead that are not forgotten, by key: one that comes back gets its number again.
     graves: HashMap<Box<str>, Grave>,
@@ -113,6 +114,7 @@ impl Table {
             changed: Vec::new(),
             times: Vec::new(),
             exemplars: Arc::default(),
+            clock_shift_ms: 0,
             natives: Arc::default(),
             graves: HashMap::new(),
             graves_changed: false,
@@ -315,7 +317,9 @@ impl Table {
         self.offset = self.pending();
         self.publish_schema();
         self.age_tombstones(at);
-        let step = self.last.map_or(0, |last| at.wall_step_ms(&last));
+        let moved = self.last.map_or(0, |last| at.wall_step_ms(&last));
+        let step = if moved.unsigned_abs() > CLOCK_STEP_MS.unsigned_abs() { moved } else { 0 };
+        self.clock_shift_ms = self.clock_shift_ms.saturating_add(step);
         self.last = Some(at);
         self.seen_numbers = self.next_number;
         Arc::new(Tick {
@@ -323,7 +327,8 @@ impl Table {
             offset: self.offset,
             beat,
             at,
-            clock_step_ms: if step.abs() > CLOCK_STEP_MS { step } else { 0 },
+            clock_step_ms: step,
+            clock_shift_ms: self.clock_shift_ms,
             schema: Arc::clone(&self.schema),
             tombstones: Arc::clone(&self.tombstones),
             forgotten: self.forgotten,

@@ -82,6 +82,8 @@ pub struct Tick {
     pub at: Moment,
     /// By how many milliseconds the wall clock was found to have stepped; 0 normally.
     pub clock_step_ms: i64,
+    /// The sum of all such steps up to this tick, for readers that do not see every tick.
+    pub clock_shift_ms: i64,
     /// Who exists.
     pub schema: Arc<Schema>,
     /// Series gone, oldest first. Those that went at or before [`forgotten`](Tick::forgotten) are not in it.

@@ -275,11 +275,20 @@ pub(super) struct Channels {
     max_channels: usize,
     max_series: usize,
     round: Round,
+    /// [`Tick::clock_shift_ms`] of the last tick that was seen.
+    clock_shift_ms: i64,
 }
 
 impl Channels {
     pub(super) fn new(max_channels: usize, max_series: usize) -> Self {
-        Channels { open: HashMap::new(), next: 1, max_channels, max_series, round: Round::default() }
+        Channels {
+            open: HashMap::new(),
+            next: 1,
+            max_channels,
+            max_series,
+            round: Round::default(),
+            clock_shift_ms: 0,
+        }
     }
 
     /// The channel of a spec, made if there is none.
@@ -316,7 +325,7 @@ impl Channels {
 
     /// The round of a tick.
     pub(super) fn advance(&mut self, tick: &Arc<Tick>) -> &Round {
-        let Channels { open, round, .. } = self;
+        let Channels { open, round, clock_shift_ms, .. } = self;
         open.retain(|_, (channel, held)| {
             let wanted = Arc::strong_count(held) > 1;
             if !wanted {
@@ -326,9 +335,11 @@ impl Channels {
             }
             wanted
         });
-        if tick.clock_step_ms != 0 {
+        // The hub sees only the last of ticks that come close together, so a step may be an earlier one's.
+        let step_ms = tick.clock_shift_ms.saturating_sub(*clock_shift_ms);
+        *clock_shift_ms = tick.clock_shift_ms;
+        if step_ms != 0 {
             let seq = round.last_event() + 1;
-            let step_ms = tick.clock_step_ms;
             let event = Server::Event { seq, kind: "clock", step_ms, t: tick.at.unix_ms };
             let kept = round.events.len().saturating_sub(EVENTS - 1);
             round.events = round.events[kept..].iter().cloned().chain([(seq, event.frame())]).collect();

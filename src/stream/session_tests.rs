@@ -459,6 +459,23 @@ fn a_step_of_the_clock_is_told_once_to_all_that_are_connected() {
 }
 
 #[test]
+fn b85_a_step_is_told_although_the_hub_missed_its_tick() {
+    let mut bench = Bench::new();
+    bench.ask(json!({"type": "hello"}));
+    bench.tick(1000);
+    let later = |ms: u64| Moment { unix_ms: at(ms).unix_ms + 7_200_000, ..at(ms) };
+    bench.table.commit(later(2000), 2);
+    let tick = bench.table.commit(later(3000), 3);
+    let round = bench.channels.advance(&tick).clone();
+    let t = later(3000).unix_ms;
+    let event = json!({"type": "event", "seq": 1, "kind": "clock", "step_ms": 7_200_000, "t": t});
+    assert_eq!(bench.deliver(&round), [event]);
+    let tick = bench.table.commit(later(4000), 4);
+    let round = bench.channels.advance(&tick).clone();
+    assert!(bench.deliver(&round).is_empty(), "once");
+}
+
+#[test]
 fn what_waits_for_a_client_is_bounded_and_its_channels_take_turns() {
     let mut bench = Bench::new();
     for i in 0..4 {
