@@ -23,7 +23,7 @@ const TOMBSTONES: usize = 10_000;
 const CLOCK_STEP_MS: i64 = 500;
 
 /// Handle of a series for whoever feeds it; valid until the series is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slot(u32);
 
 /// Why the table does not take a series.
@@ -91,6 +91,8 @@ struct Grave {
 struct SourceState {
     name: Arc<str>,
     slots: Vec<Option<Slot>>,
+    /// Did its last page have exemplars?
+    exemplars: bool,
 }
 
 impl Table {
@@ -130,7 +132,7 @@ impl Table {
     /// With more than 65,536 sources, which the configuration does not allow.
     pub fn add_source(&mut self, name: &str) -> SourceId {
         let id = u16::try_from(self.sources.len()).expect("fewer than 65,536 sources");
-        self.sources.push(SourceState { name: name.into(), slots: Vec::new() });
+        self.sources.push(SourceState { name: name.into(), slots: Vec::new(), exemplars: false });
         SourceId(id)
     }
 
@@ -284,12 +286,23 @@ impl Table {
             self.set(slot, sample.value, sample.time_ms);
             applied.samples += 1;
         }
-        self.set_exemplars(&slots, page);
+        self.set_exemplars(source, &slots, page);
         self.sources[usize::from(source.0)].slots = slots;
         applied
     }
 
-    fn set_exemplars(&mut self, slots: &[Option<Slot>], page: &Page<'_>) {
+    /// The exemplars of a source become those of its page.
+    fn set_exemplars(&mut self, source: SourceId, slots: &[Option<Slot>], page: &Page<'_>) {
+        let had = &mut self.sources[usize::from(source.0)].exemplars;
+        if std::mem::replace(had, !page.exemplars().is_empty()) {
+            let at = |(entry, _): &(u32, Exemplar)| slots.get(*entry as usize).copied().flatten();
+            let told: HashSet<Slot> = page.exemplars().iter().filter_map(at).collect();
+            for slot in slots.iter().flatten().filter(|slot| !told.contains(*slot)) {
+                if self.exemplars.contains_key(&slot.0) {
+                    Arc::make_mut(&mut self.exemplars).remove(&slot.0);
+                }
+            }
+        }
         for (entry, exemplar) in page.exemplars() {
             if let Some(Some(slot)) = slots.get(*entry as usize)
                 && self.exemplars.get(&slot.0) != Some(exemplar)
@@ -399,6 +412,8 @@ impl Table {
 mod tests {
     use super::super::schema::Kind;
     use super::*;
+    use crate::exposition::parse::Format;
+    use crate::exposition::read::Reader;
 
     const NONE: [(&str, &str); 0] = [];
 
@@ -572,6 +587,25 @@ mod tests {
         assert!(Arc::ptr_eq(&first.schema.families[0], &second.schema.families[0]));
         assert!(Arc::ptr_eq(&second.schema, &third.schema));
         assert_eq!((first.schema.version, second.schema.version), (1, 2));
+    }
+
+    #[test]
+    fn an_exemplar_that_is_not_on_the_page_any_more_is_gone() {
+        let (mut table, source) = table();
+        let other = table.add_source("other");
+        let (mut ours, mut theirs) = (Reader::new(), Reader::new());
+        let mut tick = |table: &mut Table, page: &str| {
+            let page = format!("# TYPE a counter\na_total{{l=\"1\"}} 1{page}\na_total{{l=\"2\"}} 1\n# EOF\n");
+            table.apply(source, &ours.read(page.as_bytes(), Format::OpenMetrics).expect("in order"));
+            table.commit(moment(0), 0)
+        };
+        let kept = b"# TYPE b counter\nb_total 1 # {trace=\"b\"} 1\n# EOF\n";
+        table.apply(other, &theirs.read(kept, Format::OpenMetrics).expect("in order"));
+        let count = |tick: &Tick| tick.exemplars.len();
+        assert_eq!(count(&tick(&mut table, " # {trace=\"a\"} 1")), 2);
+        assert_eq!(count(&tick(&mut table, " # {trace=\"c\"} 1")), 2);
+        assert_eq!(count(&tick(&mut table, "")), 1, "that of the other source stays");
+        assert_eq!(count(&tick(&mut table, " # {trace=\"d\"} 1")), 2);
     }
 
     #[test]
