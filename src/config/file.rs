@@ -82,6 +82,11 @@ pub(super) fn read<'a>(
 }
 
 fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    // Opening a pipe waits for a writer, and what it says cannot be read again.
+    #[cfg(unix)]
+    if std::os::unix::fs::FileTypeExt::is_fifo(&std::fs::metadata(path)?.file_type()) {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is a pipe, not a file"));
+    }
     let file = std::fs::File::open(path)?;
     // Opening a folder succeeds on Unix; what reading it says differs between systems.
     if file.metadata()?.is_dir() {

@@ -238,6 +238,16 @@ fn an_unknown_variable_of_ours_is_a_warning_and_one_of_kubernetes_is_not() {
     assert!(told.contains("GAUGECAST_WEB_LISTEN_ADRESS is not known"), "{told}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn b57_a_pipe_is_refused_rather_than_waited_for() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let fixture = Fixture::new("");
+    fs::remove_file(fixture.path()).unwrap();
+    mknodat(CWD, fixture.path(), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    assert_eq!(fixture.told(), "g.yml: cannot read the configuration: it is a pipe, not a file");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_variable_that_is_not_text_is_named() {
