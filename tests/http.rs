@@ -451,6 +451,7 @@ async fn what_is_no_request_is_told_why_with_the_usual_headers() {
         let told: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
         assert!(told["error"].as_str().is_some_and(|error| error.contains(says)), "{told}");
         assert_eq!(told["requestId"].as_str(), answer.header("x-request-id"));
+        assert!(answer.header("date").is_some_and(|date| date.ends_with(" GMT")), "{}", answer.head);
         assert_eq!(rest(&mut client).await, "");
     }
 }

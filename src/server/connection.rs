@@ -88,7 +88,8 @@ where
     let limits = &app.config.limits;
     let service = Requests { seat: Arc::clone(&seat), peer, router };
     let mut http = http1::Builder::new();
-    http.max_headers(limits.headers)
+    http.auto_date_header(false)
+        .max_headers(limits.headers)
         .max_header_size(limits.header_bytes)
         .max_buf_size(limits.header_bytes.max(8 << 10));
     let mut connection = pin!(http.serve_connection(TokioIo::new(io), service).with_upgrades());

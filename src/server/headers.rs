@@ -2,10 +2,11 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::HeaderMap;
 use hyper::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE, HeaderName, HeaderValue,
     IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{StatusCode, header};
@@ -27,6 +28,17 @@ pub(super) fn secure(headers: &mut HeaderMap, request_id: &HeaderValue) {
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(REQUEST_ID, request_id.clone());
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Some(date) = date(SystemTime::now()) {
+        headers.insert(DATE, date);
+    }
+}
+
+/// The value of `Date`, which can only tell of the years 1970 to 9999. hyper's own panics for others, so it is
+/// switched off.
+fn date(now: SystemTime) -> Option<HeaderValue> {
+    let years = UNIX_EPOCH..UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+    let text = years.contains(&now).then(|| httpdate::fmt_http_date(now))?;
+    HeaderValue::try_from(text).ok()
 }
 
 /// Makes request ids: eight hex digits for the process, then a count.
@@ -127,6 +139,17 @@ mod tests {
 
     fn one(name: HeaderName, value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn b86_a_clock_that_no_date_can_tell_leaves_it_out() {
+        let told = |seconds: i64| {
+            let by = Duration::from_secs(seconds.unsigned_abs());
+            date(if seconds < 0 { UNIX_EPOCH - by } else { UNIX_EPOCH + by })
+        };
+        assert_eq!(told(0).expect("a date"), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(told(253_402_300_799).expect("a date"), "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!((told(-1), told(253_402_300_800)), (None, None));
     }
 
     #[test]
