@@ -335,7 +335,8 @@ mod tests {
     async fn b93_a_client_whose_connection_panics_is_told_1011() {
         let clock = Clock::start();
         let (ticks, _publish) = Ticks::manual(Table::new(Epoch(7), 10).commit(clock.now(), 0));
-        let hub = Hub::start(Config::default(), ticks, Duration::from_secs(1), clock, &Registry::new());
+        let hub =
+            Hub::start(Config::default(), ticks, Duration::from_secs(1), clock, &Registry::new()).unwrap();
         let (near, far) = tokio::io::duplex(4096);
         let client = async {
             let client = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
