@@ -30,10 +30,12 @@ let server: Server
 
 /** Starts the binary and waits until it says where the page is. */
 async function start(port: number): Promise<Server> {
-  const binary = process.env.GAUGECAST_BIN
+  // The rest of the environment is the binary's: it warns of GAUGECAST_ variables it does not know.
+  const { GAUGECAST_BIN: binary, ...env } = process.env
   if (binary === undefined) throw new Error('GAUGECAST_BIN names the binary under test')
   const child = spawn(binary, [`--web.listen-address=127.0.0.1:${port}`, `--collector.textfile.directory=${scratch}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env,
   })
   for await (const line of createInterface({ input: child.stdout })) {
     const found = /page\s+(http:\/\/127\.0\.0\.1:(\d+)\/\S*)/.exec(line)

@@ -5,7 +5,10 @@ export type Theme = 'light' | 'dark'
 /** Colours for the canvas. `series` has eight; `fill` and `mirror` say how dense areas are. */
 export interface Palette {
   readonly series: readonly string[]
+  /** The ramp of a heatmap, few to many. */
+  readonly heat: readonly string[]
   readonly other: string
+  readonly text: string
   readonly text3: string
   readonly line2: string
   readonly grid: string
@@ -20,6 +23,7 @@ export interface Palette {
 
 const KEY = 'gaugecast.theme'
 const SERIES = 8
+const HEAT = 7
 
 /** `light-dark(a, b)` as tokens.css writes it; its two colours. */
 export function parseToken(value: string): readonly [string, string] | null {
@@ -59,7 +63,9 @@ export function readPalette(theme: Theme): Palette {
   }
   return {
     series: Array.from({ length: SERIES }, (_, i) => read(`series-${i + 1}`)),
+    heat: Array.from({ length: HEAT }, (_, i) => read(`heat-${i + 1}`)),
     other: read('other'),
+    text: read('text'),
     text3: read('text3'),
     line2: read('line2'),
     grid: read('grid'),

@@ -38,7 +38,7 @@ describe('the chart of a family', () => {
   test('more than eight series: the top five in colour, the rest other', () => {
     const plan = makePlan(family('shards', 'gauge', many(30)), (key) => key)
     if (plan.kind !== 'lines') throw new Error('lines')
-    expect(plan.lines.filter((line) => !line.other).map((line) => line.label)).toEqual(['29', '28', '27', '26', '25'])
+    expect(plan.lines.filter((line) => !line.other).map((line) => line.label)).toEqual(['shard 29', 'shard 28', 'shard 27', 'shard 26', 'shard 25'])
     expect(plan.lines.length).toBe(20)
     expect(plan.total).toBe(30)
   })
@@ -56,6 +56,39 @@ describe('the chart of a family', () => {
     if (plan.kind !== 'share') throw new Error('share')
     expect(plan.parts).toBe(2)
     expect(plan.lines).toEqual([{ label: 'user', keys: [0, 2], other: false }])
+  })
+
+  test('what the kernel counts up is a counter, however it is exposed', () => {
+    const rate = (name: string, type: MetricType) => {
+      const plan = makePlan(family(name, type, [{}]), () => 7)
+      return plan.kind === 'lines' && plan.rate
+    }
+    expect(rate('node_netstat_Tcp_InSegs', 'unknown')).toBe(true)
+    expect(rate('node_vmstat_pgfault', 'unknown')).toBe(true)
+    expect(rate('node_nf_conntrack_stat_drop', 'gauge')).toBe(true)
+    expect(rate('node_netstat_Tcp_CurrEstab', 'unknown')).toBe(false)
+    expect(rate('node_netstat_Ip_Forwarding', 'unknown')).toBe(false)
+  })
+
+  test('a state is trouble where its name says so, and a device may be down', () => {
+    const bad = (name: string) => {
+      const plan = makePlan(family(name, 'gauge', [{ device: 'a' }, { device: 'b' }]), (key) => key)
+      return plan.kind === 'states' ? plan.bad : plan.kind
+    }
+    expect(bad('up')).toBe(0)
+    expect(bad('node_scrape_collector_success')).toBe(0)
+    expect(bad('node_filesystem_device_error')).toBe(1)
+    expect(bad('node_network_up')).toBe(null)
+    expect(bad('queue_length')).toBe('lines')
+  })
+
+  test('facts are listed by series, those by which they differ first', () => {
+    const plan = makePlan(family('disk_info', 'gauge', [{ bus: 'pci', device: 'vda', model: '' }, { bus: 'pci', device: 'vdb' }]), () => 1)
+    expect(plan.kind === 'chips' && plan.chips).toEqual([['device="vda"', 'bus="pci"'], ['device="vdb"', 'bus="pci"']])
+  })
+
+  test('a bare number among label values is named', () => {
+    expect(labelsOf(makePlan(family('busy', 'gauge', [{ worker: '0' }, { worker: '1' }]), size([1, 2])))).toEqual(['worker 1', 'worker 0'])
   })
 
   test('hostile label values are text like any other', () => {
@@ -117,11 +150,16 @@ describe('colours of labels', () => {
 })
 
 describe('titles', () => {
-  test('are a known name, a short clause of HELP, else the name', () => {
+  test('are a known name, a short clause of HELP, else the words of the name', () => {
     expect(titleOf({ name: 'node_cpu_seconds_total', help: 'x' })).toBe('CPU')
     expect(titleOf({ name: 'x', help: 'Total number of forks.' })).toBe('Forks')
-    expect(titleOf({ name: 'x', help: "Value is 1 if operstate is 'up', 0 otherwise." })).toBe('x')
-    expect(titleOf({ name: 'x', help: 'Memory information field Slab.' })).toBe('x')
-    expect(titleOf({ name: 'x', help: '' })).toBe('x')
+    expect(titleOf({ name: 'x', help: 'This is the total number of seconds spent by all discards.' })).toBe('Time spent by all discards')
+    expect(titleOf({ name: 'x', help: 'Resident memory size in bytes.' })).toBe('Resident memory')
+    expect(titleOf({ name: 'node_x_carrier', help: "Value is 1 if operstate is 'up', 0 otherwise." })).toBe('X carrier')
+    expect(titleOf({ name: 'node_memory_AnonHugePages_bytes', help: 'Memory information field AnonHugePages_bytes.' })).toBe('Memory anon huge pages')
+    expect(titleOf({ name: 'node_network_transmit_errs_total', help: 'Network device statistic transmit_errs.' })).toBe('Network transmit errors')
+    expect(titleOf({ name: 'node_netstat_Udp6_InErrors', help: 'Statistic Udp6InErrors.' })).toBe('UDPv6 in errors')
+    expect(titleOf({ name: 'shop_orders_total', help: 'Metric read from /tmp/orders.prom' })).toBe('Shop orders')
+    expect(titleOf({ name: 'bytes', help: '' })).toBe('bytes')
   })
 })

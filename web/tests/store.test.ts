@@ -34,6 +34,15 @@ const column = (store: Store, family: string) => {
 }
 
 describe('the store', () => {
+  test('a frame between two ticks makes no row of its own, and its values are in the next', () => {
+    const store = make()
+    begin(store, 'a', 1000)
+    take(store, delta(1005, [[2, 3]]), delta(1400, [[1, 9]]), delta(2000, []), delta(2500, [[1, 8]]))
+    expect(column(store, 'load')).toEqual([1, 9, 8])
+    expect(column(store, 'net')).toEqual([2, 3, 3])
+    expect([...store.columns.times.subarray(0, 3)]).toEqual([1000, 2000, 2500])
+  })
+
   test('a value that did not change is the last one again', () => {
     const store = make()
     begin(store, 'a', 1000)

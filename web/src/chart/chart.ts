@@ -4,11 +4,13 @@
  * when is the card's.
  */
 import uPlot from 'uplot'
-import { axisLabels, clock } from '../format/number'
+import { axisLabels, clock, formatText } from '../format/number'
 import type { Unit } from '../format/number'
 import type { Palette } from '../theme'
 import { withAlpha } from '../theme'
 import type { Range } from './scale'
+import { bucketPosition, heatSplits } from './heat'
+import type { HeatCanvas } from './heat'
 import { timeSplits, timeStep, ySplits } from './scale'
 
 /** Height of plot and x axis, and the width of the y axis: the same on all cards, so that plots line up. */
@@ -19,7 +21,7 @@ const TOP = 8
 const ROW_HEIGHT = 28
 const FONT = '11px Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
 
-export type Style = 'lines' | 'stacked' | 'states'
+export type Style = 'lines' | 'stacked' | 'states' | 'heat'
 
 /** How one line looks. `slot` is a series colour, −1 is *other*. */
 export interface Look {
@@ -31,7 +33,11 @@ export interface Look {
 
 export interface Setup {
   readonly style: Style
+  /** The state that is trouble, of a chart of states; null where neither is. */
+  readonly bad?: 0 | 1 | null
   readonly unit: Unit
+  /** Upper bounds of the buckets of a heatmap, ascending. */
+  readonly bounds?: readonly number[]
   /** Values are whole: steps, not slopes. */
   readonly stepped: boolean
   readonly looks: readonly Look[]
@@ -40,7 +46,10 @@ export interface Setup {
   readonly onCursor: (index: number | null) => void
 }
 
-/** What is drawn: one window. Lines are as long as `times`; for `stacked` they are heights, which are piled up here. */
+/**
+ * What is drawn: one window. Lines are as long as `times`; for `stacked` they are heights, which are piled up here, for
+ * `heat` values, which are placed among the buckets here.
+ */
 export interface Frame {
   readonly times: Float64Array
   readonly lines: readonly Float64Array[]
@@ -49,6 +58,8 @@ export interface Frame {
   readonly range: Range
   /** Lines that have ended, by index. */
   readonly ended: readonly boolean[]
+  /** What lies under the lines of a heatmap; `range` is then in bucket numbers. */
+  readonly heat?: HeatCanvas
 }
 
 export class Chart {
@@ -111,6 +122,8 @@ export class Chart {
   }
 
   private data(frame: Frame): uPlot.AlignedData {
+    const { bounds } = this.setup
+    if (bounds !== undefined) return [frame.times, ...frame.lines.map((line) => line.map((value) => bucketPosition(bounds, value)))]
     if (this.setup.style !== 'stacked') return [frame.times, ...frame.lines]
     // Piled up from the first line; each is drawn as the area between itself and the one below.
     const piled: Float64Array[] = []
@@ -171,14 +184,24 @@ export class Chart {
           size: Y_AXIS,
           gap: 6,
           grid: { show: !states, stroke: () => palette().grid, width: 1 },
-          splits: () => (states ? [] : [...ySplits(this.frame.range, 2)]),
-          values: (_plot, splits) => [...axisLabels(splits, setup.unit)],
+          splits: () => {
+            if (setup.bounds !== undefined) return [...heatSplits(setup.bounds, this.frame.range)]
+            return states ? [] : [...ySplits(this.frame.range, 2)]
+          },
+          // Between buckets the axis is none of numbers, so each says its unit.
+          values: (_plot, splits) => (setup.bounds === undefined ? [...axisLabels(splits, setup.unit)] : splits.map((border) => formatText(setup.bounds?.[border - 1] ?? NaN, setup.unit))),
         },
       ],
       series: [{}, ...setup.looks.map((look, i) => this.series(look, i))],
       bands: setup.style === 'stacked' ? setup.looks.slice(1).map((_, i) => ({ series: [i + 2, i + 1] as [number, number] })) : [],
       hooks: {
-        drawSeries: [],
+        drawClear: [
+          (plot) => {
+            if (this.frame.heat === undefined) return
+            this.frame.heat.draw(plot.ctx, plot.bbox, this.frame.from, this.frame.to, this.frame.range)
+            this.halos(plot)
+          },
+        ],
         draw: [
           (plot) => {
             if (states) this.drawStates(plot)
@@ -201,7 +224,7 @@ export class Chart {
     const linear = uPlot.paths.linear?.()
     const stepped = uPlot.paths.stepped?.({ align: 1 })
     const paths = setup.style === 'states' ? () => null : setup.stepped ? stepped : linear
-    const filled = stacked || setup.looks.length === 1
+    const filled = stacked || (setup.looks.length === 1 && setup.style === 'lines')
     return {
       label: look.label,
       stroke: colour,
@@ -216,6 +239,7 @@ export class Chart {
 
   private colour(look: Look, index: number): string {
     const palette = this.setup.palette()
+    if (this.setup.style === 'heat') return palette.text
     if (look.slot < 0 || this.frame.ended[index] === true) return palette.other
     return palette.series[look.slot] ?? palette.other
   }
@@ -234,6 +258,38 @@ export class Chart {
       this.gradient = { key, fill }
     }
     return this.gradient.fill
+  }
+
+  /** A rim of card colour under each line, or it would be lost in the heat. */
+  private halos(plot: uPlot): void {
+    const { ctx } = plot
+    const { left, top, width, height } = plot.bbox
+    const times = plot.data[0]
+    ctx.save()
+    ctx.beginPath()
+    ctx.rect(left, top, width, height)
+    ctx.clip()
+    ctx.beginPath()
+    for (const values of plot.data.slice(1)) {
+      let begun = false
+      for (let i = 0; i < times.length; i++) {
+        const value = values[i]
+        if (value === undefined || value === null || Number.isNaN(value)) {
+          begun = false
+          continue
+        }
+        const x = plot.valToPos(times[i] ?? 0, 'x', true)
+        const y = plot.valToPos(value, 'y', true)
+        if (begun) ctx.lineTo(x, y)
+        else ctx.moveTo(x, y)
+        begun = true
+      }
+    }
+    ctx.lineWidth = 4 * devicePixelRatio
+    ctx.lineJoin = 'round'
+    ctx.strokeStyle = this.setup.palette().card
+    ctx.stroke()
+    ctx.restore()
   }
 
   /** uPlot bridges NaN in typed arrays; these are the runs it must not. */
@@ -306,7 +362,7 @@ export class Chart {
     ctx.stroke()
   }
 
-  /** A row a series: thin and grey while 1, full and in the colour of trouble while 0. */
+  /** A row a series: thin and grey while as it should be, full and in the colour of trouble while not; else full while 1. */
   private drawStates(plot: uPlot): void {
     const { ctx } = plot
     const palette = this.setup.palette()
@@ -334,8 +390,11 @@ export class Chart {
         const x = Math.max(left, plot.valToPos(times[i] ?? 0, 'x', true))
         const right = plot.valToPos(times[Math.min(end, values.length - 1)] ?? 0, 'x', true)
         if (state === 1 || state === 0) {
-          ctx.fillStyle = state === 1 ? palette.line2 : palette.critical
-          ctx.fillRect(x, y + rowHeight - bar - 3 * ratio, Math.max(ratio, right - x), bar)
+          const { bad = null } = this.setup
+          const plain = bad === null ? state === 0 : state !== bad
+          const height = plain ? bar / 3 : bar
+          ctx.fillStyle = plain ? palette.line2 : bad === null ? (palette.series[0] ?? palette.other) : palette.critical
+          ctx.fillRect(x, y + rowHeight - height - 3 * ratio, Math.max(ratio, right - x), height)
         }
         i = end
       }

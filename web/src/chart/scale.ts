@@ -31,6 +31,8 @@ function roundSteps(min: number, max: number): { low: number; step: number } {
 
 /** Below this share of the axis the range may shrink. */
 const SHRINK_BELOW = 0.6
+/** So much over a fixed end is taken for the end. */
+const OVER = 1.05
 /** It shrinks after so many milliseconds below. */
 const SHRINK_AFTER_MS = 30_000
 
@@ -76,7 +78,8 @@ export class YRange {
   }
 
   private wanted(min: number, max: number): Range {
-    if (this.fixed !== null && max <= this.fixed && min >= 0) return { low: 0, high: this.fixed }
+    // Shares are differences of two clocks and come out a little over the whole; the axis does not jump for it.
+    if (this.fixed !== null && max <= this.fixed * OVER && min >= 0) return { low: 0, high: this.fixed }
     if (min < 0) {
       const low = -niceCeil(-min, this.binary)
       return { low, high: max > 0 ? niceCeil(max, this.binary) : 0 }

@@ -27,7 +27,7 @@ const list = (entries: readonly (readonly [number, string])[]): readonly Prefix[
 
 const KIB = 1024
 const COUNT = list([[1, ''], [1e3, 'k'], [1e6, 'M'], [1e9, 'G'], [1e12, 'T']])
-const BYTES = list([[1, 'B'], [KIB, 'KiB'], [KIB ** 2, 'MiB'], [KIB ** 3, 'GiB'], [KIB ** 4, 'TiB'], [KIB ** 5, 'PiB']])
+const BYTES = list([[1, 'B'], [KIB, 'KiB'], [KIB ** 2, 'MiB'], [KIB ** 3, 'GiB'], [KIB ** 4, 'TiB'], [KIB ** 5, 'PiB'], [KIB ** 6, 'EiB']])
 const SECONDS = list([[1e-9, 'ns'], [1e-6, 'µs'], [1e-3, 'ms'], [1, 's'], [60, 'min'], [3600, 'h'], [86400, 'd']])
 const SI: Readonly<Partial<Record<Unit, string>>> = {
   celsius: '°C',

@@ -63,6 +63,35 @@ export function quantile(q: number, bounds: readonly number[], counts: Float64Ar
   return inside <= 0 ? upper : lower + ((upper - lower) * (rank - below)) / inside
 }
 
+/**
+ * Gives, for each row, how many observations fell into each bucket since the row before: `each(row, bucket, count)`, where
+ * there are any. Buckets are cumulative; what lies between two bounds is their difference.
+ */
+export function observations(
+  columns: Columns,
+  plan: Extract<Plan, { kind: 'quantiles' }>,
+  from: number,
+  to: number,
+  each: (row: number, bucket: number, count: number) => void,
+): void {
+  const columnsOf = plan.buckets.map((keys) => keys.map((key) => columns.column(key)))
+  for (let i = Math.max(1, from); i < to; i++) {
+    let below = 0
+    for (let b = 0; b < columnsOf.length; b++) {
+      let sum = 0
+      for (const column of columnsOf[b] ?? []) {
+        const now = column?.[i] ?? NaN
+        const before = column?.[i - 1] ?? NaN
+        if (Number.isNaN(now) || Number.isNaN(before)) continue
+        sum += now >= before ? now - before : now
+      }
+      // A scrape between two buckets can leave the higher with fewer.
+      if (sum > below) each(i, b, sum - below)
+      below = Math.max(below, sum)
+    }
+  }
+}
+
 /** Quantiles of a histogram plan, one `out` a quantile of `qs`. */
 export function quantiles(
   columns: Columns,

@@ -23,18 +23,18 @@ export type Summary = 'last' | 'sum' | 'highest'
 export type Plan =
   /** Lines of values, or of rates of counters. */
   | { readonly kind: 'lines'; readonly rate: boolean; readonly unit: Unit; readonly lines: readonly Line[]; readonly summary: Summary; readonly whole: boolean; readonly total: number }
-  /** Rates of seconds split by what they were spent on, as a share of time; `parts` sets of them make 100 %. */
-  | { readonly kind: 'share'; readonly unit: 'ratio'; readonly lines: readonly Line[]; readonly parts: number; readonly by: string; readonly total: number }
+  /** Rates of seconds split by what they were spent on, as a share of time; `parts` sets of them make 100 %; `idle`: idle was left out. */
+  | { readonly kind: 'share'; readonly unit: 'ratio'; readonly lines: readonly Line[]; readonly parts: number; readonly by: string; readonly idle: boolean; readonly total: number }
   /** Quantiles of a classic histogram. `bounds` ascend, `buckets[i]` are the series of `le` = `bounds[i]`. */
   | { readonly kind: 'quantiles'; readonly unit: Unit; readonly bounds: readonly number[]; readonly buckets: readonly (readonly number[])[]; readonly lines: readonly Line[]; readonly total: number }
-  /** One row a series, thin while 1, full while not. */
-  | { readonly kind: 'states'; readonly lines: readonly Line[]; readonly total: number }
+  /** One row a series. `bad` is the value that is trouble, null where neither is. */
+  | { readonly kind: 'states'; readonly bad: 0 | 1 | null; readonly lines: readonly Line[]; readonly total: number }
   /** The largest as bars, where there are too many for lines. */
   | { readonly kind: 'bars'; readonly rate: boolean; readonly unit: Unit; readonly lines: readonly Line[]; readonly total: number }
   /** A moment, as how long ago it was. */
   | { readonly kind: 'age'; readonly lines: readonly Line[]; readonly total: number }
-  /** Facts: label names and values. */
-  | { readonly kind: 'chips'; readonly chips: readonly string[]; readonly total: number }
+  /** Facts: label names and values, a list a series. */
+  | { readonly kind: 'chips'; readonly chips: readonly (readonly string[])[]; readonly total: number }
 
 export type PlanKind = Plan['kind']
 
@@ -79,10 +79,11 @@ export function makePlan(family: FamilyInfo, size: (key: number) => number, befo
     }
   }
   if (isMoment(family, series, size)) return { kind: 'age', lines: asLines(series, size, before), total }
-  if (isState(family, series, size)) {
-    return { kind: 'states', lines: failingFirst(series, size).slice(0, ROWS), total }
+  const state = isState(family, series, size)
+  if (state !== undefined) {
+    return { kind: 'states', bad: state.bad, lines: failingFirst(series, size, state.bad).slice(0, ROWS), total }
   }
-  const rate = family.type === 'counter' || (family.type === 'unknown' && family.name.endsWith('_total'))
+  const rate = isCounter(family)
   if (rate && unit === 'seconds') {
     const by = SPLIT_LABELS.find((label) => series.length > 1 && series.every((one) => label in one.labels))
     if (by !== undefined) return share(series, by, size, before)
@@ -100,6 +101,10 @@ export function makePlan(family: FamilyInfo, size: (key: number) => number, befo
     whole: shown === 'count' && series.every((one) => !(size(one.key) % 1 !== 0)),
     total,
   }
+}
+
+function named(label: string, value: string): string {
+  return /^\d+$/.test(value) ? `${label} ${value}` : value
 }
 
 /** The labels by which the series of a family differ, in order. */
@@ -122,7 +127,8 @@ function asLines(series: readonly SeriesInfo[], size: (key: number) => number, b
   const labels = distinguishing(series)
   const suffixes = new Set(series.map((one) => one.name)).size > 1
   const made = series.map((one) => {
-    const values = labels.map((label) => one.labels[label] ?? '').filter((value) => value !== '')
+    // A bare number says nothing: "cpu 0".
+    const values = labels.filter((label) => (one.labels[label] ?? '') !== '').map((label) => named(label, one.labels[label] ?? ''))
     if (suffixes) values.unshift(one.name.slice(one.family.name.length + 1))
     return { label: values.join(' ') || one.name, keys: [one.key] }
   })
@@ -166,7 +172,7 @@ function share(series: readonly SeriesInfo[], by: string, size: (key: number) =>
     else keys.push(one.key)
   }
   const lines = ranked([...groups].map(([label, keys]) => ({ label, keys })), size, before).slice(0, MOST_IN_COLOUR)
-  return { kind: 'share', unit: 'ratio', lines: lines.map((line) => ({ ...line, other: false })), parts: parts.size, by, total: series.length }
+  return { kind: 'share', unit: 'ratio', lines: lines.map((line) => ({ ...line, other: false })), parts: parts.size, by, idle: series.some((one) => IDLE.has(one.labels[by] ?? '')), total: series.length }
 }
 
 function histogram(family: FamilyInfo, series: readonly SeriesInfo[], unit: Unit): Plan | null {
@@ -201,25 +207,42 @@ function isMoment(family: FamilyInfo, series: readonly SeriesInfo[], value: (key
   })
 }
 
-function isState(family: FamilyInfo, series: readonly SeriesInfo[], value: (key: number) => number): boolean {
-  if (family.type === 'stateset') return true
-  if (family.type !== 'gauge' && family.type !== 'unknown') return false
-  if (!/(^|_)(up|success|healthy|online|ready)$/.test(family.name)) return false
-  return series.every((one) => !(value(one.key) !== 0 && value(one.key) !== 1 && !Number.isNaN(value(one.key))))
+/** Counters node_exporter exposes as untyped or as gauges: what the kernel counts up in its tables. */
+const COUNTS = /^node_(netstat_(?!.*_(CurrEstab|Forwarding)$)|vmstat_(pg|psw|oom_kill)|nf_conntrack_stat_)/
+
+function isCounter({ name, type }: FamilyInfo): boolean {
+  return type === 'counter' || (type === 'unknown' && name.endsWith('_total')) || ((type === 'unknown' || type === 'gauge') && COUNTS.test(name))
 }
 
-function failingFirst(series: readonly SeriesInfo[], value: (key: number) => number): readonly Line[] {
+/** Names of gauges that are 0 or 1, with the value that is trouble. A device may be down because nobody uses it. */
+const STATES: readonly (readonly [RegExp, 0 | 1 | null])[] = [
+  [/^node_network_(up|carrier|dormant)$|^node_filesystem_readonly$/, null],
+  [/(^|_)(up|success|successful|healthy|online|ready)$/, 0],
+  [/_(error|failed|failing)$/, 1],
+]
+
+function isState(family: FamilyInfo, series: readonly SeriesInfo[], value: (key: number) => number): { bad: 0 | 1 | null } | undefined {
+  if (family.type === 'stateset') return { bad: null }
+  if (family.type !== 'gauge' && family.type !== 'unknown') return undefined
+  const known = STATES.find(([name]) => name.test(family.name))
+  if (known === undefined || !series.every((one) => [0, 1].includes(value(one.key)) || Number.isNaN(value(one.key)))) return undefined
+  return { bad: known[1] }
+}
+
+function failingFirst(series: readonly SeriesInfo[], value: (key: number) => number, bad: 0 | 1 | null): readonly Line[] {
   const labels = distinguishing(series)
   return series
-    .map((one) => ({ label: labels.map((label) => one.labels[label] ?? '').join(' ') || one.family.name, keys: [one.key], other: false, up: value(one.key) }))
-    .sort((a, b) => a.up - b.up || (a.label < b.label ? -1 : 1))
+    .map((one) => ({ label: labels.map((label) => one.labels[label] ?? '').join(' ') || one.family.name, keys: [one.key], other: false, failing: Number(value(one.key) === bad) }))
+    .sort((a, b) => b.failing - a.failing || (a.label < b.label ? -1 : 1))
 }
 
-/** Each fact once, those of one series first. */
-function chips(series: readonly SeriesInfo[]): readonly string[] {
-  const found = new Set<string>()
-  for (const one of series) {
-    for (const [label, value] of Object.entries(one.labels)) if (value !== '') found.add(`${label}="${value}"`)
-  }
-  return [...found]
+/** The facts of each series, those by which they differ first. */
+function chips(series: readonly SeriesInfo[]): readonly (readonly string[])[] {
+  const own = series.length > 1 ? new Set(distinguishing(series)) : new Set()
+  return series.map((one) =>
+    Object.entries(one.labels)
+      .filter(([, value]) => value !== '')
+      .sort(([a], [b]) => Number(own.has(b)) - Number(own.has(a)))
+      .map(([label, value]) => `${label}="${value}"`),
+  )
 }

@@ -23,6 +23,11 @@ export interface FamilyInfo extends Family {
 
 /** A time without data wider than this many intervals is a gap and never bridged. */
 const GAP_INTERVALS = 2.5
+/**
+ * Frames nearer to the last row than this many intervals make no row: a scrape makes the server tick between two ticks
+ * of its timer, and a rate over a few milliseconds is noise as high as a tower. Their values are in the next row.
+ */
+const ROW_INTERVALS = 0.5
 
 export class Store {
   readonly columns: Columns
@@ -79,7 +84,7 @@ export class Store {
       case 'delta':
         this.apply(message.samples)
         for (const id of message.stale) this.markStale(id, message.time)
-        if (message.part === message.parts) this.row(message.time)
+        if (message.part === message.parts && !this.tooNear(message.time)) this.row(message.time)
         break
       default:
     }
@@ -177,6 +182,11 @@ export class Store {
     if (key === undefined) return
     this.current[key] = NaN
     this.staleSince[key] = time
+  }
+
+  private tooNear(time: number): boolean {
+    const since = time - this.lastTime
+    return since >= 0 && since < ROW_INTERVALS * this.intervalMs
   }
 
   private row(time: number): void {

@@ -2,6 +2,7 @@
 import type { RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { age, clock, format } from '../format/number'
+import { byName, byQuestion } from '../model/order'
 import { byPrefix } from '../model/prefix'
 import { haystack, matches, nearest, words } from '../model/search'
 import type { FamilyInfo } from '../model/store'
@@ -37,9 +38,6 @@ export function App({ page }: { page: Page }) {
   )
 }
 
-/** By name, with numbers in a name in their order: load1, load5, load15. */
-const order = new Intl.Collator('en', { numeric: true })
-
 /** Text of a family for the search, kept until it has more series. */
 const haystacks = new WeakMap<FamilyInfo, { series: number; text: string }>()
 
@@ -54,8 +52,9 @@ function textOf(family: FamilyInfo): string {
 function Explore({ page, find }: { page: Page; find: RefObject<HTMLInputElement | null> }) {
   useTopics(page, 'structure', 'view')
   const [railOpen, setRailOpen] = useState(false)
-  const families = [...page.store.families.values()].sort((a, b) => order.compare(a.name, b.name))
   const wanted = words(page.query)
+  const known = page.store.families.values()
+  const families = page.prefix === '' && wanted.length === 0 ? byQuestion(known) : byName(known)
   const found = families.filter((family) => matches(textOf(family), wanted))
   const groups = byPrefix(families.map((family) => family.name))
   const group = groups.find((one) => one.prefix === page.prefix)

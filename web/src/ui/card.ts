@@ -3,12 +3,14 @@
  * the text nodes. Preact made the elements and never sees a value.
  */
 import { Chart } from '../chart/chart'
-import type { Frame, Look } from '../chart/chart'
+import type { Frame, Look, Style } from '../chart/chart'
+import { Crop, HeatCanvas, heatRamp, HeatRing } from '../chart/heat'
 import { YRange } from '../chart/scale'
+import type { Range } from '../chart/scale'
 import { columnWidth, thin } from '../chart/thin'
 import { age, clock, format, formatText, MISSING } from '../format/number'
 import type { Scale, Shown, Unit } from '../format/number'
-import { QUANTILE_SPAN_MS, quantiles, rates, values } from '../model/derive'
+import { observations, QUANTILE_SPAN_MS, quantiles, rates, values } from '../model/derive'
 import { makePlan, QUANTILES } from '../model/plan'
 import type { Plan } from '../model/plan'
 import type { FamilyInfo } from '../model/store'
@@ -18,8 +20,13 @@ import type { Card, Page } from '../page'
 const TEXT_MS = 500
 /** A picture that would move by less than this (CSS pixels) is not drawn again: an hour's window moves a pixel in 14 s. */
 const SMALLEST_MOVE = 0.25
+/** So many labels of a series, and so many series of facts, have room. */
+const MOST_CHIPS = 12
+const MOST_CHIP_ROWS = 5
 /** Until so much is collected the legend says how much it is. */
 const COLLECTING_MS = 30_000
+
+const STYLES: Readonly<Partial<Record<Plan['kind'], Style>>> = { share: 'stacked', states: 'states', quantiles: 'heat' }
 
 /** The elements of a card that carry data. */
 export interface Parts {
@@ -39,6 +46,12 @@ export class LiveCard implements Card {
   private planned = 0
   private chart: Chart | null = null
   private range: YRange | null = null
+  private crop: Crop | null = null
+  private heat: HeatCanvas | null = null
+  /** The newest row the heatmap has (ms), and the greatest count its colours are for. */
+  private heatUntil = 0
+  private heatGreatest = 0
+  private cropped: Range = { low: 0, high: 1 }
   private slots: readonly number[] = []
   private scratch: Float64Array[] = []
   private near = false
@@ -90,6 +103,7 @@ export class LiveCard implements Card {
 
   restyle(): void {
     this.frame = null
+    this.heat = null
     this.textAt = -Infinity
   }
 
@@ -130,7 +144,8 @@ export class LiveCard implements Card {
       this.planned = family.series.length
       this.dropChart()
       this.range = null
-      this.parts.source.textContent = sourceLine(this.parts.source.dataset.text ?? family.name, this.plan)
+      this.crop = null
+      this.parts.source.textContent = sourceLine(family.name, this.plan)
       this.parts.root.dataset.kind = this.plan.kind
     }
     return this.plan
@@ -139,6 +154,7 @@ export class LiveCard implements Card {
   private dropChart(): void {
     this.chart?.destroy()
     this.chart = null
+    this.heat = null
     this.frame = null
     this.cursor = null
     this.legendShape = ''
@@ -163,18 +179,18 @@ export class LiveCard implements Card {
     this.derive(plan, first, last, this.room(plan.lines.length, count))
     let times: Float64Array = columns.times.subarray(first, last)
     let lines: Float64Array[] = this.scratch.slice(0, plan.lines.length).map((line) => line.subarray(0, count))
+    if (plan.kind === 'quantiles') this.fillHeat(plan, first, last)
     const width = columnWidth(count, windowMs, this.width - 58)
     if (width > 0) ({ times, lines } = thin(times, lines, width))
 
-    const range = this.range ?? (this.range = this.makeRange(plan))
-    const [least, greatest] = extent(lines, plan.kind === 'share')
     const frame: Frame = {
       times,
       lines,
       from,
       to: windowEnd,
-      range: plan.kind === 'states' ? { low: 0, high: 1 } : range.update(least, greatest, windowEnd),
+      range: this.rangeOf(plan, lines),
       ended: plan.lines.map((line) => line.keys.length > 0 && line.keys.every((key) => store.stale(key) !== null)),
+      ...(plan.kind === 'quantiles' && this.heat !== null ? { heat: this.heat } : {}),
     }
     this.frame = frame
     if (this.chart === null) {
@@ -183,8 +199,10 @@ export class LiveCard implements Card {
       this.chart = new Chart(
         this.parts.body,
         {
-          style: plan.kind === 'share' ? 'stacked' : plan.kind === 'states' ? 'states' : 'lines',
+          style: STYLES[plan.kind] ?? 'lines',
           unit: unitOfPlan(plan),
+          ...(plan.kind === 'quantiles' ? { bounds: plan.bounds } : {}),
+          bad: plan.kind === 'states' ? plan.bad : null,
           stepped: plan.kind === 'lines' && plan.whole,
           looks: plan.lines.map((line, i): Look => ({
             label: line.label,
@@ -205,6 +223,46 @@ export class LiveCard implements Card {
       this.chart.draw(frame)
     }
     this.textsIfDue()
+  }
+
+  /** Brings the heatmap up to the rows from `first` to `last`; all of it where window, width or theme are new. */
+  private fillHeat(plan: Extract<Plan, { kind: 'quantiles' }>, first: number, last: number): void {
+    const { page } = this
+    const { columns, intervalMs } = page.store
+    const columnMs = Math.max(intervalMs, Math.ceil(page.windowMs / (this.width - 58)))
+    const size = Math.ceil(page.windowMs / columnMs) + 2
+    const heat = this.heat?.columnMs === columnMs && this.heat.ring.columns === size ? this.heat : null
+    const { ring } = (this.heat = heat ?? new HeatCanvas(new HeatRing(size, plan.bounds.length), columnMs))
+    const column = (row: number) => Math.floor((columns.times[row] ?? 0) / columnMs)
+    let from = first
+    // The column of the last row is counted anew: it may have got more. Paused elsewhere, all is.
+    if (heat !== null && this.heatUntil >= (columns.times[first] ?? 0) && this.heatUntil <= (columns.times[last - 1] ?? 0)) {
+      from = columns.indexAt(Math.floor(this.heatUntil / columnMs) * columnMs)
+    }
+    const begin = column(from)
+    const end = column(last - 1)
+    for (let c = begin; c <= end; c++) ring.begin(c)
+    observations(columns, plan, from, last, (row, bucket, count) => {
+      ring.add(column(row), bucket, count)
+    })
+    this.heatUntil = columns.times[last - 1] ?? 0
+    const { greatest, low, high } = ring.extent(column(first), end)
+    // Colours change in steps of two, or every new greatest would be a new picture.
+    const until = 2 ** Math.ceil(Math.log2(Math.max(1, greatest)))
+    const all = heat === null || until !== this.heatGreatest
+    this.heatGreatest = until
+    const ramp = heatRamp(page.palette.heat)
+    for (let c = all ? Math.max(column(first), end - size + 1) : begin; c <= end; c++) this.heat.paint(c, until, ramp)
+    this.crop ??= new Crop(plan.bounds.length)
+    this.cropped = this.crop.update(low, high, page.windowEnd)
+  }
+
+  private rangeOf(plan: Plan, lines: readonly Float64Array[]): Range {
+    if (plan.kind === 'states') return { low: 0, high: 1 }
+    if (plan.kind === 'quantiles') return this.cropped
+    const range = this.range ?? (this.range = this.makeRange(plan))
+    const [least, greatest] = extent(lines, plan.kind === 'share')
+    return range.update(least, greatest, this.page.windowEnd)
   }
 
   private textsIfDue(): void {
@@ -279,16 +337,29 @@ export class LiveCard implements Card {
       word = 'p99'
     } else if (plan.kind === 'share') {
       header = plan.lines.reduce((sum, _, i) => sum + zero(value(i)), 0)
+      word = plan.idle ? 'busy' : ''
     } else if (plan.kind === 'lines') {
       const shown = plan.lines.map((_, i) => value(i)).filter((one) => !Number.isNaN(one))
-      if (plan.summary === 'sum') header = shown.length === 0 ? NaN : shown.reduce((sum, one) => sum + one, 0)
+      if (plan.summary === 'sum') header = plan.total > plan.lines.length ? this.sumOfAll(plan, frame) : shown.length === 0 ? NaN : shown.reduce((sum, one) => sum + one, 0)
       else header = shown.length === 0 ? NaN : Math.max(...shown)
       word = plan.summary === 'last' ? '' : plan.summary
-      if (plan.summary === 'sum' && plan.total > plan.lines.length) word = `top ${plan.lines.length}`
     }
     this.setHeader(ended ? { text: MISSING, unit: '' } : format(header, unit, this.scale), this.stateWord(plan, ended, word))
     if (plan.lines.length > 1) this.setLegend(plan, unit, value)
     else this.setSummary(frame, unit)
+  }
+
+  /** The sum of all series at the cursor or now, where not every one has a line. */
+  private sumOfAll(plan: Extract<Plan, { kind: 'lines' }>, frame: Frame): number {
+    const { columns } = this.page.store
+    const time = this.cursor === null ? this.page.windowEnd : (frame.times[this.cursor] ?? NaN)
+    const row = columns.indexAt(time + 1) - 1
+    if (row < 0) return NaN
+    const out = new Float64Array(1)
+    const keys = this.family.series.filter((one) => !one.name.endsWith('_created')).map((one) => one.key)
+    if (plan.rate) rates(columns, keys, row, row + 1, out)
+    else values(columns, keys, row, row + 1, out)
+    return out[0] ?? NaN
   }
 
   private stateWord(plan: Plan, ended: boolean, word: string): string {
@@ -317,7 +388,7 @@ export class LiveCard implements Card {
         const line = named[i]
         if (line === undefined) break
         const item = element('span', 'key')
-        const swatch = element('i', plan.kind === 'quantiles' ? `swatch s1${i > 0 ? ' dashed' : ''}` : `swatch s${(this.slots[i] ?? 0) + 1}`)
+        const swatch = element('i', plan.kind === 'quantiles' ? `swatch plain${i > 0 ? ' dashed' : ''}` : `swatch s${(this.slots[i] ?? 0) + 1}`)
         const label = element('span', 'label')
         label.textContent = line.label
         label.title = line.label
@@ -395,28 +466,34 @@ export class LiveCard implements Card {
   private stateTexts(plan: Extract<Plan, { kind: 'states' }>): void {
     const { store } = this.page
     const states = this.family.series.map((one) => store.value(one.key))
-    const up = states.filter((state) => state === 1).length
-    this.setHeader({ text: String(up), unit: `of ${states.length}` }, this.stateWord(plan, false, 'at 1'))
-    const down = states.filter((state) => state === 0).length
+    const bad = states.filter((state) => state === plan.bad).length
+    const shown = plan.bad === null ? states.filter((state) => state === 1).length : states.length - bad
+    this.setHeader({ text: String(shown), unit: `of ${states.length}` }, this.stateWord(plan, false, plan.bad === null ? 'at 1' : 'as they should be'))
     const rest = plan.total - plan.lines.length
-    this.setStats([[`${down === 0 ? 'none' : down} at 0${rest > 0 ? `, +${rest} rows` : ''}`, '']])
+    const facts = [...(plan.bad === null ? [] : [bad === 0 ? `none at ${plan.bad}` : `${bad} at ${plan.bad}`]), ...(rest > 0 ? [`+${rest} rows`] : [])]
+    this.setStats([[facts.join(', '), '']])
   }
 
   private drawChips(plan: Extract<Plan, { kind: 'chips' }>): void {
     const shape = plan.chips.join('\n')
     if (shape === this.legendShape) return
     this.legendShape = shape
-    const list = element('ul', 'chips')
-    for (const text of plan.chips.slice(0, 12)) {
-      const chip = element('li', 'chip')
-      chip.textContent = text
-      chip.title = text
-      list.append(chip)
-    }
-    this.parts.body.replaceChildren(list)
-    const more = plan.chips.length - 12
+    // One series may take all lines; of several each has one, cut where it ends.
+    const lists = plan.chips.slice(0, MOST_CHIP_ROWS).map((texts) => {
+      const list = element('ul', plan.chips.length === 1 ? 'chips' : 'chips row')
+      for (const text of texts.slice(0, MOST_CHIPS)) {
+        const chip = element('li', 'chip')
+        chip.textContent = text
+        chip.title = text
+        list.append(chip)
+      }
+      list.title = texts.join('\n')
+      return list
+    })
+    this.parts.body.replaceChildren(...lists)
     this.setHeader({ text: '', unit: '' }, '')
-    this.parts.legend.textContent = more > 0 ? `${more} more labels` : plan.total === 1 ? '' : `${plan.total} series`
+    const more = plan.chips.length - lists.length
+    this.parts.legend.textContent = more > 0 ? `+${more} series` : plan.total === 1 ? '' : `${plan.total} series`
   }
 
   private drawAge(plan: Extract<Plan, { kind: 'age' }>): void {
@@ -495,12 +572,12 @@ function unitOfPlan(plan: Plan): Unit {
   return 'unit' in plan ? plan.unit : 'count'
 }
 
-/** The line under the title: the raw name (or HELP where that is the title) and how the series are shown. */
+/** The line under the title: the raw name and how the series are shown. */
 function sourceLine(source: string, plan: Plan): string {
   const parts = [source]
   switch (plan.kind) {
     case 'share':
-      parts.push(`share of time by ${plan.by}`)
+      parts.push(`by ${plan.by}`)
       break
     case 'quantiles':
       parts.push(`last ${QUANTILE_SPAN_MS / 1000} s`)

@@ -50,17 +50,13 @@ function FamilyCardPlain({ page, family, place }: Props) {
   }, [place])
 
   const title = titleOf(family)
-  // Where the name is the title, saying it twice would help nobody.
-  const source = title === family.name ? family.help.replace(/\.$/, '') || family.type : family.name
   const whole = family.help === '' ? family.name : `${family.name}\n${family.help}`
   return (
     <article class="card" ref={root} tabIndex={0} data-title={title} data-family={family.name} aria-label={title}>
       <header>
         <div class="names" title={whole}>
           <h2>{title}</h2>
-          <p class={title === family.name ? 'source help' : 'source'} data-text={source}>
-            {source}
-          </p>
+          <p class="source">{family.name}</p>
         </div>
         <div class="now">
           <p>
