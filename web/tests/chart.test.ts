@@ -57,6 +57,18 @@ describe('y ranges', () => {
   })
 })
 
+describe('shares', () => {
+  test('a little more than the whole is the whole, and the axis does not jump for it', () => {
+    const fixed = new YRange(false, false, 1)
+    expect(fixed.update(0, 0.4, 0)).toEqual({ low: 0, high: 1 })
+    expect(fixed.update(0, 1.02, 1000)).toEqual({ low: 0, high: 1 })
+    const rate = new YRange(false, false, null, true)
+    expect(rate.update(0, 0.97, 0)).toEqual({ low: 0, high: 1 })
+    expect(rate.update(0, 1.004, 1000)).toEqual({ low: 0, high: 1 })
+    expect(rate.update(0, 1.7, 2000)).toEqual({ low: 0, high: 2 })
+  })
+})
+
 describe('time', () => {
   test('ticks are at round times with room between them', () => {
     expect(timeStep(300_000, 250)).toBe(120_000)

@@ -19,6 +19,8 @@ const X_AXIS = 22
 const Y_AXIS = 58
 const TOP = 8
 const ROW_HEIGHT = 28
+/** The cursor all charts share. */
+const SYNC = 'page'
 const FONT = '11px Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
 
 export type Style = 'lines' | 'stacked' | 'states' | 'heat'
@@ -109,11 +111,19 @@ export class Chart {
     const index = Math.max(0, Math.min(times.length - 1, now + by))
     const time = times[index]
     if (time === undefined) return
-    this.plot.setCursor({ left: this.plot.valToPos(time, 'x'), top: 10 })
+    this.placeCursor(this.plot.valToPos(time, 'x'), 10, index)
   }
 
   clearCursor(): void {
-    this.plot.setCursor({ left: -10, top: -10 })
+    this.placeCursor(-10, -10, null)
+  }
+
+  /** uPlot tells the other charts where the pointer is, but not where it was put. */
+  private placeCursor(left: number, top: number, index: number | null): void {
+    const { plot } = this
+    plot.setCursor({ left, top })
+    const { clientWidth, clientHeight } = plot.over
+    uPlot.sync(SYNC).pub('mousemove', plot, left, top, clientWidth, clientHeight, index ?? -1)
   }
 
   destroy(): void {
@@ -151,7 +161,7 @@ export class Chart {
       cursor: {
         y: false,
         drag: { x: false, y: false, setScale: false },
-        sync: { key: 'page', scales: ['x', null] },
+        sync: { key: SYNC, scales: ['x', null] },
         points: { show: !states, size: 6, width: 0 },
         focus: { prox: -1 },
       },
@@ -189,7 +199,7 @@ export class Chart {
             return states ? [] : [...ySplits(this.frame.range, 2)]
           },
           // Between buckets the axis is none of numbers, so each says its unit.
-          values: (_plot, splits) => (setup.bounds === undefined ? [...axisLabels(splits, setup.unit)] : splits.map((border) => formatText(setup.bounds?.[border - 1] ?? NaN, setup.unit))),
+          values: (_plot, splits) => (setup.bounds === undefined ? [...axisLabels(splits, setup.unit)] : splits.map((border) => formatText(setup.bounds?.[border - 1] ?? NaN, setup.unit).replace(/\.0+(?!\d)/, ''))),
         },
       ],
       series: [{}, ...setup.looks.map((look, i) => this.series(look, i))],

@@ -49,11 +49,13 @@ export class YRange {
   /**
    * @param free may leave zero if all values are in its upper half.
    * @param fixed the axis is always 0 to this, unless values go beyond.
+   * @param share 1 is the whole, and a little more is the same.
    */
   constructor(
     private readonly binary: boolean,
     private readonly free: boolean,
     private readonly fixed: number | null = null,
+    private readonly share = false,
   ) {}
 
   /** The range for values between `min` and `max` at `now` (ms). Without values (NaN) the last range stays. */
@@ -61,7 +63,7 @@ export class YRange {
     if (!Number.isFinite(min) || !Number.isFinite(max)) return this.range ?? { low: 0, high: this.fixed ?? 1 }
     const wanted = this.wanted(min, max)
     const old = this.range
-    if (old === null || min < old.low || max > old.high) {
+    if (old === null || min < old.low || (max > old.high && wanted.high !== old.high)) {
       this.smallSince = null
       // Growing never takes away what is already there.
       this.range = old === null || wanted.low > 0 ? wanted : { low: Math.min(old.low, wanted.low), high: Math.max(old.high, wanted.high) }
@@ -91,6 +93,7 @@ export class YRange {
       const { low, step } = roundSteps(min / unit, max / unit)
       return { low: low * unit, high: (low + 2 * step) * unit }
     }
+    if (this.share && max > 1 && max <= OVER) return { low: 0, high: 1 }
     return { low: 0, high: max === 0 ? 1 : niceCeil(max, this.binary) }
   }
 }

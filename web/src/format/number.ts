@@ -68,7 +68,9 @@ export function format(value: number, unit: Unit, scale?: Scale): Shown {
     case 'bytes':
     case 'bytes/s': {
       const prefix = pick(BYTES, Math.abs(value), scale)
-      return { text: digits(value / prefix.factor), unit: unit === 'bytes/s' ? `${prefix.unit}/s` : prefix.unit }
+      // There is no half byte.
+      const whole = prefix.factor === 1 && Number.isInteger(value)
+      return { text: whole ? grouped(value, 0) : digits(value / prefix.factor), unit: unit === 'bytes/s' ? `${prefix.unit}/s` : prefix.unit }
     }
     case 'seconds': {
       if (value === 0) return { text: '0', unit: 's' }

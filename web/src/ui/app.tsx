@@ -95,7 +95,7 @@ function Explore({ page, find }: { page: Page; find: RefObject<HTMLInputElement 
             ))}
           </div>
         ) : (
-          <Nothing page={page} families={families} find={find} />
+          <Nothing page={page} families={families} elsewhere={found.length} find={find} />
         )}
       </main>
     </div>
@@ -128,7 +128,7 @@ function Facts({ page, families, series }: { page: Page; families: number; serie
 }
 
 /** Why there is no card: not connected yet, no metric at all, or nothing found. */
-function Nothing({ page, families, find }: { page: Page; families: readonly FamilyInfo[]; find: RefObject<HTMLInputElement | null> }) {
+function Nothing({ page, families, elsewhere, find }: { page: Page; families: readonly FamilyInfo[]; elsewhere: number; find: RefObject<HTMLInputElement | null> }) {
   if (page.store.lastTime === 0) return <p class="nothing">Collecting. The first values come with the next tick.</p>
   if (families.length === 0) {
     return (
@@ -136,6 +136,16 @@ function Nothing({ page, families, find }: { page: Page; families: readonly Fami
         <p>No metric yet. Three lines in a file for the text file collector expose one:</p>
         <pre>{'# HELP shop_orders_total Orders.\n# TYPE shop_orders_total counter\nshop_orders_total 1'}</pre>
       </div>
+    )
+  }
+  if (elsewhere > 0) {
+    return (
+      <p class="nothing">
+        Nothing matches “{page.query}” in {page.prefix}.{' '}
+        <button type="button" class="link" onClick={() => { page.choosePrefix('') }}>
+          {elsewhere} elsewhere
+        </button>
+      </p>
     )
   }
   const near = nearest(page.query, families.map((family) => family.name))

@@ -316,7 +316,7 @@ export class LiveCard implements Card {
     const binary = unit === 'bytes' || unit === 'bytes/s'
     const free = plan.kind === 'lines' && !plan.rate
     const fixed = plan.kind === 'share' || (plan.kind === 'lines' && !plan.rate && unit === 'ratio') ? 1 : null
-    return new YRange(binary, free, fixed)
+    return new YRange(binary, free, fixed, unit === 'ratio')
   }
 
   private setTexts(): void {
@@ -346,7 +346,7 @@ export class LiveCard implements Card {
     }
     this.setHeader(ended ? { text: MISSING, unit: '' } : format(header, unit, this.scale), this.stateWord(plan, ended, word))
     if (plan.lines.length > 1) this.setLegend(plan, unit, value)
-    else this.setSummary(frame, unit)
+    else this.setSummary(frame, unit, ended)
   }
 
   /** The sum of all series at the cursor or now, where not every one has a line. */
@@ -388,7 +388,7 @@ export class LiveCard implements Card {
         const line = named[i]
         if (line === undefined) break
         const item = element('span', 'key')
-        const swatch = element('i', plan.kind === 'quantiles' ? `swatch plain${i > 0 ? ' dashed' : ''}` : `swatch s${(this.slots[i] ?? 0) + 1}`)
+        const swatch = element('i', plan.kind === 'quantiles' ? `swatch ink${i > 0 ? ' dashed' : ''}` : `swatch s${(this.slots[i] ?? 0) + 1}`)
         const label = element('span', 'label')
         label.textContent = line.label
         label.title = line.label
@@ -411,8 +411,8 @@ export class LiveCard implements Card {
     })
   }
 
-  /** One series: least, mean and greatest of the window; or how much there is, or that nothing moved. */
-  private setSummary(frame: Frame, unit: Unit): void {
+  /** One series: least, mean and greatest of the window; or how much there is, that nothing moved, or its last value. */
+  private setSummary(frame: Frame, unit: Unit, ended: boolean): void {
     const { page } = this
     const line = frame.lines[0]
     if (line === undefined) return
@@ -420,9 +420,11 @@ export class LiveCard implements Card {
     let greatest = -Infinity
     let sum = 0
     let count = 0
+    let last = 0
     for (let i = 0; i < line.length; i++) {
       const value = line[i] ?? NaN
       if (!Number.isFinite(value)) continue
+      last = i
       least = Math.min(least, value)
       greatest = Math.max(greatest, value)
       sum += value
@@ -431,6 +433,7 @@ export class LiveCard implements Card {
     const collected = page.store.lastTime - page.firstTime
     const stat = (name: string, value: number): [string, string] => [name, formatText(value, unit)]
     if (count === 0) this.setStats([['no values yet', '']])
+    else if (ended) this.setStats([stat('last', line[last] ?? NaN), ['at', clock(frame.times[last] ?? NaN, true)]])
     else if (collected < COLLECTING_MS) this.setStats([[`${age(collected / 1000)} collected`, '']])
     else if (least === greatest) this.setStats([[`unchanged for ${age(Math.min(collected, page.windowMs) / 1000)}`, '']])
     else this.setStats([stat('min', least), stat('mean', sum / count), stat('max', greatest)])
