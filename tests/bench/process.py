@@ -13,6 +13,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +33,8 @@ SCRAPES = 200
 # Longer than the 100 ms within which gaugecast answers from the tick that it has: every scrape here is a collection.
 PAUSE = 0.15
 IDLE_SECONDS = 30
+STORM_SCRAPERS = 40
+STORM_SECONDS = 4
 STARTS = 10
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -80,7 +83,8 @@ def node_exporter(stack: ExitStack, *flags: str) -> Server:
 
 
 class Scraper:
-    """One kept connection that asks for text 0.0.4, uncompressed."""
+    """One kept connection that asks for text 0.0.4, uncompressed. What it reads into it keeps: fresh memory for each
+    answer would be a good part of the time of a scrape."""
 
     def __init__(self, server: Server) -> None:
         self.socket = socket.create_connection(("127.0.0.1", server.port))
@@ -88,23 +92,26 @@ class Scraper:
         self.request = (
             f"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAccept: text/plain;version=0.0.4\r\n\r\n"
         ).encode()
+        self.answer = bytearray(4 << 20)
 
     def scrape(self) -> tuple[float, bytes]:
         began = time.perf_counter()
         self.socket.sendall(self.request)
-        answer = bytearray()
-        while (end := answer.find(b"\r\n\r\n")) < 0:
-            answer += self.socket.recv(1 << 20)
-        head, body = bytes(answer[:end]).lower(), answer[end + 4 :]
-        assert head.startswith(b"http/1.1 200"), head
-        if length := re.search(rb"content-length: (\d+)", head):
-            while len(body) < int(length[1]):
-                body += self.socket.recv(1 << 20)
-        else:
-            assert b"chunked" in head, head
-            while not body.endswith(b"0\r\n\r\n"):
-                body += self.socket.recv(1 << 20)
-        return time.perf_counter() - began, bytes(body)
+        answer, got, whole = self.answer, 0, None
+        while whole is None or got < whole:
+            more = self.socket.recv_into(memoryview(answer)[got:])
+            assert more, "the connection was closed"
+            got += more
+            if whole is None and (end := answer.find(b"\r\n\r\n", 0, got)) >= 0:
+                head = bytes(answer[:end]).lower()
+                assert head.startswith(b"http/1.1 200"), head
+                if length := re.search(rb"content-length: (\d+)", head):
+                    whole = end + 4 + int(length[1])
+                else:
+                    assert b"chunked" in head, head
+            if whole is None and answer.endswith(b"\r\n0\r\n\r\n", 0, got):
+                whole = got
+        return time.perf_counter() - began, bytes(answer[end + 4 : got])
 
 
 def count_samples(body: bytes) -> int:
@@ -142,6 +149,9 @@ def scrape_beside_node_exporter() -> None:
                 times[n].append(seconds * 1000)
             time.sleep(PAUSE)
         cpu = [(server.cpu_seconds() - cpu_before[n]) / SCRAPES * 1000 for n, server in enumerate(servers)]
+        at_once: list[list[float]] = [[], []]
+        for n in (0, 1) * SCRAPES:
+            at_once[n].append(scrapers[n].scrape()[0] * 1000)
         median = [statistics.median(each) for each in times]
         p99 = [quantile(each, 99) for each in times]
 
@@ -154,6 +164,7 @@ def scrape_beside_node_exporter() -> None:
             ("", "gaugecast", "node_exporter", "ratio", "target"),
             row("time, median", median[0], median[1], "ms", ">= 5"),
             row("time, p99", p99[0], p99[1], "ms", ""),
+            row("time without a pause, median", *(statistics.median(each) for each in at_once), "ms", ""),
             row("CPU a scrape (gaugecast: its own ticks in it)", cpu[0], cpu[1], "ms", "> 1"),
             row("resident after it", servers[0].resident_mib(), servers[1].resident_mib(), "MiB", ""),
             ("samples", count_samples(bodies[0]), count_samples(bodies[1]), "", ""),
@@ -178,6 +189,34 @@ def idle() -> None:
         )
 
 
+def storm() -> None:
+    """Many scrapers at once, each asking again as soon as it has its answer."""
+    with ExitStack() as stack:
+        server = gaugecast(stack)
+        scrapers = [Scraper(server) for _ in range(STORM_SCRAPERS)]
+        rounds = []
+        for _ in range(3):
+            counts, cpu, until = [0] * STORM_SCRAPERS, server.cpu_seconds(), time.perf_counter() + STORM_SECONDS
+
+            def ask(n: int, counts: list[int] = counts, until: float = until) -> None:
+                while time.perf_counter() < until:
+                    scrapers[n].scrape()
+                    counts[n] += 1
+
+            threads = [threading.Thread(target=ask, args=(n,)) for n in range(STORM_SCRAPERS)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            cpu = (server.cpu_seconds() - cpu) / sum(counts) * 1000
+            rounds.append((f"{sum(counts) / STORM_SECONDS:.0f}", f"{cpu:.2f} ms", f"{server.resident_mib():.1f} MiB"))
+        table(
+            f"{STORM_SCRAPERS} scrapers at once without a pause, {len(rounds)} times {STORM_SECONDS} s",
+            ("", "scrapes a second (as fast as this client)", "CPU each", "resident after it"),
+            *((n + 1, *one) for n, one in enumerate(rounds)),
+        )
+
+
 def start() -> None:
     def times(begin) -> list[float]:
         seconds = []
@@ -198,4 +237,5 @@ def start() -> None:
 if __name__ == "__main__":
     start()
     idle()
+    storm()
     scrape_beside_node_exporter()
