@@ -72,7 +72,7 @@ pub fn is_on(config: &Config, known: &Known) -> bool {
 /// One mistake in the settings of collection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
-    /// A switch for a collector that does not exist.
+    /// A switch or an interval for a collector that does not exist.
     #[error("there is no collector {name:?}{}; there are: {}", suggestion(nearest), list())]
     UnknownCollector {
         /// As given.
@@ -120,7 +120,7 @@ fn list() -> String {
 /// [`ConfigError`] with every mistake: unknown names, patterns that do not compile.
 pub fn collectors(config: &Config) -> Result<Vec<Box<dyn Collector>>, ConfigError> {
     let mut mistakes = Vec::new();
-    for name in config.switches.keys() {
+    for name in config.switches.keys().chain(config.intervals.keys()) {
         if !all().iter().any(|known| known.name == name) {
             let nearest = nearest(name, all().iter().map(|known| known.name));
             mistakes.push(Mistake::UnknownCollector { name: name.clone(), nearest });

@@ -15,6 +15,8 @@ pub struct Config {
     pub disable_defaults: bool,
     /// `--collector.NAME` (true) and `--no-collector.NAME` (false).
     pub switches: BTreeMap<String, bool>,
+    /// `--collector.interval=NAME=DURATION`, repeatable: collectors that run less often than at every tick.
+    pub intervals: BTreeMap<String, Duration>,
     /// Where the host's file systems are found.
     pub paths: Paths,
     /// `--collector.textfile.directory`, repeatable: folders of `*.prom` files.
@@ -33,6 +35,7 @@ impl Default for Config {
             deadline: Duration::from_secs(2),
             disable_defaults: false,
             switches: BTreeMap::new(),
+            intervals: BTreeMap::new(),
             paths: Paths::default(),
             textfile_directories: Vec::new(),
             filters: BTreeMap::new(),

@@ -11,6 +11,7 @@ pub mod intake;
 mod lane;
 mod metrics;
 pub mod process;
+mod schedule;
 pub mod textfile;
 pub mod ticker;
 pub mod worker;

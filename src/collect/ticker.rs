@@ -19,6 +19,7 @@ use tracing::error;
 
 use super::intake::Intake;
 use super::metrics::Metrics;
+use super::schedule::Schedule;
 use super::worker::{Content, Workers};
 use super::{Collector, Config};
 use crate::clock::{Clock, Moment};
@@ -105,6 +106,7 @@ impl Ticker {
         let scrape = intake.add_source("scrape");
         let mut state = State {
             workers: Workers::new(Vec::new(), config.deadline),
+            schedule: Schedule::new([].into_iter(), &config.intervals, config.tick),
             sources: HashMap::new(),
             scrape_page: PageWriter::new(),
             own_page: Vec::new(),
@@ -155,6 +157,7 @@ impl Ticker {
 struct State {
     config: Config,
     workers: Workers,
+    schedule: Schedule,
     intake: Intake,
     own: SourceId,
     scrape: SourceId,
@@ -230,16 +233,20 @@ impl State {
             self.sources.entry(name).or_insert_with(|| self.intake.add_source(name));
         }
         self.workers = Workers::new(collectors, self.config.deadline);
+        self.schedule = Schedule::new(self.workers.names(), &self.config.intervals, self.config.tick);
     }
 
     /// One tick: collect, read, commit.
     async fn tick(&mut self) -> Arc<Tick> {
         let begin = self.clock.now();
         let grace = self.config.tick.mul_f64(GRACE).min(self.config.deadline);
-        let due: Vec<usize> = (0..self.workers.names().count()).collect();
+        let due = self.schedule.due(self.beat);
         let outcomes = self.workers.collect(&due, begin, |_| grace).await;
         for outcome in &outcomes {
             let source = self.sources[outcome.name];
+            if outcome.content != Content::Keep {
+                self.schedule.ran(outcome.index, self.beat);
+            }
             match outcome.content {
                 Content::New => {
                     let page = self.workers.page(outcome.index);

@@ -1,11 +1,14 @@
 //! Types of settings: how a value is read, bounded, written, and where it lives.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Config;
 use super::units::{format_duration, format_size, parse_duration, parse_size};
+use crate::collect::catalog;
+use crate::spelling;
 
 /// Says what is wrong with a text, for people.
 pub type Check = fn(&str) -> Result<(), String>;
@@ -44,6 +47,8 @@ pub enum Field {
         /// Sets it.
         set: fn(&mut Config, usize),
     },
+    /// Collectors with an interval each, `NAME=DURATION`, between two bounds, both included.
+    Intervals(fn(&mut Config) -> &mut BTreeMap<String, Duration>, Duration, Duration),
     /// A collector: its name, and whether it runs when nothing is said.
     Switch(&'static str, bool),
     /// A regular expression: the name under which the collector asks for it, and the default.
@@ -133,7 +138,7 @@ impl Field {
     /// Whether it takes several values.
     #[must_use]
     pub fn is_list(&self) -> bool {
-        matches!(self, Field::Texts(..) | Field::Paths(_) | Field::Addresses(_))
+        matches!(self, Field::Texts(..) | Field::Paths(_) | Field::Addresses(_) | Field::Intervals(..))
     }
 
     /// Whether its flag may stand without a value, and has a `--no-` form.
@@ -164,6 +169,9 @@ impl Field {
             Field::Paths(_) => "list of paths".into(),
             Field::Addresses(_) => "list of addresses".into(),
             Field::Choice { words, .. } => words.join(", "),
+            Field::Intervals(_, min, max) => {
+                format!("list of NAME=DURATION, {} to {}", format_duration(*min), format_duration(*max))
+            }
             Field::Filter(..) => "regular expression".into(),
         }
     }
@@ -225,6 +233,9 @@ impl Field {
                 Some(i) => set(config, i),
                 None => return Err(one(format!("{first:?} is none of {}", words.join(", ")))),
             },
+            Field::Intervals(place, min, max) => {
+                *place(config) = each(values, |text| interval(text, *min, *max))?.into_iter().collect();
+            }
             Field::Filter(name, _) => {
                 regex::Regex::new(first).map_err(|e| one(regex_reason(first, &e)))?;
                 config.collect.filters.insert((*name).to_owned(), first.to_owned());
@@ -258,6 +269,11 @@ impl Field {
             }
             Field::Addresses(place) => Shown::List(place(config).iter().map(ToString::to_string).collect()),
             Field::Choice { get, .. } => Shown::Bare(get(config).into()),
+            Field::Intervals(place, ..) => {
+                let text =
+                    |(name, interval): (&String, &Duration)| format!("{name}={}", format_duration(*interval));
+                Shown::List(place(config).iter().map(text).collect())
+            }
             Field::Filter(name, default) => {
                 let given = config.collect.filters.get(*name);
                 Shown::Text(given.map_or_else(|| (*default).to_owned(), Clone::clone))
@@ -288,6 +304,20 @@ fn each<T>(values: &[&str], read: impl Fn(&str) -> Result<T, String>) -> Result<
 
 fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("the path is empty".into()) } else { Ok(text.into()) }
+}
+
+/// `NAME=DURATION` with the name of a collector.
+fn interval(text: &str, min: Duration, max: Duration) -> Result<(String, Duration), String> {
+    let Some((name, interval)) = text.split_once('=') else {
+        return Err(format!("{text:?} is not NAME=DURATION, such as filesystem=10s"));
+    };
+    let names = || catalog::all().iter().map(|known| known.name);
+    if !names().any(|known| known == name) {
+        let near = spelling::nearest(name, names()).map(|near| format!("; did you mean {near}?"));
+        return Err(format!("there is no collector {name:?}{}", near.unwrap_or_default()));
+    }
+    let interval = within(parse_duration(interval)?, min, max, format_duration)?;
+    Ok((name.to_owned(), interval))
 }
 
 /// An address to listen on: `IP:PORT`, `localhost:PORT`, or `:PORT` for all addresses of both families.

@@ -6,6 +6,7 @@
 //! all made from these rows.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use super::Config;
 use super::check;
@@ -84,6 +85,7 @@ impl Setting {
             Field::Path(_) | Field::OptionalPath(_) | Field::Paths(_) => "PATH",
             Field::Addresses(_) => "ADDR",
             Field::Filter(..) => "REGEX",
+            Field::Intervals(..) => "NAME=DURATION",
             Field::Text(..) | Field::OptionalText(..) | Field::Texts(..) | Field::Choice { .. } => match last
             {
                 "host" => "HOST",
@@ -462,6 +464,17 @@ fn table() -> Vec<Setting> {
             duration(|c| &mut c.collect.deadline, 10, 60_000),
             "How long a collector may take before it counts as failed",
         ),
+        rare(row(
+            Group::Collectors,
+            "collector.interval",
+            "collectors.interval",
+            Field::Intervals(
+                |c| &mut c.collect.intervals,
+                Duration::from_millis(1),
+                Duration::from_secs(3600),
+            ),
+            "How often a collector runs if not at every tick, rounded up to ticks; repeatable",
+        )),
         row(
             Group::Collectors,
             "collector.disable-defaults",
