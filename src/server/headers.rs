@@ -33,8 +33,8 @@ pub(super) fn secure(headers: &mut HeaderMap, request_id: &HeaderValue) {
     }
 }
 
-/// The value of `Date`, which can only tell of the years 1970 to 9999. hyper's own panics for others, so it is
-/// switched off.
+/// The value of `Date`, which can only tell of the years 1970 to 9999. Ours rather than hyper's, because some
+/// answers do not go through hyper.
 fn date(now: SystemTime) -> Option<HeaderValue> {
     let years = UNIX_EPOCH..UNIX_EPOCH + Duration::from_secs(253_402_300_800);
     let text = years.contains(&now).then(|| httpdate::fmt_http_date(now))?;
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn b86_a_clock_that_no_date_can_tell_leaves_it_out() {
+    fn a_time_that_no_date_can_tell_has_none() {
         let told = |seconds: i64| {
             let by = Duration::from_secs(seconds.unsigned_abs());
             date(if seconds < 0 { UNIX_EPOCH - by } else { UNIX_EPOCH + by })
