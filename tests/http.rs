@@ -456,6 +456,16 @@ async fn what_is_no_request_is_told_why_with_the_usual_headers() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn more_selectors_than_a_subscription_may_have_are_400() {
+    let fixture = fixture(|_| {});
+    let path = |count: usize| format!("/api/v1/metrics?{}", vec!["match[]=up"; count].join("&"));
+    assert_eq!(fixture.get(&path(32), "").await.status, 200);
+    let refused = fixture.get(&path(33), "").await;
+    assert_eq!(refused.status, 400);
+    assert!(String::from_utf8_lossy(&refused.body).contains("33 match[] are more than 32"));
+}
+
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
 #[tokio::test(start_paused = true)]

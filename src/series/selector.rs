@@ -29,8 +29,10 @@ const NAME: &str = "__name__";
 const MAX_PATTERN: usize = 1 << 10;
 /// Largest compiled regular expression, in bytes; also the bound of its lazily built automaton.
 const MAX_COMPILED: usize = 1 << 20;
-/// Most matchers of one selector. With [`MAX_COMPILED`] it bounds what one selector can cost.
+/// Most matchers of one selector.
 const MAX_MATCHERS: usize = 64;
+/// Most of them that are regular expressions. With [`MAX_COMPILED`] it bounds what one selector can cost.
+const MAX_REGEXES: usize = 8;
 
 /// PromQL label matchers, all of which must match. Cheap to clone; equal when the canonical texts are.
 #[derive(Clone, Debug)]
@@ -143,6 +145,10 @@ impl std::str::FromStr for Selector {
 }
 
 impl Op {
+    const fn is_regex(self) -> bool {
+        matches!(self, Op::Like | Op::NotLike)
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Op::Equal => "=",
@@ -319,6 +325,10 @@ impl<'a> Parser<'a> {
                 self.skip_space();
                 let value_at = self.at;
                 let value = self.string()?;
+                let regexes = || matchers.iter().filter(|matcher| matcher.op.is_regex()).count();
+                if op.is_regex() && regexes() == MAX_REGEXES {
+                    return Err(self.error(start, format!("more than {MAX_REGEXES} regular expressions")));
+                }
                 matchers.push(self.matcher(value_at, &label, op, &value)?);
             }
             self.skip_space();
@@ -544,6 +554,10 @@ mod tests {
         let many = (0..MAX_MATCHERS).map(|i| format!("a{i}=\"x\"")).collect::<Vec<_>>().join(",");
         assert!(Selector::parse(&format!("{{{many}}}")).is_ok());
         assert!(refused(&format!("up{{{many}}}")).1.contains("more than 64 matchers"));
+        let many = |count| (0..count).map(|i| format!("a{i}=~\"x\"")).collect::<Vec<_>>().join(",");
+        assert!(Selector::parse(&format!("up{{{}}}", many(MAX_REGEXES))).is_ok());
+        let (_, reason) = refused(&format!("up{{{}}}", many(MAX_REGEXES + 1)));
+        assert_eq!(reason, "more than 8 regular expressions");
     }
 
     #[test]

@@ -76,6 +76,10 @@ fn filter(asked: &[(String, String)], tick: &Tick) -> Result<Filter, Problem> {
     Ok(filter)
 }
 
+/// Most `match[]` of one request, as many as one subscription may have. Each may hold regular expressions, which
+/// cost up to some 5 ms and 1 MiB to compile.
+const MAX_SELECTORS: usize = 32;
+
 /// `GET` or `POST /api/v1/metrics`: the last tick as JSON.
 pub(super) async fn snapshot(app: &App, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Problem> {
     let mut asked = parameters(parts.uri.query().unwrap_or_default())?;
@@ -85,7 +89,13 @@ pub(super) async fn snapshot(app: &App, parts: &Parts, body: &Bytes) -> Result<R
         asked.extend(parameters(form)?);
     }
     let mut selectors = Vec::new();
-    for (_, text) in asked.iter().filter(|(name, _)| name == "match[]") {
+    let texts = || asked.iter().filter(|(name, _)| name == "match[]");
+    let count = texts().count();
+    if count > MAX_SELECTORS {
+        let message = format!("{count} match[] are more than {MAX_SELECTORS}");
+        return Err(Problem::bad_data(message).details(json!({ "limit": MAX_SELECTORS })));
+    }
+    for (_, text) in texts() {
         selectors.push(Selector::parse(text).map_err(|error| {
             Problem::bad_data(format!("match[] {text:?}: {error}"))
                 .details(json!({ "match": text, "column": error.column, "reason": error.reason }))
