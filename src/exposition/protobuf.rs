@@ -225,11 +225,14 @@ fn count(out: &mut Vec<u8>, field: u32, value: f64) {
 }
 
 fn delimited(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    // The length stands before what it measures: written after it, then turned to the front.
+    // The length stands before what it measures, and is known after it. One byte is kept for it; of a longer one the
+    // other bytes are turned to the front.
     let start = out.len();
+    out.push(0);
     write(out);
     let end = out.len();
-    varint(out, (end - start) as u64);
+    varint(out, (end - start - 1) as u64);
+    out[start] = out.pop().expect("a varint has a byte");
     let by = out.len() - end;
     out[start..].rotate_right(by);
 }

@@ -130,6 +130,8 @@ struct DraftLine {
     start: u32,
     len: u32,
     new: bool,
+    /// A series that is known, but not by these bytes.
+    respelled: bool,
 }
 
 struct Fresh {
@@ -255,6 +257,7 @@ impl Reader {
                 start: known.start,
                 len: known.len,
                 new: false,
+                respelled: false,
             });
         }
         let same_format = self.format == Some(format);
@@ -320,6 +323,7 @@ impl Reader {
         next: &mut usize,
         draft: &mut Draft,
     ) -> Result<(), Reason> {
+        let mut respelled = false;
         let (entry, len, first) = match self.recognize(line, format, *next) {
             Some(entry) => {
                 let Entry { line, len, .. } = *self.entry(entry);
@@ -331,7 +335,10 @@ impl Reader {
                 let rendered = series_key::render(&key.name, &key.labels);
                 let key_hash = self.hasher.hash_one(&*rendered);
                 match self.find_key(&rendered, key_hash) {
-                    Some(entry) => (entry, key.len, self.first_sight(entry)),
+                    Some(entry) => {
+                        respelled = *self.identity(self.entry(entry)) != line[..key.len];
+                        (entry, key.len, self.first_sight(entry))
+                    }
                     None => {
                         let bytes_hash = self.hasher.hash_one(&line[..key.len]);
                         let (entry, first) = draft.number(self.entries.len(), rendered, bytes_hash, key_hash);
@@ -346,6 +353,7 @@ impl Reader {
             self.exemplars.extend(rest.exemplar.map(|exemplar| (entry, exemplar)));
         }
         draft.push(if first { entry } else { DUPLICATE }, start, len);
+        draft.lines.last_mut().expect("as pushed").respelled = respelled;
         Ok(())
     }
 
@@ -495,7 +503,7 @@ impl Reader {
             if entry < MARKS
                 && let Some(known) = &mut self.entries[entry as usize]
             {
-                if line.new && self.kept[known.start as usize..][..known.len as usize] != *bytes {
+                if line.respelled {
                     respelled.push(entry);
                 } else {
                     (known.start, known.len) = (start, line.len);
@@ -665,7 +673,7 @@ impl Draft {
 
     fn push(&mut self, entry: u32, start: usize, len: usize) {
         let fits = |bytes: usize| u32::try_from(bytes).expect("the page was found shorter than 4 GiB");
-        self.lines.push(DraftLine { entry, start: fits(start), len: fits(len), new: true });
+        self.lines.push(DraftLine { entry, start: fits(start), len: fits(len), new: true, respelled: false });
     }
 }
 

@@ -80,10 +80,15 @@ fn quote_into(text: &str, out: &mut String) {
     out.push('"');
 }
 
+/// Where the labels of a key begin, with their brace.
+fn brace(key: &str) -> Option<usize> {
+    memchr::memchr(b'{', key.as_bytes())
+}
+
 /// The metric name of a key.
 #[must_use]
 pub fn name(key: &str) -> Cow<'_, str> {
-    match key.find('{') {
+    match brace(key) {
         None => Cow::Borrowed(key),
         Some(0) => take_quoted(&key[1..]).0,
         Some(at) => Cow::Borrowed(&key[..at]),
@@ -94,12 +99,12 @@ pub fn name(key: &str) -> Cow<'_, str> {
 /// the name too.
 #[must_use]
 pub fn label_text(key: &str) -> &str {
-    key.find('{').map_or("", |at| &key[at..])
+    brace(key).map_or("", |at| &key[at..])
 }
 
 /// The labels of a key in their order (by name), unescaped.
 pub fn labels(key: &str) -> Labels<'_> {
-    let rest = match key.find('{') {
+    let rest = match brace(key) {
         None => "",
         Some(0) => {
             let after = take_quoted(&key[1..]).1;
@@ -133,7 +138,7 @@ impl<'a> Iterator for Labels<'a> {
             let (label, after) = take_quoted(self.rest);
             (label, after.strip_prefix('=')?)
         } else {
-            let at = self.rest.find('=')?;
+            let at = memchr::memchr(b'=', self.rest.as_bytes())?;
             (Cow::Borrowed(&self.rest[..at]), &self.rest[at + 1..])
         };
         let (value, after) = take_quoted(after);
