@@ -46,7 +46,7 @@ enum Ask {
     /// A tick at most this old.
     Fresh { max_age: Duration, answer: oneshot::Sender<Arc<Tick>> },
     /// Collect with these from now on.
-    Collect { collectors: Vec<Box<dyn Collector>>, config: Config, answer: oneshot::Sender<()> },
+    Collect { collectors: Vec<Box<dyn Collector>>, config: Box<Config>, answer: oneshot::Sender<()> },
 }
 
 impl Ticks {
@@ -138,6 +138,7 @@ impl Ticker {
     /// become stale. `series_limit` keeps its first value.
     pub async fn reload(&self, config: Config, collectors: Vec<Box<dyn Collector>>) {
         let (answer, done) = oneshot::channel();
+        let config = Box::new(config);
         if self.ticks.ask.send(Ask::Collect { collectors, config, answer }).await.is_ok() {
             // An error means that the ticker ended meanwhile: nothing is left to reload.
             let _ = done.await;
@@ -204,7 +205,7 @@ impl State {
                     }
                     Some(Ask::Collect { collectors, config, answer }) => {
                         let interval = self.config.tick;
-                        self.config = config;
+                        self.config = *config;
                         self.collect_with(collectors);
                         if interval != self.config.tick {
                             timer = self.timer();

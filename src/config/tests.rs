@@ -153,7 +153,7 @@ fn an_unknown_key_gets_the_nearest_or_the_right_place_or_the_list() {
         ("listen_address: x", "unknown key `listen_address`; did you mean `web.listen_address`?"),
         ("global: {zzz: 1}", "unknown key `zzz` in `global`; known are tick"),
         ("collectors: {filesytem: false}", "did you mean `filesystem`?"),
-        ("collectors: {zfs: false}", "known are deadline, disable_defaults, arp, cgroup, "),
+        ("collectors: {zfs: false}", "known are deadline, interval, disable_defaults, arp, cgroup, "),
     ] {
         let told = Fixture::new(yaml).told();
         assert!(told.contains(hint), "{yaml}: {told}");
