@@ -19,8 +19,6 @@ const X_AXIS = 22
 const Y_AXIS = 58
 const TOP = 8
 const ROW_HEIGHT = 28
-/** The cursor all charts share. */
-const SYNC = 'page'
 const FONT = '11px Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
 
 export type Style = 'lines' | 'stacked' | 'states' | 'heat'
@@ -111,19 +109,18 @@ export class Chart {
     const index = Math.max(0, Math.min(times.length - 1, now + by))
     const time = times[index]
     if (time === undefined) return
-    this.placeCursor(this.plot.valToPos(time, 'x'), 10, index)
+    this.placeCursor(this.plot.valToPos(time, 'x'), 10)
   }
 
   clearCursor(): void {
-    this.placeCursor(-10, -10, null)
+    this.placeCursor(-10, -10)
   }
 
-  /** uPlot tells the other charts where the pointer is, but not where it was put. */
-  private placeCursor(left: number, top: number, index: number | null): void {
-    const { plot } = this
-    plot.setCursor({ left, top })
-    const { clientWidth, clientHeight } = plot.over
-    uPlot.sync(SYNC).pub('mousemove', plot, left, top, clientWidth, clientHeight, index ?? -1)
+  private placeCursor(left: number, top: number): void {
+    // The third argument, which the types do not have, tells the other charts too.
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- a closure, without `this`
+    const set = this.plot.setCursor as (to: { left: number; top: number }, fire: boolean, publish: boolean) => void
+    set({ left, top }, true, true)
   }
 
   destroy(): void {
@@ -161,7 +158,7 @@ export class Chart {
       cursor: {
         y: false,
         drag: { x: false, y: false, setScale: false },
-        sync: { key: SYNC, scales: ['x', null] },
+        sync: { key: 'page', scales: ['x', null] },
         points: { show: !states, size: 6, width: 0 },
         focus: { prox: -1 },
       },
