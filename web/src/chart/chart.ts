@@ -177,7 +177,8 @@ export class Chart {
             const room = plot.over.clientWidth || width - Y_AXIS
             const step = timeStep(max - min, room)
             // A label too near to the left edge would be cut.
-            return timeSplits(min, max, step).filter((t) => ((t - min) / (max - min)) * room > 22)
+            const half = step % 60_000 === 0 ? 22 : 28
+            return timeSplits(min, max, step).filter((t) => ((t - min) / (max - min)) * room > half)
           },
           values: (_plot, splits) => {
             const seconds = splits.some((t) => t % 60_000 !== 0)
