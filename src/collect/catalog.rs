@@ -1,6 +1,6 @@
 //! All collectors there are, and those that a [`Config`] switches on.
 //!
-//! [`all`] lists the host's collectors with our own ([`super::process`], [`super::textfile`]); flags, help and
+//! [`all`] lists the host's collectors with our own ([`super::process`], [`super::synthetic`], [`super::textfile`]); flags, help and
 //! documentation are made from it and from [`FILTERS`]. [`collectors`] makes those that are to run.
 
 use std::fmt;
@@ -11,6 +11,7 @@ use regex::Regex;
 use super::filter::{FILTERS, Filters};
 use super::host;
 use super::process::{Process, Runtime};
+use super::synthetic::Synthetic;
 use super::textfile::Textfile;
 use super::{Collector, Config};
 use crate::spelling::nearest;
@@ -44,6 +45,12 @@ const OWN: &[Known] = &[
         default: true,
         about: "The runtime of this process: workers, queues",
         make: |_, _| Box::new(Runtime::current()),
+    },
+    Known {
+        name: "synthetic",
+        default: false,
+        about: "Made up series, for load tests",
+        make: |config, _| Box::new(Synthetic::new(config.synthetic)),
     },
     Known {
         name: "textfile",
@@ -186,12 +193,16 @@ mod tests {
     fn the_table_is_sorted_and_names_are_those_of_the_collectors() {
         let names: Vec<_> = all().iter().map(|known| known.name).collect();
         assert!(names.is_sorted());
-        assert_eq!(names_of(&collectors(&Config::default()).unwrap()), names);
+        let switches = names.iter().map(|name| ((*name).to_owned(), true)).collect();
+        let config = Config { switches, ..Config::default() };
+        assert_eq!(names_of(&collectors(&config).unwrap()), names);
     }
 
     #[test]
     fn switches_choose_collectors() {
         let mut config = Config::default();
+        let by_default = names_of(&collectors(&config).unwrap());
+        assert!(by_default.contains(&"cpu") && !by_default.contains(&"synthetic"));
         config.switches.insert("cpu".into(), false);
         assert!(!names_of(&collectors(&config).unwrap()).contains(&"cpu"));
         config.disable_defaults = true;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::synthetic;
+
 /// Settings of collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -21,6 +23,8 @@ pub struct Config {
     pub paths: Paths,
     /// `--collector.textfile.directory`, repeatable: folders of `*.prom` files.
     pub textfile_directories: Vec<PathBuf>,
+    /// `--collector.synthetic.…`: series for load tests, when that collector is switched on.
+    pub synthetic: synthetic::Config,
     /// Regular expressions that choose devices and mounts, by flag name without dashes in front, for example
     /// `collector.netdev.device-exclude`. A missing one has the default of its collector.
     pub filters: BTreeMap<String, String>,
@@ -38,6 +42,7 @@ impl Default for Config {
             intervals: BTreeMap::new(),
             paths: Paths::default(),
             textfile_directories: Vec::new(),
+            synthetic: synthetic::Config::default(),
             filters: BTreeMap::new(),
             series_limit: 1_000_000,
         }

@@ -12,6 +12,7 @@ mod lane;
 mod metrics;
 pub mod process;
 mod schedule;
+pub mod synthetic;
 pub mod textfile;
 pub mod ticker;
 pub mod worker;

@@ -501,6 +501,22 @@ fn table() -> Vec<Setting> {
                 "Folder of *.prom files; repeatable",
             ));
         }
+        if name == "synthetic" {
+            rows.push(row(
+                Group::Collectors,
+                "collector.synthetic.series",
+                "collectors.synthetic.series",
+                Count(|c| (&mut c.collect.synthetic.series).into(), 1, 1_000_000),
+                "How many there are",
+            ));
+            rows.push(row(
+                Group::Collectors,
+                "collector.synthetic.changing",
+                "collectors.synthetic.changing",
+                Count(|c| (&mut c.collect.synthetic.changing).into(), 0, 1_000_000),
+                "How many of them change in a tick",
+            ));
+        }
         let prefix = format!("collector.{name}.");
         for filter in FILTERS.iter().filter(|filter| filter.flag.starts_with(&prefix)) {
             rows.push(row(

@@ -20,9 +20,16 @@ pub const SUBPROTOCOL: &str = "gaugecast.v1.json";
 /// How deep objects and arrays may lie in each other. Our own messages need three.
 pub const MAX_DEPTH: usize = 32;
 
-/// Shortest and longest interval of a subscription.
+/// Shortest and longest interval of a subscription, when a tick takes no less than the shortest.
 pub const INTERVALS: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(250)..=Duration::from_hours(1);
+
+/// Shortest and longest interval of a subscription with this tick: whoever lets the server tick faster than
+/// [`INTERVALS`] may ask for every tick.
+#[must_use]
+pub fn intervals(tick: Duration) -> std::ops::RangeInclusive<Duration> {
+    tick.min(*INTERVALS.start())..=*INTERVALS.end()
+}
 
 /// Interval of a subscription that asks for none.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
@@ -147,7 +154,7 @@ pub struct Subscribe {
     pub selectors: Option<Vec<String>>,
     /// The wished interval, any length.
     pub interval: Option<Duration>,
-    /// Brings an interval outside of [`INTERVALS`] to its nearest end instead of refusing it.
+    /// Brings an interval outside of [`intervals`] to its nearest end instead of refusing it.
     pub clamp: bool,
     /// The most series to send, at least 1; with it too many matches are no error.
     pub limit: Option<usize>,

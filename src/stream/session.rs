@@ -17,8 +17,8 @@ use super::limits::{Bucket, Faults};
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::protocol::{
-    self, Close, Command, DEFAULT_INTERVAL, ErrorCode, Fault, INTERVALS, Id, Kind, Limits, Request, Resume,
-    Server, Subscribe, millis,
+    self, Close, Command, DEFAULT_INTERVAL, ErrorCode, Fault, Id, Kind, Limits, Request, Resume, Server,
+    Subscribe, millis,
 };
 use crate::clock::Moment;
 use crate::series::Selector;
@@ -146,13 +146,14 @@ impl Session {
 
     /// Says `welcome`.
     pub(super) fn welcome(&self, session: &str, epoch: &str, now: &Moment, out: &mut Outbox) {
+        let intervals = protocol::intervals(self.tick);
         let limits = Limits {
             subscriptions: self.config.max_subscriptions,
             series: self.config.max_series,
             message_bytes: self.config.max_message,
             commands_per_second: self.config.commands_per_second,
-            min_interval_ms: millis(*INTERVALS.start()),
-            max_interval_ms: millis(*INTERVALS.end()),
+            min_interval_ms: millis(*intervals.start()),
+            max_interval_ms: millis(*intervals.end()),
             tick_ms: millis(self.tick),
         };
         let welcome = Server::Welcome {
@@ -450,8 +451,8 @@ fn parse(texts: &[String]) -> Result<Vec<Selector>, Fault> {
 
 /// An interval in ticks, rounded up.
 fn ticks(interval: Duration, clamp: bool, tick: Duration) -> Result<u64, Fault> {
-    let (shortest, longest) = (*INTERVALS.start(), *INTERVALS.end());
-    if !clamp && !INTERVALS.contains(&interval) {
+    let (shortest, longest) = protocol::intervals(tick).into_inner();
+    if !clamp && !(shortest..=longest).contains(&interval) {
         let message = format!(
             "interval is {} ms to {} ms; clamp:true takes the nearest",
             millis(shortest),

@@ -349,6 +349,19 @@ fn f39_intervals_are_rounded_up_to_ticks() {
 }
 
 #[test]
+fn with_a_short_tick_every_tick_may_be_asked_for() {
+    let ms = Duration::from_millis;
+    for tick in [1, 10, 249] {
+        assert_eq!(ticks(ms(tick), false, ms(tick)), Ok(1), "{tick}");
+        assert_eq!(ticks(Duration::ZERO, true, ms(tick)), Ok(1), "{tick}");
+        let fault = ticks(ms(tick) / 2, false, ms(tick)).unwrap_err();
+        assert!(fault.message.contains(&format!("{tick} ms to 3600000 ms")), "{}", fault.message);
+    }
+    assert_eq!(ticks(ms(25), false, ms(10)), Ok(3));
+    assert!(ticks(ms(249), false, ms(300)).is_err());
+}
+
+#[test]
 fn b34_a_name_is_used_once_and_an_unknown_one_cannot_be_ended() {
     let mut bench = Bench::new();
     bench.ask(subscribe("s", "a"));
