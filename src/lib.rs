@@ -2,9 +2,10 @@
 //!
 //! Data goes one way: sources write pages of text ([`collect`], [`registry`]), a tick reads them into the series
 //! table ([`series`]), and from the committed tick go `/metrics` ([`exposition`], [`server`]) and the live stream
-//! ([`stream`]). [`cli`] reads the command line, [`config`] the settings, [`serve`] puts it all together.
+//! ([`stream`]), which [`client`] follows from anywhere. [`cli`] reads the command line, [`config`] the settings, [`serve`] puts it all together.
 
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod collect;
 pub mod config;

@@ -1,0 +1,298 @@
+//! The server's messages as a client reads them.
+//!
+//! Unknown types and fields are ignored, as the protocol asks of clients; a known message that lacks what it must
+//! have, or has it in another kind, is an error.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+
+/// A message of the server.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Message {
+    Welcome(Welcome),
+    Subscribed(Subscribed),
+    Schema(Schema),
+    Snapshot(Frame),
+    Delta(Frame),
+    Error(Refusal),
+    Notice(Notice),
+    Ping,
+    Bye(Bye),
+    /// Of a type that needs no answer here, or that is not known.
+    Other,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct Welcome {
+    pub(super) ping_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct Subscribed {
+    pub(super) sub: String,
+    pub(super) channel: u32,
+    pub(super) interval_ms: u64,
+    pub(super) recovered: bool,
+    #[serde(default)]
+    pub(super) truncated: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct Schema {
+    pub(super) channel: u32,
+    pub(super) families: BTreeMap<String, Family>,
+    pub(super) series: Vec<Series>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct Family {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) help: String,
+    pub(super) unit: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct Series {
+    pub(super) id: u32,
+    pub(super) name: String,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) family: Option<String>,
+}
+
+/// `snapshot` and `delta`: the one has `epoch`, the other `prev`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct Frame {
+    pub(super) channel: u32,
+    pub(super) epoch: Option<String>,
+    pub(super) prev: Option<u64>,
+    pub(super) offset: u64,
+    pub(super) t: i64,
+    #[serde(default = "one")]
+    pub(super) part: u32,
+    #[serde(default = "one")]
+    pub(super) parts: u32,
+    pub(super) values: Vec<Point>,
+    #[serde(default)]
+    pub(super) stale: Vec<u32>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct Refusal {
+    pub(super) sub: Option<String>,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) column: Option<usize>,
+    #[serde(default)]
+    pub(super) retryable: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct Notice {
+    pub(super) channel: Option<u32>,
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct Bye {
+    pub(super) code: u16,
+    pub(super) reason: String,
+    pub(super) reconnect: bool,
+    #[serde(default)]
+    pub(super) retry_after_ms: u64,
+}
+
+/// `[id, value]` or `[id, value, time]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    pub(super) id: u32,
+    pub(super) value: f64,
+    pub(super) time: Option<i64>,
+}
+
+impl<'de> Deserialize<'de> for Point {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Parts;
+        impl<'de> Visitor<'de> for Parts {
+            type Value = Point;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("[id, value] or [id, value, time]")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Point, A::Error> {
+                let id = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
+                let Number(value) = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(1, &self))?;
+                let time = seq.next_element()?;
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Point { id, value, time })
+            }
+        }
+        deserializer.deserialize_seq(Parts)
+    }
+}
+
+/// A value: a number, or the text of one that JSON has not or that is exact.
+struct Number(f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, \"NaN\", \"+Inf\", \"-Inf\" or digits")
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Number, E> {
+                Ok(Number(value))
+            }
+
+            #[allow(clippy::cast_precision_loss, reason = "a value is a double; the server wrote it as one")]
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Number, E> {
+                Ok(Number(value as f64))
+            }
+
+            #[allow(clippy::cast_precision_loss, reason = "a value is a double; the server wrote it as one")]
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Number, E> {
+                Ok(Number(value as f64))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Number, E> {
+                let digits = text.strip_prefix('-').unwrap_or(text);
+                match text {
+                    "NaN" => Ok(Number(f64::NAN)),
+                    "+Inf" => Ok(Number(f64::INFINITY)),
+                    "-Inf" => Ok(Number(f64::NEG_INFINITY)),
+                    _ if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                        text.parse().map(Number).map_err(E::custom)
+                    }
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+/// Reads a message.
+pub(super) fn decode(text: &str) -> serde_json::Result<Message> {
+    /// Read first, by itself: with `type` somewhere in it, a message would otherwise be read into a tree.
+    #[derive(Deserialize)]
+    struct Type<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+    }
+    let Type { kind } = serde_json::from_str(text)?;
+    Ok(match &*kind {
+        "welcome" => Message::Welcome(serde_json::from_str(text)?),
+        "subscribed" => Message::Subscribed(serde_json::from_str(text)?),
+        "schema" => Message::Schema(serde_json::from_str(text)?),
+        "snapshot" => Message::Snapshot(serde_json::from_str(text)?),
+        "delta" => Message::Delta(serde_json::from_str(text)?),
+        "error" => Message::Error(serde_json::from_str(text)?),
+        "notice" => Message::Notice(serde_json::from_str(text)?),
+        "ping" => Message::Ping,
+        "bye" => Message::Bye(serde_json::from_str(text)?),
+        _ => Message::Other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    const FIXTURES: &str = include_str!("../../docs/protocol/messages.json");
+
+    fn fixtures() -> Vec<(String, Value)> {
+        let all: Vec<Value> = serde_json::from_str(FIXTURES).unwrap();
+        let all = all.into_iter().filter(|fixture| fixture["direction"] == "server");
+        all.map(|fixture| (fixture["name"].as_str().unwrap().to_owned(), fixture["message"].clone()))
+            .collect()
+    }
+
+    fn fixture(name: &str) -> Message {
+        let (_, message) = fixtures().into_iter().find(|(known, _)| known == name).unwrap();
+        decode(&message.to_string()).unwrap()
+    }
+
+    #[test]
+    fn every_example_of_the_protocol_is_read_as_what_it_is() {
+        for (name, message) in fixtures() {
+            let read = decode(&message.to_string()).unwrap();
+            let is_right = match (message["type"].as_str().unwrap(), &read) {
+                ("welcome", Message::Welcome(welcome)) => welcome.ping_ms == 25_000,
+                ("subscribed", Message::Subscribed(it)) => message["channel"] == it.channel,
+                ("schema", Message::Schema(it)) => {
+                    message["series"].as_array().unwrap().len() == it.series.len()
+                }
+                ("snapshot", Message::Snapshot(it)) => message["epoch"] == it.epoch.clone().unwrap(),
+                ("delta", Message::Delta(it)) => message["prev"] == it.prev.unwrap(),
+                ("error", Message::Error(it)) => message["code"] == it.code,
+                ("notice", Message::Notice(it)) => message["code"] == it.code,
+                ("bye", Message::Bye(it)) => message["retry_after_ms"] == it.retry_after_ms,
+                ("ping", Message::Ping) | ("event" | "pong" | "unsubscribed", Message::Other) => true,
+                _ => false,
+            };
+            assert!(is_right, "{name}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_read_with_their_own_times_and_what_json_has_no_number_for() {
+        let Message::Delta(delta) = fixture("delta") else { panic!("not a delta") };
+        assert_eq!(delta.values[0], Point { id: 2, value: 1235.25, time: Some(1_700_000_001_500) });
+        assert!(delta.values[1].value.is_nan());
+        let Message::Snapshot(exact) = fixture("snapshot, exact") else { panic!("not a snapshot") };
+        assert_eq!(exact.values[0].value, 18_446_744_073_709_551_616.0);
+    }
+
+    #[test]
+    fn messages_and_fields_of_later_versions_are_ignored() {
+        assert_eq!(decode(r#"{"type":"shout","x":[1]}"#).unwrap(), Message::Other);
+        let later =
+            r#"{"new":{},"type":"delta","channel":1,"offset":2,"prev":1,"t":0,"values":[[1,2,3,"new"]]}"#;
+        assert!(matches!(decode(later), Ok(Message::Delta(_))));
+    }
+
+    #[test]
+    fn what_is_no_message_is_an_error() {
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            r#"{"type":1}"#,
+            r#"{"type":"welcome"}"#,
+            r#"{"type":"delta","channel":-1,"offset":2,"prev":1,"t":0,"values":[]}"#,
+            r#"{"type":"delta","channel":1,"offset":2,"prev":1,"t":0,"values":[[1]]}"#,
+            r#"{"type":"delta","channel":1,"offset":2,"prev":1,"t":0,"values":[[1,"soon"]]}"#,
+            r#"{"type":"delta","channel":1,"offset":2,"prev":1,"t":0,"values":[[1,"inf"]]}"#,
+            r#"{"type":"delta","channel":1,"offset":2,"prev":1,"t":0,"values":[[1,null]]}"#,
+        ] {
+            assert!(decode(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_double_is_read_as_it_was_written(bits in any::<u64>()) {
+            let value = f64::from_bits(bits);
+            let mut text = Vec::new();
+            crate::exposition::number::push_json(&mut text, value);
+            let Number(read) = serde_json::from_slice(&text).unwrap();
+            prop_assert!(read.to_bits() == value.to_bits() || (read.is_nan() && value.is_nan()), "{}", value);
+        }
+    }
+}
