@@ -75,6 +75,7 @@ fn help_fits_a_screen_and_goes_to_stdout() {
         &["config", "--help"],
         &["config", "show", "--help"],
         &["completions", "--help"],
+        &["watch", "--help"],
     ] {
         let said = run(args);
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{args:?}");

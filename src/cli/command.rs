@@ -83,6 +83,7 @@ pub(super) fn command() -> Command {
                 .subcommand(Command::new("schema").about("Print a JSON Schema of the file, for editors"))
                 .subcommand(Command::new("docs").about("Print docs/configuration.md").hide(true)),
         )
+        .subcommand(super::watch::command())
         .subcommand(Command::new("man").about("Print the manual page"))
         .subcommand(
             Command::new("completions")

@@ -32,6 +32,7 @@ pub(super) fn serve(program: bool) -> String {
                check ready        Ask a running server, for health checks; also: check healthy\n  \
                config show        Print the configuration in force; --origin tells who set what\n  \
                config default     Print a commented file with every default; also: config schema\n  \
+               watch SELECTOR…    Show live values of a server in the terminal, or as JSON lines\n  \
                completions SHELL  Print completions for bash, zsh, fish, powershell or elvish; also: man\n",
         );
     } else {

@@ -7,16 +7,18 @@
 //! | `check ready`, `check healthy` | asks a running server, for container health checks |
 //! | `config show [--origin]` | the configuration in force, and who set what |
 //! | `config default`, `config schema` | a commented file; a JSON Schema for editors |
+//! | `watch [URL] SELECTOR…` | live values of a server, on the terminal or for pipes |
 //! | `completions SHELL` | completions for a shell |
 //! | `man` | the manual page |
 //!
-//! Exit codes: 0 success, 1 failure at run time, 2 wrong usage or configuration.
+//! Exit codes: 0 success, 1 failure at run time, 2 wrong usage or configuration, 130 stopped by Ctrl-C in `watch`.
 
 mod command;
 mod help;
 mod probe;
 mod serve;
 pub mod version;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -61,6 +63,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ["config", "default"] => print(&config::commented_default()),
         ["config", "schema"] => print(&format!("{:#}\n", config::schema())),
         ["config", "docs"] => print(&config::docs::markdown()),
+        ["watch"] => watch::run(last),
         ["man"] => manual(),
         ["completions"] => match last.get_one::<clap_complete::Shell>("SHELL") {
             Some(shell) => {
