@@ -18,6 +18,9 @@ use super::wire::{self, Message};
 /// How long the answer to a ping of the server may take on its way, beyond the silence after which it pings.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long a new connection may be silent, before `welcome` says what is usual.
+const FIRST_SILENCE: Duration = Duration::from_secs(30);
+
 /// After what time something that the server refused for now is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -302,11 +305,11 @@ impl Conversation {
         }
     }
 
-    /// A connection stands.
+    /// A connection begins, or is gone: nothing is asked for over it yet.
     pub(super) fn connected(&mut self, now: Duration) {
         (self.welcomed, self.works) = (false, false);
         self.heard = now;
-        self.silence = Duration::MAX;
+        self.silence = FIRST_SILENCE;
         self.outgoing.clear();
         for entry in &mut self.entries {
             entry.state = State::Idle;
@@ -626,6 +629,8 @@ mod tests {
         conversation.heard(S(20));
         assert_eq!(conversation.wake(S(54)), Ok(()));
         assert_eq!(conversation.wake(S(55)), Err(Lost::Silence));
+        conversation.connected(S(60));
+        assert_eq!(conversation.wake(S(90)), Err(Lost::Silence));
     }
 
     #[test]
