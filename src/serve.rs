@@ -27,6 +27,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,6 +171,20 @@ impl Running {
 impl server::Stream for Hub {
     fn upgrade(&self, request: Request<()>, peer: SocketAddr) -> Response<Body> {
         stream::upgrade(self, request, peer).map(|body| Body::stream(body.map_err(|never| match never {})))
+    }
+
+    fn feed<'a>(
+        &'a self,
+        request: Request<()>,
+        asked: Vec<(String, String)>,
+        peer: SocketAddr,
+    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>> {
+        Box::pin(async move {
+            match stream::feed(self, &request, &asked, peer).await {
+                Ok(response) => response.map(Body::stream),
+                Err(refused) => refused.map(|body| Body::stream(body.map_err(|never| match never {}))),
+            }
+        })
     }
 
     fn clients(&self) -> usize {

@@ -4,6 +4,7 @@
 //! in the same order; those that are about the listener run over TCP on a port the system chooses.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -611,6 +612,15 @@ struct Echo {
 }
 
 impl Stream for Echo {
+    fn feed<'a>(
+        &'a self,
+        _request: Request<()>,
+        asked: Vec<(String, String)>,
+        _peer: SocketAddr,
+    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>> {
+        Box::pin(async move { Response::new(Body::from(format!("{asked:?}"))) })
+    }
+
     fn upgrade(&self, mut request: Request<()>, _peer: SocketAddr) -> Response<Body> {
         assert!(!request.headers().contains_key("x-panic"), "asked to");
         let tell = self.got_socket.clone();

@@ -29,6 +29,15 @@ pub trait Stream: Send + Sync + 'static {
     /// [`Io`](super::Io), see [`downcast`](super::downcast).
     fn upgrade(&self, request: Request<()>, peer: SocketAddr) -> Response<Body>;
 
+    /// Answers a GET of `/api/v1/stream/sse`, whose `Host` and `Origin` were found to be in order; `asked` are
+    /// the parameters of its query, decoded.
+    fn feed<'a>(
+        &'a self,
+        request: Request<()>,
+        asked: Vec<(String, String)>,
+        peer: SocketAddr,
+    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>>;
+
     /// How many clients there are now.
     fn clients(&self) -> usize;
 }

@@ -7,6 +7,7 @@
 //! | `/api/v1/metrics` | GET, POST | the same as JSON, strong ETag `epoch:offset`; `match[]` |
 //! | `/api/v1/status` | GET | version, epoch, offset, uptime, series, clients |
 //! | `/api/v1/stream/ws` | GET | the live stream |
+//! | `/api/v1/stream/sse` | GET | the same one way, as server-sent events or NDJSON by `Accept` |
 //! | `/-/healthy`, `/healthz` | GET | 200 while requests are answered |
 //! | `/-/ready`, `/readyz` | GET | 200 or 503 |
 //! | `/-/reload` | POST | reads the configuration again |
@@ -85,6 +86,7 @@ enum Endpoint {
     Snapshot,
     Status,
     Stream,
+    Feed,
     Healthy,
     Ready,
     Reload,
@@ -95,7 +97,7 @@ impl Endpoint {
     const fn methods(self) -> &'static str {
         match self {
             Endpoint::Snapshot => "GET, HEAD, POST, OPTIONS",
-            Endpoint::Stream => "GET, OPTIONS",
+            Endpoint::Stream | Endpoint::Feed => "GET, OPTIONS",
             Endpoint::Reload => "POST, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
@@ -123,6 +125,7 @@ impl Routes {
         add("/api/v1/status", "/api/v1/status", Endpoint::Status);
         if stream {
             add("/api/v1/stream/ws", "/api/v1/stream/ws", Endpoint::Stream);
+            add("/api/v1/stream/sse", "/api/v1/stream/sse", Endpoint::Feed);
         }
         for path in ["/-/healthy", "/healthz"] {
             add(path, "/-/healthy", Endpoint::Healthy);
@@ -273,7 +276,7 @@ impl Router {
         if parts.method == Method::OPTIONS {
             return Ok(self.options(endpoint, &parts));
         }
-        if endpoint == Endpoint::Stream || parts.method == Method::POST {
+        if matches!(endpoint, Endpoint::Stream | Endpoint::Feed) || parts.method == Method::POST {
             app.guard.origin(&parts.headers)?;
         }
         read::declared_length(&parts.headers, &app.config.limits)?;
@@ -290,7 +293,7 @@ impl Router {
             Endpoint::Healthy => Ok(handlers::healthy(app)),
             Endpoint::Ready => Ok(handlers::ready(app)),
             Endpoint::Reload => handlers::reload(app).await,
-            Endpoint::Stream => {
+            Endpoint::Stream | Endpoint::Feed => {
                 let stream = app.stream.as_ref().ok_or_else(Problem::not_found)?;
                 if app.readiness() == Readiness::Draining {
                     return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
@@ -298,7 +301,11 @@ impl Router {
                         .retry_after(5));
                 }
                 let peer = peer.map_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), |Peer(peer)| peer);
-                Ok(stream.upgrade(Request::from_parts(parts, ()), peer))
+                if endpoint == Endpoint::Stream {
+                    return Ok(stream.upgrade(Request::from_parts(parts, ()), peer));
+                }
+                let asked = read::parameters(parts.uri.query().unwrap_or_default())?;
+                Ok(stream.feed(Request::from_parts(parts, ()), asked, peer).await)
             }
         }
     }
@@ -329,7 +336,8 @@ impl Router {
         if self.app.guard.allowed_origin(&parts.headers).is_some() {
             let headers = response.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
-            let may_send = HeaderValue::from_static("Content-Type, If-None-Match, X-Request-Id");
+            let may_send =
+                HeaderValue::from_static("Content-Type, If-None-Match, Last-Event-ID, X-Request-Id");
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, may_send);
         }
         response.headers_mut().insert(ALLOW, methods);

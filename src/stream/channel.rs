@@ -17,9 +17,12 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
+
 use super::encode::{SchemaWriter, Values};
 use super::frame::{FrameWriter, Frames};
 use super::protocol::Server;
+use super::text::{Form, Texts};
 use crate::series::{Family, Selector, Series, Tick};
 
 /// Which series, how often, in which form: equal specs share a channel.
@@ -206,6 +209,7 @@ pub(super) struct View {
     tick: Arc<Tick>,
     selection: Arc<Selection>,
     full: OnceLock<Frames>,
+    full_texts: Texts,
 }
 
 /// Why a subscription cannot go on from where it was.
@@ -265,6 +269,16 @@ impl View {
             values.snapshot(self.channel, &mut frames);
             frames.finish()
         })
+    }
+
+    /// [`View::full`] as text; made once for each form.
+    pub(super) fn full_text(&self, form: Form) -> &Bytes {
+        self.full_texts.get(form, || form.placed(self.full(), &self.place()))
+    }
+
+    /// Where a client is that has all of this view, `epoch:offset`.
+    pub(super) fn place(&self) -> String {
+        format!("{}:{}", self.tick.epoch, self.tick.offset)
     }
 
     /// What changed after offset `from`: `schema` of new series if there are any, then `delta`, even if it is
@@ -341,6 +355,34 @@ pub(super) struct Published {
     pub(super) frames: Frames,
     /// For clients that have another offset.
     pub(super) view: Arc<View>,
+    texts: Texts,
+}
+
+/// What a client is to get of a channel.
+#[derive(Debug)]
+pub(super) enum Due<'a> {
+    /// What all get that kept up.
+    Shared(&'a Published),
+    /// For this client alone, since it missed some.
+    Own(Frames),
+}
+
+impl Published {
+    /// What takes a client from offset `from` straight to this one; `None` if it has that already.
+    pub(super) fn since(&self, from: u64) -> Option<Due<'_>> {
+        if self.view.offset() <= from {
+            None
+        } else if self.prev == from {
+            Some(Due::Shared(self))
+        } else {
+            Some(Due::Own(self.view.since(from)))
+        }
+    }
+
+    /// [`Published::frames`] as text; made once for each form.
+    pub(super) fn text(&self, form: Form) -> &Bytes {
+        self.texts.get(form, || form.placed(&self.frames, &self.view.place()))
+    }
 }
 
 /// A channel; see the module.
@@ -386,6 +428,7 @@ impl Channel {
             tick: Arc::clone(tick),
             selection: Arc::clone(&self.selection),
             full: OnceLock::new(),
+            full_texts: Texts::default(),
         });
         self.view = Some(Arc::clone(&view));
         view
@@ -405,7 +448,7 @@ impl Channel {
         let view = self.view(tick);
         let frames = view.since(prev);
         (self.last_offset, self.last_beat) = (tick.offset, tick.beat);
-        Some(Published { prev, frames, view })
+        Some(Published { prev, frames, view, texts: Texts::default() })
     }
 }
 

@@ -412,3 +412,22 @@ fn frames_stay_below_a_mebibyte_and_their_parts_join_to_the_whole() {
     }
     assert_eq!(Client::fresh(&view).values.len(), tick.schema.len);
 }
+
+#[test]
+fn a_form_that_nobody_reads_is_not_made_and_one_that_is_read_is_made_once() {
+    let mut bench = Bench::new();
+    bench.set(0, 0, 1.0);
+    let first = bench.tick(1000);
+    let mut channel = Channel::open(1, spec(&["f0"], 1, None), &first, 1000);
+    let view = channel.view(&first);
+    assert_eq!(view.full().count, 2);
+    assert_eq!(view.full_texts.made(), 0);
+    bench.set(0, 0, 2.0);
+    let published = channel.publish(&bench.tick(1000)).unwrap();
+    let Some(Due::Shared(shared)) = published.since(published.prev) else { panic!("it keeps up") };
+    assert_eq!((shared.frames.count, published.texts.made()), (1, 0), "frames alone make no text");
+    let (one, two) = (published.text(Form::Sse).clone(), published.text(Form::Sse).clone());
+    assert_eq!((one.as_ptr(), published.texts.made()), (two.as_ptr(), 1), "all readers share one copy");
+    assert!(published.since(published.view.offset()).is_none());
+    assert!(matches!(published.since(0), Some(Due::Own(_))), "who missed some gets a frame of their own");
+}

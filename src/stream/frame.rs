@@ -16,6 +16,28 @@ pub(super) struct Frames {
     pub(super) count: u32,
 }
 
+impl Frames {
+    /// The payloads of the text frames among them, in order.
+    pub(super) fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.bytes[..];
+        std::iter::from_fn(move || {
+            loop {
+                let [first, short, after @ ..] = rest else { return None };
+                let (skip, len) = match (*short, after) {
+                    (126, [a, b, ..]) => (2, usize::from(u16::from_be_bytes([*a, *b]))),
+                    (127, [_, _, _, _, a, b, c, d, ..]) => (8, u32::from_be_bytes([*a, *b, *c, *d]) as usize),
+                    (short, _) => (0, usize::from(short)),
+                };
+                let (payload, others) = after[skip..].split_at(len);
+                rest = others;
+                if *first == FIN_TEXT {
+                    return Some(payload);
+                }
+            }
+        })
+    }
+}
+
 /// Collects frames.
 #[derive(Debug, Default)]
 pub(super) struct FrameWriter {
@@ -80,21 +102,9 @@ fn header(out: &mut Vec<u8>, first: u8, len: usize) {
 
 /// The payloads of the text frames in `bytes`, for tests.
 #[cfg(test)]
-pub(super) fn payloads(mut bytes: &[u8]) -> Vec<String> {
-    let mut all = Vec::new();
-    while let [first, short, rest @ ..] = bytes {
-        let (skip, len) = match short {
-            126 => (2, usize::from(u16::from_be_bytes([rest[0], rest[1]]))),
-            127 => (8, u64::from_be_bytes(rest[..8].try_into().unwrap()) as usize),
-            len => (0, usize::from(*len)),
-        };
-        let (payload, after) = rest[skip..].split_at(len);
-        if *first == FIN_TEXT {
-            all.push(String::from_utf8(payload.to_vec()).unwrap());
-        }
-        bytes = after;
-    }
-    all
+pub(super) fn payloads(bytes: &[u8]) -> Vec<String> {
+    let frames = Frames { bytes: Bytes::copy_from_slice(bytes), count: 0 };
+    frames.payloads().map(|payload| String::from_utf8(payload.to_vec()).unwrap()).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 
-use super::protocol::SUBPROTOCOL;
+use serde_json::json;
+
+use super::protocol::{Fault, SUBPROTOCOL};
 
 /// What a client offers beside subprotocols: a token. Never answered with, so that it stands in no log.
 const BEARER: &str = "bearer.";
@@ -34,11 +36,13 @@ pub(super) enum Refusal {
     },
     /// The server is stopping.
     Stopping,
+    /// What a request asks to be sent cannot be.
+    Subscription(Box<Fault>),
 }
 
 impl Refusal {
     /// In one word, for the figures.
-    pub(super) const fn reason(&self) -> &'static str {
+    pub(super) fn reason(&self) -> &'static str {
         match self {
             Refusal::Method => "method",
             Refusal::NotAnUpgrade => "not_an_upgrade",
@@ -49,6 +53,7 @@ impl Refusal {
             Refusal::Full => "full",
             Refusal::TooManyOfAddress { .. } => "too_many_of_address",
             Refusal::Stopping => "stopping",
+            Refusal::Subscription(fault) => fault.code.as_str(),
         }
     }
 
@@ -59,6 +64,8 @@ impl Refusal {
             Refusal::HttpVersion | Refusal::Key | Refusal::Subprotocol => StatusCode::BAD_REQUEST,
             Refusal::Full | Refusal::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::TooManyOfAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::Subscription(fault) if fault.retryable => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Subscription(_) => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -80,6 +87,7 @@ impl Refusal {
                 format!("one address may have {limit} connections (stream.max_clients_per_ip)")
             }
             Refusal::Stopping => "the server is stopping".into(),
+            Refusal::Subscription(fault) => fault.message.to_string(),
         }
     }
 
@@ -90,11 +98,22 @@ impl Refusal {
             StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
             _ => "bad_data",
         };
-        let body = serde_json::json!({
+        let mut details =
+            json!({ "reason": self.reason(), "subprotocols": [SUBPROTOCOL], "docs": "docs/protocol.md" });
+        if let Refusal::Subscription(fault) = self {
+            details = json!({ "reason": self.reason(), "docs": "docs/protocol.md" });
+            let told = [("column", fault.column), ("matched", fault.matched), ("limit", fault.limit)];
+            for (name, number) in told {
+                if let Some(number) = number {
+                    details[name] = number.into();
+                }
+            }
+        }
+        let body = json!({
             "status": "error",
             "errorType": kind,
             "error": self.message(),
-            "details": { "reason": self.reason(), "subprotocols": [SUBPROTOCOL], "docs": "docs/protocol.md" },
+            "details": details,
         });
         let mut response = Response::new(Full::from(body.to_string()));
         *response.status_mut() = self.status();
@@ -115,7 +134,8 @@ impl Refusal {
             Refusal::Version => {
                 set(header::SEC_WEBSOCKET_VERSION, "13");
             }
-            Refusal::Full | Refusal::TooManyOfAddress { .. } => {
+            Refusal::Subscription(fault) if !fault.retryable => {}
+            Refusal::Full | Refusal::TooManyOfAddress { .. } | Refusal::Subscription(_) => {
                 set(header::RETRY_AFTER, "10");
             }
             Refusal::Stopping => {

@@ -10,6 +10,7 @@ crate::label_set! {
     struct ByType { r#type: &'static str }
     struct ByCode { code: &'static str }
     struct ByReason { reason: &'static str }
+    struct ByTransport { transport: &'static str }
 }
 
 /// The stream's own figures; clones share them, and so do several hubs on one registry.
@@ -27,6 +28,7 @@ pub(super) struct Metrics {
     errors: Family<ByCode, Counter>,
     closed: Family<ByReason, Counter>,
     refused: Family<ByReason, Counter>,
+    opened: Family<ByTransport, Counter>,
 }
 
 impl Metrics {
@@ -40,10 +42,10 @@ impl Metrics {
                 .gauge(("gaugecast_stream_subscriptions", "Subscriptions of all stream clients."))?,
             channels: registry
                 .gauge(("gaugecast_stream_channels", "Distinct selections that are streamed."))?,
-            frames: registry
-                .counter(("gaugecast_stream_frames", "WebSocket frames put on the way to clients."))?,
+            frames: registry.counter(("gaugecast_stream_frames", "Messages put on the way to clients."))?,
             bytes: registry.counter(
-                Desc::new("gaugecast_stream", "Bytes of frames put on the way to clients.").unit(Unit::Bytes),
+                Desc::new("gaugecast_stream", "Bytes of messages put on the way to clients.")
+                    .unit(Unit::Bytes),
             )?,
             catch_ups: registry.counter((
                 "gaugecast_stream_catch_ups",
@@ -74,6 +76,8 @@ impl Metrics {
                 ("gaugecast_stream_handshakes_refused", "Opening handshakes refused, by reason."),
                 (),
             )?,
+            opened: registry
+                .family(("gaugecast_stream_opened", "Stream connections that began, by transport."), ())?,
         })
     }
 
@@ -85,6 +89,11 @@ impl Metrics {
     /// An error was answered.
     pub(super) fn error(&self, code: ErrorCode) {
         self.errors.get(&ByCode { code: code.as_str() }).inc();
+    }
+
+    /// A connection began, by `websocket`, `sse` or `ndjson`.
+    pub(super) fn opened(&self, transport: &'static str) {
+        self.opened.get(&ByTransport { transport }).inc();
     }
 
     /// A connection ended; `None`: by the client.

@@ -224,7 +224,7 @@ impl ErrorCode {
 }
 
 /// The `error` message.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// The subscription it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -622,7 +622,8 @@ fn read_sub(fields: &Map<String, Value>) -> Result<String, Fault> {
     }
 }
 
-fn read_subscribe(fields: &Map<String, Value>) -> Result<Subscribe, Fault> {
+/// Reads the fields of `subscribe` and `update`, but for `type` and `id`.
+pub(super) fn read_subscribe(fields: &Map<String, Value>) -> Result<Subscribe, Fault> {
     let given = |name: &str| fields.get(name).filter(|value| !value.is_null());
     let sub = read_sub(fields)?;
     if let Some(field) = LATER.iter().find(|field| given(field).is_some()) {

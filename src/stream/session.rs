@@ -9,9 +9,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::channel::Spec;
+use super::channel::{Due, Spec};
 use super::config::Config;
-use super::frame;
+use super::frame::{self, Frames};
 use super::hub::{Lease, Opened, Round};
 use super::limits::{Bucket, Faults};
 use super::metrics::Metrics;
@@ -146,26 +146,7 @@ impl Session {
 
     /// Says `welcome`.
     pub(super) fn welcome(&self, session: &str, epoch: &str, now: &Moment, out: &mut Outbox) {
-        let intervals = protocol::intervals(self.tick);
-        let limits = Limits {
-            subscriptions: self.config.max_subscriptions,
-            series: self.config.max_series,
-            message_bytes: self.config.max_message,
-            commands_per_second: self.config.commands_per_second,
-            min_interval_ms: millis(*intervals.start()),
-            max_interval_ms: millis(*intervals.end()),
-            tick_ms: millis(self.tick),
-        };
-        let welcome = Server::Welcome {
-            session,
-            epoch,
-            server_time: now.unix_ms,
-            ping_ms: millis(self.config.ping),
-            limits,
-            features: &FEATURES,
-            version: env!("CARGO_PKG_VERSION"),
-        };
-        out.push(welcome.frame());
+        out.push(welcome(&self.config, self.tick, self.config.ping, session, epoch, now));
     }
 
     /// A text message came.
@@ -236,7 +217,7 @@ impl Session {
             let message = format!("a connection may have {allowed} subscriptions");
             Fault { limit: Some(allowed), ..Fault::new(ErrorCode::LimitExceeded, message) }
         } else {
-            match self.spec(&asked, None) {
+            match spec(&self.config, self.tick, &asked, None) {
                 Ok(spec) => {
                     let spec = Arc::new(spec);
                     return Step::Open(Box::new(Opening { spec, id, sub, resume: asked.resume }));
@@ -251,7 +232,7 @@ impl Session {
         let sub = asked.sub.clone();
         let spec = match self.find(&sub) {
             None => Err(unknown(&sub)),
-            Some(at) => self.spec(&asked, Some(&self.subscriptions[at].lease.spec)),
+            Some(at) => spec(&self.config, self.tick, &asked, Some(&self.subscriptions[at].lease.spec)),
         };
         match spec {
             Ok(spec) => {
@@ -279,23 +260,6 @@ impl Session {
         }
     }
 
-    /// The spec that is asked for; what is not said is as `before`.
-    fn spec(&self, asked: &Subscribe, before: Option<&Spec>) -> Result<Spec, Fault> {
-        let selectors = match (&asked.selectors, before) {
-            (Some(texts), _) => parse(texts)?,
-            (None, Some(before)) => before.selectors().to_vec(),
-            (None, None) => return Err(Fault::new(ErrorCode::BadRequest, "match is missing")),
-        };
-        let every = match (asked.interval, before) {
-            (None, Some(before)) => before.every,
-            (interval, _) => ticks(interval.unwrap_or(DEFAULT_INTERVAL), asked.clamp, self.tick)?,
-        };
-        let limit = asked.limit.map(|limit| limit.min(self.config.max_series));
-        let limit = limit.or(before.and_then(|before| before.limit));
-        let exact = asked.exact.unwrap_or(before.is_some_and(|before| before.exact));
-        Ok(Spec::new(selectors, every, limit, exact))
-    }
-
     /// The hub answered an [`Opening`].
     pub(super) fn opened(
         &mut self,
@@ -304,31 +268,15 @@ impl Session {
         now: &Moment,
         out: &mut Outbox,
     ) -> Step {
-        let Opening { spec, id, sub, resume } = opening;
-        let Opened { lease, view } = match answer {
+        let Opening { id, sub, resume, .. } = opening;
+        let opened = match answer {
             Ok(opened) => opened,
             Err(fault) => return self.refuse(&fault.about(Some(&sub), id.as_ref()), now, out),
         };
-        let resumed = match &resume {
-            None => Err(None),
-            Some(Resume::Malformed) => Err(Some("malformed")),
-            Some(Resume::At { epoch, offset }) => {
-                view.resume(epoch, *offset).map_err(|lost| Some(lost.as_str()))
-            }
-        };
-        let interval = self.tick.saturating_mul(u32::try_from(spec.every).unwrap_or(u32::MAX));
-        let subscribed = Server::Subscribed {
-            sub: &sub,
-            id: id.as_ref(),
-            channel: lease.channel,
-            interval_ms: millis(interval),
-            matched: view.sent(),
-            recovered: resumed.is_ok(),
-            reason: resumed.as_ref().err().copied().flatten(),
-            truncated: view.sent() < view.picked(),
-        };
-        out.push(subscribed.frame());
-        out.push(resumed.unwrap_or_else(|_| view.full().clone()));
+        let (subscribed, missed) = answer_to(&sub, id.as_ref(), resume.as_ref(), &opened, self.tick);
+        let Opened { lease, view } = opened;
+        out.push(subscribed);
+        out.push(missed.unwrap_or_else(|| view.full().clone()));
         let (channel, offset) = (lease.channel, view.offset());
         self.following.retain(|following| following.channel != channel);
         self.following.push(Following { channel, offset });
@@ -357,14 +305,13 @@ impl Session {
             }
             let following = &mut self.following[(self.turn + i) % count];
             let Some(published) = round.channels.get(&following.channel) else { continue };
-            if published.view.offset() <= following.offset {
-                continue;
-            }
-            if published.prev == following.offset {
-                out.push(published.frames.clone());
-            } else {
-                self.metrics.catch_ups.inc();
-                out.push(published.view.since(following.offset));
+            match published.since(following.offset) {
+                None => continue,
+                Some(Due::Shared(published)) => out.push(published.frames.clone()),
+                Some(Due::Own(frames)) => {
+                    self.metrics.catch_ups.inc();
+                    out.push(frames);
+                }
             }
             following.offset = published.view.offset();
         }
@@ -432,6 +379,87 @@ impl Drop for Session {
             self.metrics.subscriptions.dec();
         }
     }
+}
+
+/// `welcome`; `ping` is after how much silence the server shows that it lives.
+pub(super) fn welcome(
+    config: &Config,
+    tick: Duration,
+    ping: Duration,
+    session: &str,
+    epoch: &str,
+    now: &Moment,
+) -> Frames {
+    let intervals = protocol::intervals(tick);
+    let limits = Limits {
+        subscriptions: config.max_subscriptions,
+        series: config.max_series,
+        message_bytes: config.max_message,
+        commands_per_second: config.commands_per_second,
+        min_interval_ms: millis(*intervals.start()),
+        max_interval_ms: millis(*intervals.end()),
+        tick_ms: millis(tick),
+    };
+    let welcome = Server::Welcome {
+        session,
+        epoch,
+        server_time: now.unix_ms,
+        ping_ms: millis(ping),
+        limits,
+        features: &FEATURES,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    welcome.frame()
+}
+
+/// `subscribed`, and what a client that goes on has missed; one that begins anew gets everything instead.
+pub(super) fn answer_to(
+    sub: &str,
+    id: Option<&Id>,
+    resume: Option<&Resume>,
+    opened: &Opened,
+    tick: Duration,
+) -> (Frames, Option<Frames>) {
+    let Opened { lease, view } = opened;
+    let resumed = match resume {
+        None => Err(None),
+        Some(Resume::Malformed) => Err(Some("malformed")),
+        Some(Resume::At { epoch, offset }) => view.resume(epoch, *offset).map_err(|lost| Some(lost.as_str())),
+    };
+    let interval = tick.saturating_mul(u32::try_from(lease.spec.every).unwrap_or(u32::MAX));
+    let subscribed = Server::Subscribed {
+        sub,
+        id,
+        channel: lease.channel,
+        interval_ms: millis(interval),
+        matched: view.sent(),
+        recovered: resumed.is_ok(),
+        reason: resumed.as_ref().err().copied().flatten(),
+        truncated: view.sent() < view.picked(),
+    };
+    (subscribed.frame(), resumed.ok())
+}
+
+/// The spec that is asked for; what is not said is as `before`.
+pub(super) fn spec(
+    config: &Config,
+    tick: Duration,
+    asked: &Subscribe,
+    before: Option<&Spec>,
+) -> Result<Spec, Fault> {
+    let selectors = match (&asked.selectors, before) {
+        (Some(texts), _) => parse(texts)?,
+        (None, Some(before)) => before.selectors().to_vec(),
+        (None, None) => return Err(Fault::new(ErrorCode::BadRequest, "match is missing")),
+    };
+    let every = match (asked.interval, before) {
+        (None, Some(before)) => before.every,
+        (interval, _) => ticks(interval.unwrap_or(DEFAULT_INTERVAL), asked.clamp, tick)?,
+    };
+    let limit = asked.limit.map(|limit| limit.min(config.max_series));
+    let limit = limit.or(before.and_then(|before| before.limit));
+    let exact = asked.exact.unwrap_or(before.is_some_and(|before| before.exact));
+    Ok(Spec::new(selectors, every, limit, exact))
 }
 
 fn unknown(sub: &str) -> Fault {

@@ -66,6 +66,7 @@ pub fn upgrade<B>(hub: &Hub, mut request: Request<B>, peer: SocketAddr) -> Respo
             return refusal.response();
         }
     };
+    shared.metrics.opened("websocket");
     let upgraded = hyper::upgrade::on(&mut request);
     hub.shared.tasks.spawn(async move {
         let _seat = seat;

@@ -43,8 +43,9 @@ def test_every_path_of_the_readme_answers(gaugecast: Gaugecast) -> None:
     paths = [path for row in table.splitlines() for path in re.findall(r"`(/[^`]*)`", row.split("|")[1])]
     assert len(paths) >= 6
     answers = {path: gaugecast.get(path).status for path in paths}
-    # A WebSocket endpoint answers a plain GET by asking for the upgrade.
-    assert answers == {path: 426 if path.endswith("/ws") else 200 for path in paths}
+    # A stream answers a plain GET by asking for what it needs: the upgrade, or a selection.
+    asks = {"/api/v1/stream/ws": 426, "/api/v1/stream/sse": 400}
+    assert answers == {path: asks.get(path, 200) for path in paths}
 
 
 def test_every_flag_that_a_document_or_deployment_file_names_exists() -> None:
