@@ -2,7 +2,8 @@
 //!
 //! Data goes one way: sources write pages of text ([`collect`], [`registry`]), a tick reads them into the series
 //! table ([`series`]), and from the committed tick go `/metrics` ([`exposition`], [`server`]) and the live stream
-//! ([`stream`]), which [`client`] follows from anywhere. [`cli`] reads the command line, [`config`] the settings, [`serve`] puts it all together.
+//! ([`stream`]), which [`client`] follows from anywhere. [`cli`] reads the command line, [`config`] the settings,
+//! [`serve`] puts it all together. [`loadtest`] stands beside: it measures a server from outside.
 
 pub mod cli;
 pub mod client;
@@ -10,6 +11,7 @@ pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod exposition;
+pub mod loadtest;
 pub mod log;
 pub mod registry;
 pub mod series;

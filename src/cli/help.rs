@@ -33,6 +33,7 @@ pub(super) fn serve(program: bool) -> String {
                config show        Print the configuration in force; --origin tells who set what\n  \
                config default     Print a commented file with every default; also: config schema\n  \
                watch SELECTOR…    Show live values of a server in the terminal, or as JSON lines\n  \
+               loadtest           Load a WebSocket server with many connections, measure and judge it\n  \
                completions SHELL  Print completions for bash, zsh, fish, powershell or elvish; also: man\n",
         );
     } else {

@@ -8,13 +8,16 @@
 //! | `config show [--origin]` | the configuration in force, and who set what |
 //! | `config default`, `config schema` | a commented file; a JSON Schema for editors |
 //! | `watch [URL] SELECTOR…` | live values of a server, on the terminal or for pipes |
+//! | `loadtest` | loads a WebSocket server, measures and judges it |
 //! | `completions SHELL` | completions for a shell |
 //! | `man` | the manual page |
 //!
-//! Exit codes: 0 success, 1 failure at run time, 2 wrong usage or configuration, 130 stopped by Ctrl-C in `watch`.
+//! Exit codes: 0 success, 1 failure at run time, 2 wrong usage or configuration; `watch` adds 130 (stopped by
+//! Ctrl-C), `loadtest` 98, 99 and 105.
 
 mod command;
 mod help;
+mod loadtest;
 mod probe;
 mod serve;
 pub mod version;
@@ -64,6 +67,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ["config", "schema"] => print(&format!("{:#}\n", config::schema())),
         ["config", "docs"] => print(&config::docs::markdown()),
         ["watch"] => watch::run(last),
+        ["loadtest"] => loadtest::run(last),
         ["man"] => manual(),
         ["completions"] => match last.get_one::<clap_complete::Shell>("SHELL") {
             Some(shell) => {
