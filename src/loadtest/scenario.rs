@@ -1,4 +1,4 @@
-//! What is done when: [`Plan`] as a list of [`Phase`]s, and when each connection is meant to begin.
+//! What is done when: a list of [`Phase`]s, and when each connection is meant to begin.
 //!
 //! Pure: the caller has the clock. A connection's intended moment follows from its number alone, so a generator
 //! that falls behind shows as latency and not as a gentler test.
