@@ -5,6 +5,7 @@
 //! ([`stream`]), which [`client`] follows from anywhere. [`cli`] reads the command line, [`config`] the settings,
 //! [`serve`] puts it all together. [`loadtest`] stands beside: it measures a server from outside.
 
+pub mod build;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -20,7 +20,7 @@ mod help;
 mod loadtest;
 mod probe;
 mod serve;
-pub mod version;
+mod version;
 mod watch;
 
 use std::ffi::OsString;
@@ -85,7 +85,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The manual page, for `man -l` and packages.
 fn manual() -> ExitCode {
     let mut page = Vec::new();
-    let command = command::command().version(version::VERSION).display_name("gaugecast").about(help::WHAT);
+    let command =
+        command::command().version(crate::build::VERSION).display_name("gaugecast").about(help::WHAT);
     match clap_mangen::Man::new(command).render(&mut page) {
         Ok(()) => print(&String::from_utf8_lossy(&page)),
         Err(error) => {

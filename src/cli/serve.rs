@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use super::version::VERSION;
+use crate::build::VERSION;
 use crate::clock::unix_ms;
 use crate::config::{self, Config, Loaded};
 use crate::log::{self, Log};

@@ -1,13 +1,6 @@
-//! What this build is.
+//! What `--version` tells.
 
-/// Version of the crate.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Branch it was built from; `unknown` outside a repository.
-pub const BRANCH: &str = env!("GAUGECAST_BRANCH");
-/// Commit it was built from; `unknown` outside a repository.
-pub const REVISION: &str = env!("GAUGECAST_REVISION");
-/// Version of the compiler.
-pub const RUST_VERSION: &str = env!("GAUGECAST_RUSTC");
+use crate::build::{BRANCH, REVISION, RUST_VERSION, VERSION};
 
 /// What `--version` tells after the program's name, as Prometheus programs do.
 pub(super) fn text() -> String {

@@ -6,20 +6,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::{CollectError, Collector};
+use crate::build::{FEATURES, REVISION, RUST_VERSION, VERSION};
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;
-
-/// Version of this crate.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Revision it was built from, `unknown` where that could not be found out.
-pub const REVISION: &str = env!("GAUGECAST_REVISION");
-
-/// Version of the compiler, `1.95.0`.
-pub const RUST_VERSION: &str = env!("GAUGECAST_RUSTC");
-
-/// Features it was built with, sorted and joined by commas; may be empty.
-pub const FEATURES: &str = env!("GAUGECAST_FEATURES");
 
 /// The collector `process`: CPU time, memory, descriptors and threads of this process, and
 /// `gaugecast_build_info`.

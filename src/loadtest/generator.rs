@@ -542,7 +542,7 @@ impl<'a> Test<'a> {
         let options = self.options;
         Report {
             schema_version: SCHEMA_VERSION,
-            version: env!("CARGO_PKG_VERSION"),
+            version: crate::build::VERSION,
             started_ms,
             seconds,
             target: report::Target {

@@ -180,7 +180,7 @@ pub(super) fn status(app: &App) -> Response<Body> {
     let tick = app.ticks.latest();
     let sources: Vec<&str> = tick.schema.sources.iter().map(AsRef::as_ref).collect();
     success(&json!({
-        "version": env!("CARGO_PKG_VERSION"),
+        "version": crate::build::VERSION,
         "ready": app.readiness() == Readiness::Ready,
         "degraded": app.is_degraded(),
         "uptime_seconds": app.clock.now().since_start.as_secs_f64(),

@@ -407,7 +407,7 @@ pub(super) fn welcome(
         ping_ms: millis(ping),
         limits,
         features: &FEATURES,
-        version: env!("CARGO_PKG_VERSION"),
+        version: crate::build::VERSION,
     };
     welcome.frame()
 }
