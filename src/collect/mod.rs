@@ -10,6 +10,7 @@ pub mod host;
 pub mod intake;
 mod lane;
 mod metrics;
+mod pace;
 pub mod process;
 mod schedule;
 pub mod synthetic;

@@ -19,6 +19,7 @@ use tracing::error;
 
 use super::intake::Intake;
 use super::metrics::Metrics;
+use super::pace::Pace;
 use super::schedule::Schedule;
 use super::worker::{Content, Workers};
 use super::{Collector, Config};
@@ -111,6 +112,7 @@ impl Ticker {
             scrape_page: PageWriter::new(),
             own_page: Vec::new(),
             beat: 0,
+            pace: Pace::default(),
             config,
             intake,
             own,
@@ -172,6 +174,7 @@ struct State {
     metrics: Metrics,
     clock: Clock,
     beat: u64,
+    pace: Pace,
 }
 
 impl State {
@@ -197,7 +200,12 @@ impl State {
                     None => return,
                     Some(Ask::Fresh { max_age, answer }) => {
                         let age = self.clock.now().since(&publish.borrow().at);
-                        if age > max_age {
+                        if age <= max_age {
+                            self.pace.found();
+                        } else {
+                            if let Some(next) = self.pace.needed(self.beat, self.config.tick) {
+                                timer.reset_after(next);
+                            }
                             publish.send_replace(self.tick().await);
                         }
                         // The scrape may have been given up meanwhile.
@@ -276,5 +284,27 @@ impl State {
         let read = self.intake.page(self.own, &self.own_page, Format::OpenMetrics);
         self.metrics.account("registry", read);
         self.intake.natives(self.registry.natives());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tick_made_for_a_scrape_moves_the_timer_to_shortly_before_the_next_scrape() {
+        let ticker =
+            Ticker::start(Config::default(), Vec::new(), Registry::new(), Epoch(1), Clock::start()).await;
+        let ticker = ticker.unwrap();
+        tokio::time::advance(Duration::from_millis(300)).await;
+        assert_eq!(ticker.ticks().fresh(Duration::ZERO).await.offset, 2);
+        let scraped = Instant::now();
+        let mut ticks = ticker.ticks().subscribe();
+        for times in 1..=2 {
+            ticks.borrow_and_update();
+            ticks.changed().await.unwrap();
+            assert_eq!(scraped.elapsed(), Duration::from_millis(1000 * times - 50));
+        }
+        ticker.stop().await;
     }
 }

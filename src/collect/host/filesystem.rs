@@ -42,6 +42,9 @@ type Ask = Arc<dyn Fn(&Path) -> io::Result<Figures> + Send + Sync>;
 pub(super) struct Filesystem {
     mounts_of_init: Kept,
     mounts_of_self: Kept,
+    /// The text that was read last, and what is shown of it: mounts rarely change.
+    text: Vec<u8>,
+    mounts: Arc<[Mount]>,
     rootfs: PathBuf,
     points_excluded: Option<Regex>,
     types_excluded: Option<Regex>,
@@ -114,6 +117,8 @@ impl Filesystem {
         Filesystem {
             mounts_of_init: Kept::new(paths.procfs.join("1/mounts")),
             mounts_of_self: Kept::new(paths.procfs.join("self/mounts")),
+            text: Vec::new(),
+            mounts: Arc::default(),
             rootfs: paths.rootfs.clone(),
             points_excluded: filters.pattern("collector.filesystem.mount-points-exclude"),
             types_excluded: filters.pattern("collector.filesystem.fs-types-exclude"),
@@ -129,12 +134,15 @@ impl Filesystem {
     }
 
     /// The mounts to show, without those that stand twice.
-    fn mounts(&mut self) -> Result<Vec<Mount>, CollectError> {
+    fn mounts(&mut self) -> Result<Arc<[Mount]>, CollectError> {
         // With hidepid the first is hidden from all but root.
         let text = match self.mounts_of_init.read() {
             Ok(text) => text,
             Err(_) => self.mounts_of_self.read()?,
         };
+        if text == self.text {
+            return Ok(Arc::clone(&self.mounts));
+        }
         let excluded =
             |pattern: &Option<Regex>, text: &str| pattern.as_ref().is_some_and(|p| p.is_match(text));
         let mut mounts: Vec<Mount> = Vec::new();
@@ -149,7 +157,9 @@ impl Filesystem {
         // Of mounts over one another the last is the one that is seen; node_exporter shows the first.
         mounts.sort_by(|a, b| (&a.point, &a.device, &a.fs_type).cmp(&(&b.point, &b.device, &b.fs_type)));
         mounts.dedup_by(|a, b| (&a.point, &a.device, &a.fs_type) == (&b.point, &b.device, &b.fs_type));
-        Ok(mounts)
+        self.text = text.to_vec();
+        self.mounts = mounts.into();
+        Ok(Arc::clone(&self.mounts))
     }
 
     fn path(&self, mount: &Mount) -> PathBuf {
@@ -227,10 +237,11 @@ impl Collector for Filesystem {
     }
 
     fn collect(&mut self, page: &mut PageWriter) -> Result<(), CollectError> {
-        let mut mounts = self.mounts()?;
+        let mounts = self.mounts()?;
+        let mut mounts: Vec<&Mount> = mounts.iter().collect();
         self.cap.cut(&mut mounts, page);
-        self.ask_remote(mounts.iter().filter(|mount| !answers_from_memory(mount)));
-        let mounts: Vec<_> = mounts.into_iter().map(|mount| (self.figures(&mount), mount)).collect();
+        self.ask_remote(mounts.iter().copied().filter(|mount| !answers_from_memory(mount)));
+        let mounts: Vec<_> = mounts.into_iter().map(|mount| (self.figures(mount), mount)).collect();
 
         type Of = fn(&Mount, &Option<Figures>) -> Option<f64>;
         let families: [(&str, &str, Of); 7] = [
