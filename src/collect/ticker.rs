@@ -32,8 +32,14 @@ use crate::series::{Epoch, SourceId, Tick};
 /// How many questions may wait for the ticker; more than the scrapes that the server answers at once.
 const WAITING: usize = 256;
 
-/// What share of the tick a collector may take before the tick goes on without it.
+/// What share of the tick the collectors may take before the tick goes on without those that are not back.
 const GRACE: f64 = 0.5;
+
+/// The same for the first tick, which the start waits for: the program is to be ready within 200 ms.
+const GRACE_AT_START: Duration = Duration::from_millis(100);
+
+/// What is left for one after others have used up the grace, as a part of it: a healthy collector takes less.
+const LEAST_GRACE: u32 = 20;
 
 /// What everyone downstream holds: the last tick, and the way to ask for a fresh one.
 #[derive(Clone, Debug)]
@@ -122,7 +128,7 @@ impl Ticker {
             clock,
         };
         state.collect_with(collectors);
-        let first = state.tick().await;
+        let first = state.tick(GRACE_AT_START).await;
         let (publish, latest) = watch::channel(first);
         let (ask, asked) = mpsc::channel(WAITING);
         let (stop, stopped) = oneshot::channel();
@@ -194,7 +200,7 @@ impl State {
                     let late = due.elapsed().as_nanos() / interval.as_nanos().max(1);
                     self.metrics.missed.inc_by(u64::try_from(late).unwrap_or(u64::MAX));
                     self.beat += 1;
-                    publish.send_replace(self.tick().await);
+                    publish.send_replace(self.tick(self.grace()).await);
                 }
                 ask = asked.recv() => match ask {
                     None => return,
@@ -206,7 +212,7 @@ impl State {
                             if let Some(next) = self.pace.needed(self.beat, self.config.tick) {
                                 timer.reset_after(next);
                             }
-                            publish.send_replace(self.tick().await);
+                            publish.send_replace(self.tick(self.grace()).await);
                         }
                         // The scrape may have been given up meanwhile.
                         let _ = answer.send(Arc::clone(&publish.borrow()));
@@ -245,12 +251,17 @@ impl State {
         self.schedule = Schedule::new(self.workers.names(), &self.config.intervals, self.config.tick);
     }
 
+    fn grace(&self) -> Duration {
+        self.config.tick.mul_f64(GRACE).min(self.config.deadline)
+    }
+
     /// One tick: collect, read, commit.
-    async fn tick(&mut self) -> Arc<Tick> {
-        let begin = self.clock.now();
-        let grace = self.config.tick.mul_f64(GRACE).min(self.config.deadline);
+    async fn tick(&mut self, grace: Duration) -> Arc<Tick> {
+        let clock = self.clock;
+        let begin = clock.now();
         let due = self.schedule.due(self.beat);
-        let outcomes = self.workers.collect(&due, begin, |_| grace).await;
+        let left = |_| grace.saturating_sub(clock.now().since(&begin)).max(grace / LEAST_GRACE);
+        let outcomes = self.workers.collect(&due, begin, left).await;
         for outcome in &outcomes {
             let source = self.sources[outcome.name];
             if outcome.content != Content::Keep {
