@@ -1,11 +1,13 @@
 //! What collecting costs, as metrics of our own.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::{error, warn};
 
 use crate::exposition::parse::ParseError;
-use crate::registry::{Buckets, Counter, Desc, Family, Gauge, Histogram, RegisterError, Registry, Unit};
+use crate::registry::{
+    Buckets, Counter, Desc, Family, FloatGauge, Gauge, Histogram, RegisterError, Registry, Unit,
+};
 use crate::series::{Applied, Tick};
 
 crate::label_set! {
@@ -19,6 +21,7 @@ pub(super) struct Metrics {
     ticks: Counter,
     /// Ticks of the timer that fell out.
     pub(super) missed: Counter,
+    due: FloatGauge,
     clock_steps: Counter,
     series: Gauge,
     page_errors: Family<BySource, Counter>,
@@ -45,6 +48,13 @@ impl Metrics {
                 "gaugecast_ticks_missed",
                 "Ticks of the timer that fell out because one before took too long.",
             ))?,
+            due: registry.float_gauge(
+                Desc::new(
+                    "gaugecast_tick_due_timestamp",
+                    "When the tick was due, in seconds since 1970; what a subscriber waited is counted from here.",
+                )
+                .unit(Unit::Seconds),
+            )?,
             clock_steps: registry.counter((
                 "gaugecast_clock_steps",
                 "Times the wall clock was found to have stepped by more than 0.5 s.",
@@ -98,6 +108,12 @@ impl Metrics {
                 counter.inc();
             }
         }
+    }
+
+    /// Says of the tick that begins that it was due `late` ago.
+    pub(super) fn due(&self, late: Duration) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.due.set(now.saturating_sub(late).as_secs_f64());
     }
 
     /// Counts a tick that took `duration`.

@@ -128,6 +128,7 @@ impl Ticker {
             clock,
         };
         state.collect_with(collectors);
+        state.metrics.due(Duration::ZERO);
         let first = state.tick(GRACE_AT_START).await;
         let (publish, latest) = watch::channel(first);
         let (ask, asked) = mpsc::channel(WAITING);
@@ -197,8 +198,10 @@ impl State {
                 _ = &mut stopped => return,
                 due = timer.tick() => {
                     let interval = self.config.tick;
-                    let late = due.elapsed().as_nanos() / interval.as_nanos().max(1);
-                    self.metrics.missed.inc_by(u64::try_from(late).unwrap_or(u64::MAX));
+                    let late = due.elapsed();
+                    let missed = late.as_nanos() / interval.as_nanos().max(1);
+                    self.metrics.missed.inc_by(u64::try_from(missed).unwrap_or(u64::MAX));
+                    self.metrics.due(late);
                     self.beat += 1;
                     publish.send_replace(self.tick(self.grace()).await);
                 }
@@ -212,6 +215,7 @@ impl State {
                             if let Some(next) = self.pace.needed(self.beat, self.config.tick) {
                                 timer.reset_after(next);
                             }
+                            self.metrics.due(Duration::ZERO);
                             publish.send_replace(self.tick(self.grace()).await);
                         }
                         // The scrape may have been given up meanwhile.
