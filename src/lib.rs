@@ -20,3 +20,4 @@ pub mod serve;
 pub mod server;
 mod spelling;
 pub mod stream;
+pub mod tls;
