@@ -392,7 +392,7 @@ impl Conversation {
     }
 
     fn subscribed(&mut self, subscribed: wire::Subscribed) {
-        let wire::Subscribed { sub, channel, interval_ms, recovered, truncated } = subscribed;
+        let wire::Subscribed { sub, channel, interval_ms, recovered, truncated, reason: _ } = subscribed;
         let asked = self.entries.iter_mut().find(|entry| *entry.subscription.sub == *sub);
         let Some(entry) = asked.filter(|entry| entry.state == State::Asked) else { return };
         entry.state = State::On(channel);

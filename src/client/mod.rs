@@ -37,7 +37,7 @@ mod connection;
 mod conversation;
 mod model;
 mod target;
-mod wire;
+pub(crate) mod wire;
 
 pub use backoff::Backoff;
 pub use connection::{Client, ConnectError, connect};

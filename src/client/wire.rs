@@ -12,7 +12,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
 /// A message of the server.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Message {
+pub(crate) enum Message {
     Welcome(Welcome),
     Subscribed(Subscribed),
     Schema(Schema),
@@ -27,58 +27,61 @@ pub(super) enum Message {
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct Welcome {
-    pub(super) ping_ms: u64,
+pub(crate) struct Welcome {
+    pub(crate) ping_ms: u64,
+    pub(crate) epoch: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct Subscribed {
-    pub(super) sub: String,
-    pub(super) channel: u32,
-    pub(super) interval_ms: u64,
-    pub(super) recovered: bool,
+pub(crate) struct Subscribed {
+    pub(crate) sub: String,
+    pub(crate) channel: u32,
+    pub(crate) interval_ms: u64,
+    pub(crate) recovered: bool,
     #[serde(default)]
-    pub(super) truncated: bool,
+    pub(crate) truncated: bool,
+    /// Why it was not recovered.
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct Schema {
-    pub(super) channel: u32,
-    pub(super) families: BTreeMap<String, Family>,
-    pub(super) series: Vec<Series>,
+pub(crate) struct Schema {
+    pub(crate) channel: u32,
+    pub(crate) families: BTreeMap<String, Family>,
+    pub(crate) series: Vec<Series>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct Family {
+pub(crate) struct Family {
     #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) help: String,
-    pub(super) unit: String,
+    pub(crate) kind: String,
+    pub(crate) help: String,
+    pub(crate) unit: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct Series {
-    pub(super) id: u32,
-    pub(super) name: String,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) family: Option<String>,
+pub(crate) struct Series {
+    pub(crate) id: u32,
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) family: Option<String>,
 }
 
 /// `snapshot` and `delta`: the one has `epoch`, the other `prev`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct Frame {
-    pub(super) channel: u32,
-    pub(super) epoch: Option<String>,
-    pub(super) prev: Option<u64>,
-    pub(super) offset: u64,
-    pub(super) t: i64,
+pub(crate) struct Frame {
+    pub(crate) channel: u32,
+    pub(crate) epoch: Option<String>,
+    pub(crate) prev: Option<u64>,
+    pub(crate) offset: u64,
+    pub(crate) t: i64,
     #[serde(default = "one")]
-    pub(super) part: u32,
+    pub(crate) part: u32,
     #[serde(default = "one")]
-    pub(super) parts: u32,
-    pub(super) values: Vec<Point>,
+    pub(crate) parts: u32,
+    pub(crate) values: Vec<Point>,
     #[serde(default)]
-    pub(super) stale: Vec<u32>,
+    pub(crate) stale: Vec<u32>,
 }
 
 fn one() -> u32 {
@@ -86,37 +89,37 @@ fn one() -> u32 {
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct Refusal {
-    pub(super) sub: Option<String>,
-    pub(super) code: String,
-    pub(super) message: String,
-    pub(super) column: Option<usize>,
+pub(crate) struct Refusal {
+    pub(crate) sub: Option<String>,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) column: Option<usize>,
     #[serde(default)]
-    pub(super) retryable: bool,
+    pub(crate) retryable: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct Notice {
-    pub(super) channel: Option<u32>,
-    pub(super) code: String,
-    pub(super) message: String,
+pub(crate) struct Notice {
+    pub(crate) channel: Option<u32>,
+    pub(crate) code: String,
+    pub(crate) message: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct Bye {
-    pub(super) code: u16,
-    pub(super) reason: String,
-    pub(super) reconnect: bool,
+pub(crate) struct Bye {
+    pub(crate) code: u16,
+    pub(crate) reason: String,
+    pub(crate) reconnect: bool,
     #[serde(default)]
-    pub(super) retry_after_ms: u64,
+    pub(crate) retry_after_ms: u64,
 }
 
 /// `[id, value]` or `[id, value, time]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Point {
-    pub(super) id: u32,
-    pub(super) value: f64,
-    pub(super) time: Option<i64>,
+pub(crate) struct Point {
+    pub(crate) id: u32,
+    pub(crate) value: f64,
+    pub(crate) time: Option<i64>,
 }
 
 impl<'de> Deserialize<'de> for Point {
@@ -186,7 +189,7 @@ impl<'de> Deserialize<'de> for Number {
 }
 
 /// Reads a message.
-pub(super) fn decode(text: &str) -> serde_json::Result<Message> {
+pub(crate) fn decode(text: &str) -> serde_json::Result<Message> {
     /// Read first, by itself: with `type` somewhere in it, a message would otherwise be read into a tree.
     #[derive(Deserialize)]
     struct Type<'a> {
