@@ -1,11 +1,12 @@
-//! `gaugecast loadtest` as the program it is: against our own server, and against targets that are not what they
-//! should be. What is asserted is structure; bounds on time are wide, since the machine may be busy.
+//! `gaugecast loadtest` as the program it is: against our own server over every transport, and against targets that
+//! are not what they should be. What is asserted is structure; bounds on time are wide, since the machine may be busy.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::thread;
 
 use serde_json::Value;
@@ -127,13 +128,14 @@ fn is_by_the_schema(report: &Value) {
 fn our_own_server_is_measured_in_every_phase_and_the_reports_agree() {
     let server = server();
     let folder = tempfile::tempdir().unwrap();
-    let [markdown, junit] = ["report.md", "report.xml"].map(|name| folder.path().join(name));
+    let [markdown, junit, csv] =
+        ["report.md", "report.xml", "report.csv"].map(|name| folder.path().join(name));
     let pid = server.process.id().to_string();
     let more = [
         "--connections=5",
         "--duration=12s",
         "--rate=2",
-        "--cut=40",
+        "--kill=40%",
         "--server-pid",
         &pid,
         "--expect=delivery.p95<3600s",
@@ -142,10 +144,13 @@ fn our_own_server_is_measured_in_every_phase_and_the_reports_agree() {
         "--expect=server.cpu<=100%",
         "--expect=broadcast.rate>0/s",
         "--expect=recovery.success>0%",
+        "--expect=connect.success>=0%",
         "--markdown",
         markdown.to_str().unwrap(),
         "--junit",
         junit.to_str().unwrap(),
+        "--csv",
+        csv.to_str().unwrap(),
     ];
     let (said, report) = test(&server.url, folder.path(), &more);
     is_by_the_schema(&report);
@@ -169,6 +174,274 @@ fn our_own_server_is_measured_in_every_phase_and_the_reports_agree() {
     assert!(std::fs::read_to_string(markdown).unwrap().starts_with("# Load test: pass\n"));
     let junit = std::fs::read_to_string(junit).unwrap();
     assert!(junit.matches("<testsuite ").count() == 6 && !junit.contains("<failure"), "{junit}");
+    let csv = std::fs::read_to_string(csv).unwrap();
+    assert!(csv.lines().all(|line| line.split(',').count() == 6), "{csv}");
+    assert!(csv.contains("\r\nwhole test,delivery.p95,") && csv.contains(",ms,delivery.p95<3600s,pass\r\n"));
+}
+
+/// Encrypts what comes for a server that does not: the port, and the certificate in PEM.
+fn tls_relay(to: &str) -> (u16, String) {
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::rustls::{ServerConfig, crypto::ring};
+
+    let made = rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let to = to.to_owned();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, to) = (acceptor.clone(), to.clone());
+                tokio::spawn(async move {
+                    let mut inside = tokio::net::TcpStream::connect(to).await.unwrap();
+                    if let Ok(mut outside) = acceptor.accept(stream).await {
+                        let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+                    }
+                });
+            }
+        });
+    });
+    (port, made.cert.pem())
+}
+
+/// Host and port of a URL.
+fn authority(url: &str) -> &str {
+    url.split('/').nth(2).unwrap()
+}
+
+/// What every small test against a server of ours asks for: figures, whatever they are on a busy machine.
+const LENIENT: [&str; 7] = [
+    "--expect=connect.success>=0%",
+    "--expect=delivery.p95<3600s",
+    "--expect=uptime>1%",
+    "--expect=broadcast.complete>1%",
+    "--rate=2",
+    "--expect=broadcast.rate>0/s",
+    "--connections=5",
+];
+
+/// The same of a recovery phase.
+const LENIENT_RECOVERY: [&str; 2] = ["--expect=recovery.time<3600s", "--expect=recovery.success>0%"];
+
+#[test]
+fn server_sent_events_are_resumed_and_checked_like_websockets() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("http://{}", authority(&server.url));
+    let more = [&LENIENT[..], &LENIENT_RECOVERY, &["--duration=12s", "--kill=40%"]].concat();
+    let (_, report) = test(&url, folder.path(), &more);
+    is_by_the_schema(&report);
+    assert_eq!(report["target"]["transport"], "sse");
+    let measure = |name: &str| report["measures"][name].as_f64();
+    assert_eq!((measure("sequence.errors"), measure("sequence.wrong_ids")), (Some(0.0), Some(0.0)));
+    assert_eq!((measure("recovery.count"), measure("resume.success")), (Some(2.0), Some(100.0)));
+    assert!(measure("delivery.count") > Some(0.0) && measure("broadcast.count") > Some(0.0));
+    assert_eq!(measure("rtt.p95"), None);
+    assert!(report["unmeasured"]["rtt"].as_str().unwrap().contains("no way back"));
+}
+
+#[test]
+fn both_transports_are_loaded_through_tls_by_a_known_authority_or_anyones() {
+    let server = server();
+    let (port, certificate) = tls_relay(authority(&server.url));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, certificate).unwrap();
+    let by_file = format!("--tls.ca-file={}", file.display());
+    for (url, trust) in [
+        (format!("wss://localhost:{port}"), by_file.as_str()),
+        (format!("https://localhost:{port}"), by_file.as_str()),
+        (format!("wss://127.0.0.1:{port}"), "--tls.insecure-skip-verify"),
+    ] {
+        let more =
+            [&LENIENT[..], &LENIENT_RECOVERY, &["--duration=8s", "--phases=recovery,sustained", trust]]
+                .concat();
+        let (said, report) = test(&url, folder.path(), &more);
+        is_by_the_schema(&report);
+        assert_eq!(report["target"]["tls"], true);
+        assert_eq!(report["errors"], serde_json::json!({}), "{url}: {said:?}");
+        assert_eq!(report["measures"]["connect.count"].as_f64(), Some(5.0));
+        assert_eq!(report["measures"]["sequence.errors"].as_f64(), Some(0.0));
+        assert_eq!(report["measures"]["resume.success"].as_f64(), Some(100.0));
+    }
+    let url = format!("wss://localhost:{port}");
+    let (said, report) = test(&url, folder.path(), &["--duration=2s", "--connections=2"]);
+    assert_eq!(said.status.code(), Some(99));
+    assert!(report["errors"]["tls"].as_u64() >= Some(2), "an unknown authority: {}", report["errors"]);
+}
+
+#[test]
+fn any_server_of_events_is_judged_by_the_fields_of_its_messages() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    // A server of ours, looked at as one of somebody else: each delta has the time and a number that goes up by one.
+    let url = format!(
+        "http://{}/api/v1/stream/sse?match[]=gaugecast_ticks_total&interval=500",
+        authority(&server.url)
+    );
+    let more = [
+        "--protocol=any",
+        "--time-field=t",
+        "--sequence-field=offset",
+        "--duration=5s",
+        "--phases=broadcast",
+        "--connections=3",
+        "--expect=delivery.p95<3600s",
+        "--expect=uptime>1%",
+    ];
+    let (_, report) = test(&url, folder.path(), &more);
+    is_by_the_schema(&report);
+    let measure = |name: &str| report["measures"][name].as_f64();
+    assert!(measure("delivery.count") > Some(3.0) && measure("broadcast.count") > Some(0.0));
+    assert_eq!((measure("sequence.errors"), measure("sequence.unknown_series")), (Some(0.0), None));
+}
+
+#[test]
+fn a_server_that_says_when_to_come_back_is_obeyed_and_not_blamed() {
+    let server = server();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let to = authority(&server.url).to_owned();
+    // Refuses the first three, then relays.
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().map_while(Result::ok).enumerate() {
+            let mut stream = stream;
+            if number < 3 {
+                let _ = stream.read(&mut [0; 4096]);
+                let refusal = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
+                let _ = stream.write_all(refusal.as_bytes());
+                continue;
+            }
+            let inside = TcpStream::connect(&to).unwrap();
+            for (mut from, mut to) in
+                [(stream.try_clone().unwrap(), inside.try_clone().unwrap()), (inside, stream)]
+            {
+                thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let more = [&LENIENT[..], &["--duration=4s", "--phases=broadcast"]].concat();
+    let (_, report) = test(&url, folder.path(), &more);
+    let measure = |name: &str| report["measures"][name].as_f64();
+    assert_eq!(measure("connect.throttled"), Some(3.0));
+    assert_eq!((measure("connect.success"), measure("errors")), (Some(100.0), Some(0.0)));
+}
+
+/// A process that a test's command has started, ended with the test.
+struct Started(std::path::PathBuf);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Ok(pid) = std::fs::read_to_string(&self.0) {
+            let _ = Command::new("kill").args(["-9", pid.trim()]).status();
+        }
+    }
+}
+
+#[test]
+fn clients_come_back_to_a_server_that_was_started_anew() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let pid = Started(folder.path().join("pid"));
+    let command = format!(
+        "kill -9 {}; {PROGRAM} serve --web.listen-address={} --collect.tick=500ms >/dev/null 2>&1 & echo $! > {}",
+        server.process.id(),
+        authority(&server.url),
+        pid.0.display(),
+    );
+    let more = [
+        &LENIENT[..],
+        &LENIENT_RECOVERY,
+        &["--duration=16s", "--phases=recovery,sustained", "--restart-command", &command],
+    ]
+    .concat();
+    let (_, report) = test(&server.url, folder.path(), &more);
+    is_by_the_schema(&report);
+    assert_eq!(report["measures"]["recovery.count"].as_f64(), Some(5.0), "all were cut, all are back");
+    assert_eq!(report["measures"]["errors"].as_f64(), Some(0.0), "what was cut on purpose is no error");
+}
+
+#[test]
+fn the_monitor_publishes_every_cycle_until_it_is_told_to_end() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json");
+    let mut process = Command::new(PROGRAM)
+        .args(["loadtest", "--preset=monitor", "--duration=3s", "--url", &server.url])
+        .args(&PATIENT[..4])
+        .args(LENIENT)
+        .args(LENIENT_RECOVERY)
+        .args(["--web.listen-address=127.0.0.1:0", "--json"])
+        .arg(&json)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let figures = lines.find(|line| line.starts_with("figures at ")).unwrap();
+    let address = figures.split('/').nth(2).unwrap().to_owned();
+    lines.find(|line| line.contains("cycle 2")).unwrap();
+    let mut scrape = TcpStream::connect(&address).unwrap();
+    write!(scrape, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    scrape.read_to_string(&mut page).unwrap();
+    for line in [
+        "gaugecast_loadtest_criterion_met{criterion=\"sequence.errors==0\"} 1",
+        "gaugecast_loadtest_ratio{of=\"connect.success\"} 1",
+    ] {
+        assert!(page.contains(&format!("\n{line}\n")), "{line}: {page}");
+    }
+    let cycles = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("gaugecast_loadtest_cycles_total{")?.split(' ').nth(1));
+    assert!(cycles.map(|count| count.parse::<u32>().unwrap()).sum::<u32>() >= 2, "{page}");
+    assert!(page.contains("gaugecast_loadtest_latency_seconds{of=\"delivery\",stat=\"p95\"}"));
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    is_by_the_schema(&report);
+    assert!(report["load"]["cycle"].as_u64() >= Some(2));
+    let status = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    let code = process.wait().unwrap().code();
+    assert!(
+        matches!(code, Some(0 | 99)),
+        "that is how a monitor ends, by its own verdict and not 105: {code:?}"
+    );
+}
+
+#[test]
+fn a_server_of_its_own_is_loaded_and_its_resources_are_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json");
+    let said = Command::new(PROGRAM)
+        .args(["loadtest", "--serve", "--duration=4s", "--phases=broadcast", "--json"])
+        .arg(&json)
+        .args(PATIENT)
+        .args(LENIENT)
+        .arg("--expect=server.cpu<=100%")
+        .output()
+        .unwrap();
+    assert!(matches!(said.status.code(), Some(0 | 99)), "{said:?}");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    is_by_the_schema(&report);
+    for measure in ["server.cpu", "server.rss", "server.fds", "server.sent", "generator.received"] {
+        assert!(report["measures"][measure].is_number(), "{measure}");
+    }
+    assert_eq!(report["load"]["granted_interval_ms"], 500);
 }
 
 #[test]
@@ -314,7 +587,10 @@ fn wrong_usage_ends_with_2_before_anything_is_sent() {
         (&["--url", "ws://127.0.0.1:1/", "--expect", "delivry.p95<1ms"][..], "delivery.p95"),
         (&["--url", "ws://192.0.2.1/"], "--i-own-this-target 192.0.2.1"),
         (&["--url", "ws://192.0.2.1/", "--i-own-this-target", "192.0.2.2"], "not this machine"),
-        (&["--url", "wss://127.0.0.1/"], "TLS"),
+        (&["--url", "wss://127.0.0.1:1/", "--tls.ca-file", "/nowhere"], "TLS: /nowhere"),
+        (&["--url", "ftp://127.0.0.1/"], "begin with ws://"),
+        (&["--url", "http://127.0.0.1/", "--protocol", "any", "--send", "x"], "goes with WebSockets"),
+        (&["--url", "ws://192.0.2.1/", "--i-own-this-target", "192.0.2.1", "--cycles", "0"], "--cycles N"),
         (&["--url", "ws://127.0.0.1:1/", "--duration", "1000h"], "at most"),
         (&[], "--url"),
     ] {

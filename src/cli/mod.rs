@@ -8,7 +8,7 @@
 //! | `config show [--origin]` | the configuration in force, and who set what |
 //! | `config default`, `config schema` | a commented file; a JSON Schema for editors |
 //! | `watch [URL] SELECTOR…` | live values of a server, on the terminal or for pipes |
-//! | `loadtest` | loads a WebSocket server, measures and judges it |
+//! | `loadtest` | loads a server of WebSockets or server-sent events, measures and judges it |
 //! | `completions SHELL` | completions for a shell |
 //! | `man` | the manual page |
 //!

@@ -20,6 +20,7 @@ enum Unit {
     Count,
     PerSecond,
     Mebibytes,
+    MebibytesPerSecond,
 }
 
 impl Unit {
@@ -30,6 +31,7 @@ impl Unit {
             Self::Count => "",
             Self::PerSecond => "/s",
             Self::Mebibytes => "MiB",
+            Self::MebibytesPerSecond => "MiB/s",
         }
     }
 
@@ -39,7 +41,9 @@ impl Unit {
             (Self::Milliseconds, "s") => Some(1000.0),
             (Self::Milliseconds, "us" | "µs") => Some(0.001),
             (Self::Mebibytes, "GiB") => Some(1024.0),
-            (Self::Milliseconds | Self::Mebibytes, text) => (text == self.name()).then_some(1.0),
+            (Self::Milliseconds | Self::Mebibytes | Self::MebibytesPerSecond, text) => {
+                (text == self.name()).then_some(1.0)
+            }
             (_, text) => (text.is_empty() || text == self.name()).then_some(1.0),
         }
     }
@@ -49,8 +53,9 @@ impl Unit {
 const LATENCIES: [&str; 5] = ["connect", "delivery", "broadcast", "rtt", "recovery"];
 
 /// The other measures.
-const SINGLE: [(&str, Unit); 22] = [
+const SINGLE: [(&str, Unit); 31] = [
     ("connect.success", Unit::Percent),
+    ("connect.throttled", Unit::Count),
     ("recovery.success", Unit::Percent),
     ("recovery.time", Unit::Milliseconds),
     ("resume.success", Unit::Percent),
@@ -59,19 +64,27 @@ const SINGLE: [(&str, Unit); 22] = [
     ("messages.rate", Unit::PerSecond),
     ("messages.bytes", Unit::Count),
     ("broadcast.rate", Unit::PerSecond),
+    ("broadcast.missed", Unit::Count),
     ("broadcast.complete", Unit::Percent),
     ("sequence.errors", Unit::Count),
     ("sequence.gaps", Unit::Count),
     ("sequence.duplicates", Unit::Count),
     ("sequence.out_of_order", Unit::Count),
     ("sequence.unknown_series", Unit::Count),
+    ("sequence.wrong_ids", Unit::Count),
     ("rtt.missed", Unit::Count),
     ("errors", Unit::Count),
     ("server.cpu", Unit::Percent),
     ("server.memory", Unit::Percent),
     ("server.rss", Unit::Mebibytes),
+    ("server.fds", Unit::Count),
+    ("server.received", Unit::MebibytesPerSecond),
+    ("server.sent", Unit::MebibytesPerSecond),
     ("generator.cpu", Unit::Percent),
     ("generator.rss", Unit::Mebibytes),
+    ("generator.fds", Unit::Count),
+    ("generator.received", Unit::MebibytesPerSecond),
+    ("generator.sent", Unit::MebibytesPerSecond),
 ];
 
 fn unit(metric: &str) -> Option<Unit> {
@@ -98,7 +111,7 @@ pub fn names() -> Vec<String> {
     latencies.chain(SINGLE.iter().map(|(name, _)| (*name).to_owned())).collect()
 }
 
-/// The unit a measure is told in: `ms`, `%`, `/s`, `MiB` or nothing.
+/// The unit a measure is told in: `ms`, `%`, `/s`, `MiB`, `MiB/s` or nothing.
 #[must_use]
 pub fn unit_of(metric: &str) -> &'static str {
     unit(metric).map_or("", Unit::name)
@@ -171,7 +184,7 @@ impl Criterion {
             "recovery" | "resume" => kind == Kind::Recovery,
             "sequence" => kind != Kind::RampUp,
             // Of a short phase the ends weigh too much.
-            _ if self.metric == "broadcast.rate" => false,
+            _ if matches!(self.metric.as_str(), "broadcast.rate" | "broadcast.missed") => false,
             _ => kind.is_steady(),
         }
     }
@@ -232,6 +245,18 @@ impl Verdict {
         }
     }
 
+    /// The worse of two verdicts on the same thing: aborted, fail, inconclusive, pass.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        let badness = |verdict: Self| match verdict {
+            Self::Pass => 0,
+            Self::Inconclusive => 1,
+            Self::Fail => 2,
+            Self::Aborted => 3,
+        };
+        if badness(other) > badness(self) { other } else { self }
+    }
+
     /// The program's exit code.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
@@ -262,14 +287,19 @@ pub struct Judged {
 /// What is known before the test of what can be judged.
 #[derive(Debug, Clone, Copy)]
 pub struct Judgeable {
-    /// The target speaks our protocol, so order and resume can be checked.
+    /// The target speaks our protocol, so resume can be checked.
     pub ours: bool,
-    /// Messages carry a time stamp that means something by this machine's clock.
-    pub delivery: bool,
+    /// Broadcasts have numbers, so order and completeness can be.
+    pub numbered: bool,
+    /// The distribution that says how late messages are: `delivery` where they carry a time that means something by
+    /// this machine's clock, else `rtt`, over WebSockets.
+    pub latency: Option<&'static str>,
     /// The server's CPU and memory are read.
     pub server: bool,
     /// Connections are cut in a recovery phase.
     pub recovery: bool,
+    /// The server is started anew there, so that nothing can be resumed.
+    pub restart: bool,
     /// Broadcasts a second that the server must keep up.
     pub rate: Option<f64>,
 }
@@ -279,14 +309,21 @@ pub struct Judgeable {
 #[must_use]
 pub fn defaults(can: Judgeable) -> Vec<Criterion> {
     let mut texts = vec!["connect.success>99%".to_owned(), "uptime>99%".into()];
-    let latency = if can.delivery { "delivery" } else { "rtt" };
-    texts.extend([format!("{latency}.mean<50ms"), format!("{latency}.p95<50ms")]);
-    if can.ours {
-        texts.extend(["messages.received>=1".into(), "sequence.errors==0".into()]);
+    if let Some(latency) = can.latency {
+        texts.extend([format!("{latency}.mean<50ms"), format!("{latency}.p95<50ms")]);
+    }
+    if can.numbered {
+        texts.extend([
+            "messages.received>=1".into(),
+            "sequence.errors==0".into(),
+            "broadcast.complete>99%".into(),
+        ]);
+    } else if can.latency.is_none() {
+        texts.push("messages.received>=1".into());
     }
     if can.recovery {
         texts.extend(["recovery.success>99%".into(), "recovery.time<5s".into()]);
-        if can.ours {
+        if can.ours && !can.restart {
             texts.push("resume.success>99%".into());
         }
     }
@@ -366,16 +403,27 @@ mod tests {
         for name in names() {
             assert!(Criterion::parse(&format!("{name}<1{}", unit_of(&name))).is_ok(), "{name}");
         }
-        for bits in 0..16 {
-            let [ours, delivery, server, recovery] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
-            let list = defaults(Judgeable { ours, delivery, server, recovery, rate: Some(500.0) });
-            assert!(list.len() >= 5);
+        for bits in 0..32 {
+            let [ours, numbered, server, recovery, restart] = [1, 2, 4, 8, 16].map(|bit| bits & bit != 0);
+            for latency in [None, Some("rtt"), Some("delivery")] {
+                let rate = Some(500.0);
+                let can = Judgeable { ours, numbered, latency, server, recovery, restart, rate };
+                assert!(defaults(can).len() >= 4);
+            }
         }
     }
 
     #[test]
     fn a_given_criterion_takes_the_place_of_the_default_of_its_measure() {
-        let can = Judgeable { ours: true, delivery: true, server: false, recovery: true, rate: None };
+        let can = Judgeable {
+            ours: true,
+            numbered: true,
+            latency: Some("delivery"),
+            server: false,
+            recovery: true,
+            restart: false,
+            rate: None,
+        };
         let given = [Criterion::parse("delivery.p95<9s").unwrap()];
         let list = combine(defaults(can), &given);
         let about = |metric: &str| list.iter().filter(|c| c.metric() == metric).count();

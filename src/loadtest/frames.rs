@@ -1,18 +1,22 @@
 //! What our server says, checked: [`Decoder`] reads a frame, [`Chain`] holds a subscription to `docs/protocol.md`.
 //!
-//! All clients of a channel get the same bytes, so a decoder remembers the last message and reads each distinct
-//! one once. Each client has a chain of its own: `prev` must be the offset that it has.
+//! All clients of a channel get the same bytes, so a decoder remembers the last messages and reads each distinct
+//! one once. Each client has a chain of its own: `prev` must be the offset that it has. What any other server says
+//! may be numbered too: [`Numbers`] holds its messages to that.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 
-use serde::Deserialize;
-use serde_json::Value;
+use crate::client::wire::{self, Message, decode};
 
 /// The subprotocol of our stream.
 pub const SUBPROTOCOL: &str = "gaugecast.v1.json";
 
-/// The series that carries the moment of a broadcast in seconds, finer than `t` in milliseconds.
+/// The series that carries the moment when a tick was due, in seconds: what a client waited is counted from there, so
+/// that a server which ticks late does not look quick.
+const DUE: &str = "gaugecast_tick_due_timestamp_seconds";
+
+/// The next best: the moment when the tick was made, finer than `t` in milliseconds.
 const TIMESTAMP: &str = "gaugecast_synthetic_timestamp_seconds";
 
 /// A message of the server, as far as it matters here.
@@ -42,6 +46,8 @@ pub enum Said {
 /// A snapshot, or a delta from `prev`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
+    /// Which life of the server: its epoch as a number.
+    pub life: u64,
     /// Channel.
     pub channel: u64,
     /// Epoch; told by snapshots only.
@@ -50,7 +56,7 @@ pub struct Frame {
     pub offset: u64,
     /// Tick it starts from; `None` for a snapshot.
     pub prev: Option<u64>,
-    /// When it was broadcast, in Unix microseconds by the server's clock.
+    /// When it was meant to be broadcast, in Unix microseconds by the server's clock.
     pub sent_us: u64,
     /// Whether it is the last of its parts.
     pub last_part: bool,
@@ -58,45 +64,18 @@ pub struct Frame {
     pub unknown: u64,
 }
 
-#[derive(Deserialize)]
-struct Raw {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    channel: u64,
-    epoch: Option<String>,
-    #[serde(default)]
-    offset: u64,
-    prev: Option<u64>,
-    t: Option<u64>,
-    #[serde(default)]
-    values: Vec<Vec<Value>>,
-    #[serde(default)]
-    series: Vec<Named>,
-    part: Option<u64>,
-    parts: Option<u64>,
-    #[serde(default)]
-    interval_ms: u64,
-    #[serde(default)]
-    recovered: bool,
-    code: Option<Value>,
-    reason: Option<String>,
-    message: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    id: u64,
-    name: String,
-}
+/// Distinct messages remembered: more than the ticks that clients of one worker are apart on an idle machine.
+const RECENT: usize = 32;
 
 /// Reads messages of one server for many clients.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    last: Option<(Box<[u8]>, Rc<Said>)>,
+    /// The last frames, newest first.
+    recent: VecDeque<(Box<[u8]>, Rc<Said>)>,
     epoch: String,
-    known: HashSet<u64>,
-    timestamps: HashSet<u64>,
+    known: HashSet<u32>,
+    due: HashSet<u32>,
+    timestamps: HashSet<u32>,
 }
 
 impl Decoder {
@@ -106,82 +85,73 @@ impl Decoder {
     ///
     /// Tells what is wrong with it, when it is not a message of the protocol.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<Rc<Said>, String> {
-        if let Some((last, said)) = &self.last
-            && **last == *bytes
-        {
+        if let Some((_, said)) = self.recent.iter().find(|(seen, _)| **seen == *bytes) {
             return Ok(said.clone());
         }
-        let raw: Raw =
-            serde_json::from_slice(bytes).map_err(|error| format!("not a message of ours: {error}"))?;
-        let said = Rc::new(self.understand(raw)?);
+        let text = std::str::from_utf8(bytes).map_err(|_| "text that is not UTF-8")?;
+        let message = decode(text).map_err(|error| format!("not a message of ours: {error}"))?;
+        let said = Rc::new(self.understand(message)?);
         if matches!(*said, Said::Frame(_)) {
-            self.last = Some((bytes.into(), said.clone()));
+            self.recent.truncate(RECENT - 1);
+            self.recent.push_front((bytes.into(), said.clone()));
         }
         Ok(said)
     }
 
-    fn understand(&mut self, raw: Raw) -> Result<Said, String> {
-        Ok(match raw.kind.as_str() {
-            "welcome" => {
-                let epoch = raw.epoch.ok_or("a welcome without epoch")?;
+    fn understand(&mut self, message: Message) -> Result<Said, String> {
+        Ok(match message {
+            Message::Welcome(welcome) => {
+                let epoch = welcome.epoch.ok_or("a welcome without epoch")?;
                 if epoch != self.epoch {
                     // Numbers of series mean something only within an epoch.
                     *self = Self { epoch, ..Self::default() };
                 }
                 Said::Other
             }
-            "subscribed" => Said::Subscribed {
-                channel: raw.channel,
-                interval_ms: raw.interval_ms,
-                recovered: raw.recovered,
-                reason: raw.reason,
+            Message::Subscribed(subscribed) => Said::Subscribed {
+                channel: subscribed.channel.into(),
+                interval_ms: subscribed.interval_ms,
+                recovered: subscribed.recovered,
+                reason: subscribed.reason,
             },
-            "schema" => {
-                for Named { id, name } in raw.series {
-                    self.known.insert(id);
-                    if name == TIMESTAMP {
-                        self.timestamps.insert(id);
+            Message::Schema(schema) => {
+                for series in schema.series {
+                    self.known.insert(series.id);
+                    match series.name.as_str() {
+                        DUE => _ = self.due.insert(series.id),
+                        TIMESTAMP => _ = self.timestamps.insert(series.id),
+                        _ => {}
                     }
                 }
+                // What was unknown before may be known now.
+                self.recent.clear();
                 Said::Other
             }
-            kind @ ("snapshot" | "delta") => {
-                let is_delta = kind == "delta";
-                if is_delta != raw.prev.is_some() {
-                    return Err(format!("a {kind} {} prev", if is_delta { "without" } else { "with" }));
-                }
-                let mut sent_us = raw.t.ok_or("a frame without t")?.saturating_mul(1000);
-                let mut unknown = 0;
-                for value in &raw.values {
-                    let [id, value, ..] = value.as_slice() else {
-                        return Err("a value that is not [id, value]".into());
-                    };
-                    let id = id.as_u64().ok_or("a value whose id is no whole number")?;
-                    if !self.known.contains(&id) {
-                        unknown += 1;
-                    }
-                    if self.timestamps.contains(&id)
-                        && let Some(seconds) = value.as_f64()
-                    {
-                        sent_us = (seconds * 1e6) as u64;
-                    }
-                }
-                Said::Frame(Frame {
-                    channel: raw.channel,
-                    epoch: raw.epoch,
-                    offset: raw.offset,
-                    prev: raw.prev,
-                    sent_us,
-                    last_part: raw.part == raw.parts,
-                    unknown,
-                })
-            }
-            "error" => {
-                let code = raw.code.map(|code| code.to_string()).unwrap_or_default();
-                Said::Refused(format!("{code}: {}", raw.message.unwrap_or_default()))
-            }
-            "bye" => Said::Bye(raw.reason.unwrap_or_default()),
-            _ => Said::Other,
+            Message::Snapshot(frame) => Said::Frame(self.frame(&frame, false)?),
+            Message::Delta(frame) => Said::Frame(self.frame(&frame, true)?),
+            Message::Error(refusal) => Said::Refused(format!("{}: {}", refusal.code, refusal.message)),
+            Message::Bye(bye) => Said::Bye(bye.reason),
+            Message::Notice(_) | Message::Ping | Message::Other => Said::Other,
+        })
+    }
+
+    fn frame(&self, frame: &wire::Frame, is_delta: bool) -> Result<Frame, String> {
+        let kind = if is_delta { "delta" } else { "snapshot" };
+        if is_delta != frame.prev.is_some() {
+            return Err(format!("a {kind} {} prev", if is_delta { "without" } else { "with" }));
+        }
+        let value = |of: &HashSet<u32>| frame.values.iter().find(|point| of.contains(&point.id));
+        let exact = value(&self.due).or_else(|| value(&self.timestamps));
+        let tick_us = u64::try_from(frame.t).unwrap_or(0).saturating_mul(1000);
+        Ok(Frame {
+            life: u64::from_str_radix(&self.epoch, 16).unwrap_or(0),
+            channel: frame.channel.into(),
+            epoch: frame.epoch.clone(),
+            offset: frame.offset,
+            prev: frame.prev,
+            sent_us: exact.map_or(tick_us, |point| (point.value * 1e6) as u64),
+            last_part: frame.part == frame.parts,
+            unknown: frame.values.iter().filter(|point| !self.known.contains(&point.id)).count() as u64,
         })
     }
 }
@@ -263,13 +233,53 @@ impl Chain {
     }
 }
 
+/// Where a client stands in messages that are numbered one by one.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    last: Option<u64>,
+    awaits_first: bool,
+}
+
+impl Numbers {
+    /// The connection is gone. One that comes back with the last event's id must go on with the next number; any
+    /// other begins anew.
+    pub fn disconnected(&mut self, resumes: bool) {
+        self.awaits_first = true;
+        if !resumes {
+            self.last = None;
+        }
+    }
+
+    /// Takes a number.
+    pub fn take(&mut self, number: u64) -> Step {
+        let is_first = std::mem::take(&mut self.awaits_first);
+        let step = match self.last {
+            None => Step::First,
+            Some(last) if number == last.saturating_add(1) => {
+                if is_first {
+                    Step::First
+                } else {
+                    Step::Next
+                }
+            }
+            Some(last) if number > last => Step::Gap,
+            Some(last) if number == last => Step::Duplicate,
+            Some(_) => Step::OutOfOrder,
+        };
+        self.last = Some(self.last.map_or(number, |last| last.max(number)));
+        step
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn frame(prev: Option<u64>, offset: u64) -> Frame {
         let epoch = prev.is_none().then(|| "e".into());
-        Frame { channel: 1, epoch, offset, prev, sent_us: 0, last_part: true, unknown: 0 }
+        Frame { life: 0, channel: 1, epoch, offset, prev, sent_us: 0, last_part: true, unknown: 0 }
     }
 
     fn steps(frames: &[(Option<u64>, u64)]) -> Vec<Step> {
@@ -316,38 +326,52 @@ mod tests {
 
     #[test]
     fn the_protocols_own_examples_are_understood() {
-        let examples: Value =
+        let examples: Vec<Value> =
             serde_json::from_str(include_str!("../../docs/protocol/messages.json")).unwrap();
-        let mut found = 0;
-        let mut walk = vec![examples];
         let mut decoder = Decoder::default();
-        while let Some(value) = walk.pop() {
-            if value["type"].is_string() {
-                let text = value.to_string();
-                decoder.decode(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
-                found += 1;
-            } else if let Value::Object(map) = value {
-                walk.extend(map.into_iter().map(|(_, value)| value));
-            } else if let Value::Array(list) = value {
-                walk.extend(list);
-            }
+        for example in examples.iter().filter(|example| example["direction"] == "server") {
+            let text = example["message"].to_string();
+            decoder.decode(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
         }
-        assert!(found > 20, "{found}");
     }
 
     #[test]
-    fn values_need_a_schema_and_the_synthetic_series_gives_the_finer_time() {
+    fn numbered_messages_are_held_to_their_order() {
+        use Step::{Duplicate, First, Gap, Next, OutOfOrder};
+        let mut numbers = Numbers::default();
+        numbers.disconnected(false);
+        let steps = [5, 6, 6, 9, 8, 10].map(|number| numbers.take(number));
+        assert_eq!(steps, [First, Next, Duplicate, Gap, OutOfOrder, Next]);
+        numbers.disconnected(true);
+        assert_eq!(numbers.take(12), Gap, "it asked to go on from 10");
+        numbers.disconnected(true);
+        assert_eq!(numbers.take(13), First);
+        numbers.disconnected(false);
+        assert_eq!(numbers.take(99), First);
+    }
+
+    #[test]
+    fn values_need_a_schema_and_the_finest_time_counts() {
         let mut decoder = Decoder::default();
-        let delta =
-            r#"{"type":"delta","channel":1,"offset":3,"prev":2,"t":1700,"values":[[4,1.5],[5,"NaN"]]}"#;
-        let said = decoder.decode(delta.as_bytes()).unwrap();
-        assert!(matches!(&*said, Said::Frame(f) if f.unknown == 2 && f.sent_us == 1_700_000));
-        let schema = format!(
-            r#"{{"type":"schema","channel":1,"families":{{}},"series":[{{"id":4,"name":"{TIMESTAMP}","labels":{{}}}},{{"id":5,"name":"b","labels":{{}}}}]}}"#
-        );
-        decoder.decode(schema.as_bytes()).unwrap();
-        let said = decoder.decode(delta.replace("\"offset\":3", "\"offset\":4").as_bytes()).unwrap();
-        assert!(matches!(&*said, Said::Frame(f) if f.unknown == 0 && f.sent_us == 1_500_000));
+        let mut sent = |schema: &[(u32, &str)], offset: u64| {
+            let series: Vec<Value> = schema
+                .iter()
+                .map(|(id, name)| serde_json::json!({"id": id, "name": name, "labels": {}}))
+                .collect();
+            let schema =
+                serde_json::json!({"type": "schema", "channel": 1, "families": {}, "series": series});
+            decoder.decode(schema.to_string().as_bytes()).unwrap();
+            let delta = format!(
+                r#"{{"type":"delta","channel":1,"offset":{offset},"prev":2,"t":1700,"values":[[4,1.5],[5,1.25],[6,"NaN"]]}}"#
+            );
+            match &*decoder.decode(delta.as_bytes()).unwrap() {
+                Said::Frame(frame) => (frame.unknown, frame.sent_us),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(sent(&[], 3), (3, 1_700_000));
+        assert_eq!(sent(&[(4, TIMESTAMP), (6, "b")], 3), (1, 1_500_000));
+        assert_eq!(sent(&[(5, DUE)], 4), (0, 1_250_000));
     }
 
     #[test]

@@ -7,36 +7,41 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::client::{Client, Control, Protocol, Shared, Target, clock_offset, unix_us};
+use super::broadcasts::{Broadcasts, Fanout, PATIENCE_US, Window};
+use super::client::{Client, Control, Shared};
+use super::connect::{Network, Protocol, Target, unix_us};
 use super::criteria::{Criterion, Judgeable, Verdict, combine, defaults};
+use super::preflight::{allow_descriptors, clock, target};
 use super::report::{
-    Around, Clock, Generator, Load, PhaseReport, Report, SCHEMA_VERSION, compare, judge, measures, verdict,
+    Around, Clock, Frame, Generator, Load, PhaseReport, Report, SCHEMA_VERSION, compare, judge, measures,
+    verdict,
 };
 use super::resources::{Reading, Sample, Samples, memory_bytes, process, scrape, usage};
 use super::scenario::{Kind, Phase, phases};
 use super::tally::Tally;
-use super::{Error, Options, report};
+use super::url::Transport;
+use super::{Disturb, Error, Options, report};
+use crate::tls::Connector;
 
 /// Bytes read from a socket at once: a buffer of each worker, not of each connection.
 const SCRATCH: usize = 64 << 10;
 
-/// Descriptors beyond those of the connections.
-const SPARE_DESCRIPTORS: u64 = 64;
-
 /// How often the main task looks.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How much of each end of a phase is left out when completeness of broadcasts is judged, at most. A tenth of the
+/// phase where that is less.
+const EDGE: Duration = Duration::from_secs(1);
 
 /// Distance of the timers whose lateness is watched.
 const BEAT: Duration = Duration::from_millis(10);
@@ -45,32 +50,48 @@ const BEAT: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub enum Event<'a> {
     /// About once a second.
-    Looking {
-        /// The phase.
-        phase: &'a str,
-        /// How long the test has run.
-        elapsed: Duration,
-        /// How long it will.
-        total: Duration,
-        /// Connections that are live, and how many should be at the phase's end.
-        live: usize,
-        /// See `live`.
-        planned: usize,
-        /// Messages of the phase so far.
-        messages: u64,
-        /// Errors of the phase so far.
-        errors: u64,
-    },
+    Looking(&'a Look<'a>),
     /// A phase is over.
     Finished(&'a PhaseReport),
+    /// The whole is over; with [`Options::cycles`] it may begin anew.
+    Cycle(&'a Report),
 }
 
-/// Runs a test to its end, or until SIGINT or SIGTERM; then the report is of what was done and says so.
+/// A look at a test.
+#[derive(Debug, Clone)]
+pub struct Look<'a> {
+    /// The phase.
+    pub phase: &'a str,
+    /// Which time the test is run, from 1.
+    pub cycle: u64,
+    /// How long it has run.
+    pub elapsed: Duration,
+    /// How long it will.
+    pub total: Duration,
+    /// Connections that are live.
+    pub live: usize,
+    /// How many should be at the phase's end.
+    pub planned: usize,
+    /// Messages since the last look.
+    pub messages: u64,
+    /// How long that is.
+    pub interval: Duration,
+    /// 95th percentile of the delivery in the phase so far, in milliseconds.
+    pub delivery_p95_ms: Option<f64>,
+    /// Errors of the phase so far.
+    pub errors: u64,
+    /// Both sides; the first look has nothing to compare with.
+    pub sample: Option<Sample>,
+}
+
+/// Runs a test to its end, as often as [`Options::cycles`] says, or until SIGINT or SIGTERM; then the report is of
+/// what was done and says so. The report is that of the last time. A test that has no end by itself ends well by a
+/// signal: its verdict is the worst of all the times that were finished.
 ///
 /// # Errors
 ///
 /// When it cannot begin; see [`Error`].
-pub fn run(options: &Options, on: impl FnMut(&Event<'_>)) -> Result<Report, Error> {
+pub fn run(options: &Options, mut on: impl FnMut(&Event<'_>)) -> Result<Report, Error> {
     if let Some((text, tolerance)) = &options.baseline {
         compare(text, &BTreeMap::new(), *tolerance).map_err(Error::Baseline)?;
     }
@@ -78,90 +99,37 @@ pub fn run(options: &Options, on: impl FnMut(&Event<'_>)) -> Result<Report, Erro
     runtime.block_on(async {
         let target = target(options).await?;
         allow_descriptors(options.connections)?;
-        let clock = clock(options, &target).await;
-        let workers = Workers::start(options, &target, &clock)?;
-        Ok(Test::new(options, clock, workers).run(on).await)
-    })
-}
-
-async fn target(options: &Options) -> Result<Target, Error> {
-    let url = &options.url;
-    let resolve = |source| Error::Resolve { host: url.host.clone(), source };
-    let mut found = tokio::net::lookup_host((url.host.as_str(), url.port)).await.map_err(resolve)?;
-    let address = found.next().ok_or_else(|| resolve(io::ErrorKind::NotFound.into()))?;
-    if !address.ip().is_loopback() && options.own_target.as_deref() != Some(url.host.as_str()) {
-        return Err(Error::NotOwned { host: url.host.clone() });
-    }
-    let ports = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok().and_then(|text| {
-        let mut ends = text.split_whitespace().map(|end| end.parse::<usize>().ok());
-        Some(ends.next()??..=ends.next()??)
-    });
-    let sources = match ports.map(|ports| ports.count()) {
-        Some(ports) => sources(address, options.connections, ports)
-            .ok_or(Error::Ports { connections: options.connections, ports })?,
-        None => Vec::new(),
-    };
-    Ok(Target {
-        address,
-        host: url.authority(),
-        path: url.path.clone(),
-        protocol: options.protocol.clone(),
-        sources,
-        connect_timeout: options.connect_timeout,
-        ping_interval: options.ping_interval,
-    })
-}
-
-/// Addresses to connect from, so that half of `ports` is enough for each: the other half may still wait for the
-/// end of TIME_WAIT. None where one address will do; `None` where it does not and there are no others.
-fn sources(to: SocketAddr, connections: usize, ports: usize) -> Option<Vec<IpAddr>> {
-    let each = (ports / 2).max(1);
-    match to.ip() {
-        _ if connections <= each => Some(Vec::new()),
-        // All of 127.0.0.0/8 is this machine.
-        IpAddr::V4(ip) if ip.is_loopback() => {
-            let count = u32::try_from(connections.div_ceil(each)).ok()?;
-            Some((1..=count).map(|n| IpAddr::V4(Ipv4Addr::from_bits(0x7f00_0001 + n))).collect())
+        let scraper = match &options.server_metrics {
+            Some(url) if url.tls => Some(Connector::new(&options.trust)?),
+            _ => None,
+        };
+        let mut interrupted = std::pin::pin!(interrupted());
+        let (mut cycle, mut worst, mut last) = (1, Verdict::Pass, None::<Report>);
+        loop {
+            let clock = clock(options, &target).await;
+            let workers = Workers::start(options, &target, &clock)?;
+            let test = Test::new(options, clock, workers, scraper.clone(), cycle);
+            let mut report = test.run(interrupted.as_mut(), &mut on).await;
+            let is_aborted = report.verdict == Verdict::Aborted;
+            if is_aborted
+                && options.cycles == 0
+                && let Some(mut last) = last
+            {
+                last.verdict = worst;
+                last.exit_code = worst.exit_code();
+                return Ok(last);
+            }
+            on(&Event::Cycle(&report));
+            worst = worst.worse(report.verdict);
+            if is_aborted || cycle == options.cycles {
+                report.verdict = worst;
+                report.exit_code = worst.exit_code();
+                return Ok(report);
+            }
+            last = Some(report);
+            cycle += 1;
         }
-        _ => (connections <= ports).then(Vec::new),
-    }
-}
-
-fn allow_descriptors(connections: usize) -> Result<(), Error> {
-    let needed = connections as u64 + SPARE_DESCRIPTORS;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    if let Some(limit) = maximum.filter(|maximum| *maximum < needed) {
-        return Err(Error::Descriptors { connections, needed, limit });
-    }
-    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum }).map_err(io::Error::from)?;
-    Ok(())
-}
-
-async fn clock(options: &Options, target: &Target) -> Clock {
-    let unknown = |reason: &str| Clock {
-        method: "unknown",
-        offset_ms: None,
-        error_ms: None,
-        reason: Some(reason.to_owned()),
-    };
-    if target.address.ip().is_loopback() {
-        return Clock { method: "same_host", offset_ms: Some(0.0), error_ms: Some(0.0), reason: None };
-    }
-    match options.protocol {
-        Protocol::Any { .. } => unknown("the server is elsewhere and does not tell its time"),
-        Protocol::Gaugecast { .. } => match clock_offset(target).await {
-            Ok((offset, error)) => Clock {
-                method: "round_trip",
-                offset_ms: Some(offset as f64 / 1000.0),
-                error_ms: Some(error as f64 / 1000.0),
-                reason: None,
-            },
-            Err(reason) => unknown(&format!("the server's time could not be asked for: {reason}")),
-        },
-    }
+    })
 }
 
 /// A connection to open, and when.
@@ -175,6 +143,7 @@ struct Workers {
     tallies: Vec<Arc<Mutex<Tally>>>,
     threads: Vec<std::thread::JoinHandle<()>>,
     live: Arc<AtomicUsize>,
+    network: Arc<Network>,
     control: watch::Sender<Control>,
 }
 
@@ -185,6 +154,7 @@ impl Workers {
             tallies: Vec::new(),
             threads: Vec::new(),
             live: Arc::new(AtomicUsize::new(0)),
+            network: Arc::new(Network::default()),
             control: watch::Sender::default(),
         };
         let origin = Instant::now();
@@ -193,7 +163,7 @@ impl Workers {
             let tally = Arc::new(Mutex::new(Tally::default()));
             workers.opens.push(open);
             workers.tallies.push(tally.clone());
-            let (target, live) = (target.clone(), workers.live.clone());
+            let (target, live, network) = (target.clone(), workers.live.clone(), workers.network.clone());
             let control = workers.control.subscribe();
             let offset_us = clock.offset_ms.map(|ms| (ms * 1000.0) as i64);
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -203,6 +173,7 @@ impl Workers {
                     target,
                     tally,
                     live,
+                    network,
                     control,
                     offset_us,
                     scratch: RefCell::new(vec![0; SCRATCH].into()),
@@ -217,20 +188,37 @@ impl Workers {
         Ok(workers)
     }
 
-    /// What was counted since the last time.
+    fn tallies(&self) -> impl Iterator<Item = std::sync::MutexGuard<'_, Tally>> {
+        self.tallies.iter().map(|tally| tally.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What was counted since the last time, but for arrivals.
     fn take(&self) -> Tally {
         let mut all = Tally::default();
-        for tally in &self.tallies {
-            let one = std::mem::take(&mut *tally.lock().unwrap_or_else(PoisonError::into_inner));
-            all.merge(&one);
+        for mut tally in self.tallies() {
+            all.merge(&std::mem::take(&mut *tally));
         }
         all
     }
 
-    /// Messages and errors since then.
-    fn glance(&self) -> (u64, u64) {
-        let each = self.tallies.iter().map(|tally| tally.lock().unwrap_or_else(PoisonError::into_inner));
-        each.fold((0, 0), |sum, tally| (sum.0 + tally.messages, sum.1 + tally.errors.total()))
+    /// Arrivals since the last time.
+    fn gather(&self, broadcasts: &mut Broadcasts) {
+        for mut tally in self.tallies() {
+            let arrivals = std::mem::take(&mut tally.arrivals);
+            drop(tally);
+            broadcasts.gather(arrivals);
+        }
+    }
+
+    /// Messages, errors and the 95th percentile of the delivery since [`Workers::take`].
+    fn glance(&self) -> (u64, u64, Option<f64>) {
+        let (mut messages, mut errors, mut delivery) = (0, 0, super::histogram::Latency::default());
+        for tally in self.tallies() {
+            messages += tally.messages;
+            errors += tally.errors.total();
+            delivery.merge(&tally.delivery);
+        }
+        (messages, errors, delivery.quantile_ms(0.95))
     }
 
     fn live(&self) -> usize {
@@ -277,12 +265,18 @@ struct Test<'a> {
     options: &'a Options,
     clock: Clock,
     workers: Workers,
+    scraper: Option<Connector>,
+    cycle: u64,
     phases: Vec<Phase>,
     criteria: Vec<Criterion>,
     unmeasured: BTreeMap<String, String>,
     began: Instant,
     total: Tally,
     around: Around,
+    broadcasts: Broadcasts,
+    /// Messages of the phase at the last look.
+    looked: (u64, Instant),
+    interval_ms: u64,
     samples: Samples,
     readings: Readings,
     reports: Vec<PhaseReport>,
@@ -299,7 +293,13 @@ struct Readings {
 }
 
 impl<'a> Test<'a> {
-    fn new(options: &'a Options, clock: Clock, workers: Workers) -> Self {
+    fn new(
+        options: &'a Options,
+        clock: Clock,
+        workers: Workers,
+        scraper: Option<Connector>,
+        cycle: u64,
+    ) -> Self {
         let phases = phases(options.connections, options.duration, options.ramp, &options.kinds);
         let mut unmeasured = BTreeMap::new();
         let mut because = |families: &[&str], reason: &str| {
@@ -312,12 +312,21 @@ impl<'a> Test<'a> {
         if let Some(reason) = &clock.reason {
             because(&["delivery", "broadcast"], reason);
         }
-        if let Protocol::Any { time_field, .. } = &options.protocol {
-            because(&["broadcast", "sequence", "resume"], "only our own protocol numbers its broadcasts");
-            if time_field.is_none() {
+        if let Protocol::Any { payload, .. } = &options.protocol {
+            if payload.sequence_field.is_none() {
+                because(
+                    &["broadcast", "sequence", "resume"],
+                    "no --sequence-field names the number in a message",
+                );
+            }
+            if payload.time_field.is_none() {
                 delivery = false;
                 because(&["delivery"], "no --time-field names the time stamp in a message");
             }
+        }
+        let has_pings = options.url.transport == Transport::WebSocket;
+        if !has_pings {
+            because(&["rtt"], "server-sent events have no way back");
         }
         let recovery = phases.iter().any(|phase| phase.kind == Kind::Recovery);
         if !recovery {
@@ -327,18 +336,33 @@ impl<'a> Test<'a> {
         if !server {
             because(&["server"], "neither --server-pid nor --server-metrics is given");
         }
-        let rate = (options.judge_rate && ours).then_some(options.rate);
-        let can = Judgeable { ours, delivery, server, recovery, rate };
+        let can = Judgeable {
+            ours,
+            numbered: options.protocol.is_numbered(),
+            latency: match delivery {
+                true => Some("delivery"),
+                false => has_pings.then_some("rtt"),
+            },
+            server,
+            recovery,
+            restart: matches!(options.disturb, Disturb::Restart(_)),
+            rate: (options.judge_rate && ours).then_some(options.rate),
+        };
         Self {
             options,
             criteria: combine(defaults(can), &options.criteria),
             clock,
             workers,
+            scraper,
+            cycle,
             phases,
             unmeasured,
             began: Instant::now(),
             total: Tally::default(),
             around: Around::default(),
+            broadcasts: Broadcasts::default(),
+            looked: (0, Instant::now()),
+            interval_ms: 0,
             samples: Samples::default(),
             readings: Readings::default(),
             reports: Vec::new(),
@@ -347,9 +371,12 @@ impl<'a> Test<'a> {
         }
     }
 
-    async fn run(mut self, mut on: impl FnMut(&Event<'_>)) -> Report {
+    async fn run(
+        mut self,
+        mut interrupted: impl Future<Output = ()> + Unpin,
+        on: &mut impl FnMut(&Event<'_>),
+    ) -> Report {
         let started_ms = unix_us() / 1000;
-        let mut interrupted = std::pin::pin!(interrupted());
         let mut opened = 0;
         let mut is_aborted = false;
         self.sample(0).await;
@@ -362,20 +389,22 @@ impl<'a> Test<'a> {
                 let _ = self.workers.opens[index % self.options.workers].send(Open { index, at });
             }
             opened = phase.connections;
-            if phase.kind == Kind::Recovery {
-                let cut_percent = self.options.cut_percent;
-                self.workers.control.send_modify(|control| {
-                    control.cut_percent = cut_percent;
-                    control.cuts += 1;
-                });
-            }
+            let restarted = if phase.kind == Kind::Recovery { self.disturb() } else { None };
             let mut around = Around::default();
+            let window = phase.kind.is_steady().then(|| {
+                let edge = EDGE.min(phase.duration / 10);
+                let us = |time: Duration| unix_us() + u64::try_from(time.as_micros()).unwrap_or(u64::MAX / 2);
+                Window { from_us: us(edge), to_us: us(phase.duration - edge), clients: 0 }
+            });
             tokio::select! {
-                () = self.watch(number, &phase, begin, &mut around, &mut on) => {}
+                () = self.watch(number, &phase, begin, window, &mut around, on) => {}
                 () = &mut interrupted => is_aborted = true,
             }
             around.seconds = begin.elapsed().as_secs_f64();
-            self.finish(&phase, around, is_aborted);
+            if let Some(restarted) = restarted {
+                self.restarted(restarted);
+            }
+            self.finish(&phase, window, around, is_aborted);
             let report = self.reports.last().expect("a phase was just finished");
             on(&Event::Finished(report));
             let left = self.phases.len() - number - 1;
@@ -394,18 +423,62 @@ impl<'a> Test<'a> {
         self.report(started_ms, is_aborted)
     }
 
+    /// Takes connections away. When that is by a command, what will be told how it ended.
+    fn disturb(&mut self) -> Option<oneshot::Receiver<String>> {
+        let command = match &self.options.disturb {
+            Disturb::Kill(percent) => {
+                let percent = *percent;
+                self.workers.control.send_modify(|control| {
+                    control.cut_percent = percent;
+                    control.cuts += 1;
+                });
+                return None;
+            }
+            Disturb::Restart(command) => command.clone(),
+        };
+        self.workers.control.send_modify(|control| control.restarting = true);
+        let (tell, told) = oneshot::channel();
+        let run = move || {
+            let mut shell = std::process::Command::new("sh");
+            let null = std::process::Stdio::null;
+            let ended = shell.args(["-c", &command]).stdin(null()).stdout(null()).stderr(null()).status();
+            // Nobody asks any more when the phase is over.
+            let _ = tell.send(match ended {
+                Ok(status) if status.success() => String::new(),
+                Ok(status) => format!("the restart command ended with {status}"),
+                Err(error) => format!("the restart command could not be run: {error}"),
+            });
+        };
+        if let Err(error) = std::thread::Builder::new().name("restart".into()).spawn(run) {
+            self.notes.push(format!("the restart command could not be run: {error}"));
+        }
+        Some(told)
+    }
+
+    fn restarted(&mut self, mut told: oneshot::Receiver<String>) {
+        self.workers.control.send_modify(|control| control.restarting = false);
+        match told.try_recv() {
+            Ok(words) if words.is_empty() => {}
+            Ok(words) => self.notes.push(words),
+            Err(_) => self.notes.push("the restart command had not ended when its phase did".into()),
+        }
+    }
+
     /// Looks on until the phase is over.
     async fn watch(
         &mut self,
         number: usize,
         phase: &Phase,
         begin: Instant,
+        window: Option<Window>,
         around: &mut Around,
         on: &mut impl FnMut(&Event<'_>),
     ) {
         let end = begin + phase.duration;
         let mut second = begin + Duration::from_secs(1);
         let mut next = begin;
+        self.looked = (0, begin);
+        let mut looks = 0;
         while next < end {
             next = (next + LOOK).min(end);
             sleep_until(next).await;
@@ -414,23 +487,40 @@ impl<'a> Test<'a> {
                 around.live += live.min(phase.connections) as u64;
                 around.expected += phase.connections as u64;
             }
-            if next >= second || next == end {
+            // Of a short rest at the end rates would say little.
+            let is_last = next == end && (looks == 0 || self.looked.1.elapsed() >= LOOK * 5);
+            if next >= second || is_last {
+                looks += 1;
                 second += Duration::from_secs(1);
-                if let Some(sample) = self.sample(number).await {
-                    around.samples.push(sample);
-                }
-                let (messages, errors) = self.workers.glance();
-                on(&Event::Looking {
+                let sample = self.sample(number).await;
+                around.samples.extend(sample);
+                self.close(unix_us().saturating_sub(PATIENCE_US), window, &mut around.fanout);
+                let (messages, errors, delivery_p95_ms) = self.workers.glance();
+                let now = Instant::now();
+                let (before, at) = std::mem::replace(&mut self.looked, (messages, now));
+                on(&Event::Looking(&Look {
                     phase: &phase.name,
+                    cycle: self.cycle,
                     elapsed: self.began.elapsed(),
                     total: self.options.duration,
                     live,
                     planned: phase.connections,
-                    messages,
+                    messages: messages - before,
+                    interval: now - at,
+                    delivery_p95_ms,
                     errors,
-                });
+                    sample,
+                }));
             }
         }
+    }
+
+    /// Closes the broadcasts that began to arrive before a moment.
+    fn close(&mut self, before_us: u64, window: Option<Window>, into: &mut Fanout) {
+        self.workers.gather(&mut self.broadcasts);
+        let clients = self.workers.live() as u64;
+        let window = window.map(|window| Window { clients, ..window });
+        self.broadcasts.close(before_us, window, into);
     }
 
     /// Reads both processes; `None` the first time, when there is nothing yet to compare with.
@@ -438,9 +528,11 @@ impl<'a> Test<'a> {
         let generator = process(None);
         let server = match (self.options.server_pid, &self.options.server_metrics) {
             (Some(pid), _) => process(Some(pid)),
-            (None, Some(url)) => scrape(&url.authority(), &url.path).await,
+            (None, Some(url)) => scrape(url, self.scraper.as_ref()).await,
             (None, None) => None,
         };
+        let network = Some(self.workers.network.totals());
+        let generator = generator.map(|reading| Reading { network, ..reading });
         let now = Instant::now();
         let new = Readings { at: Some(now), generator, server };
         let old = std::mem::replace(&mut self.readings, new);
@@ -457,11 +549,18 @@ impl<'a> Test<'a> {
         Some(sample)
     }
 
-    fn finish(&mut self, phase: &Phase, mut around: Around, is_aborted: bool) {
+    fn finish(&mut self, phase: &Phase, window: Option<Window>, mut around: Around, is_aborted: bool) {
+        self.close(u64::MAX, window, &mut around.fanout);
         let tally = self.workers.take();
         let live = self.workers.live();
+        self.interval_ms = self.interval_ms.max(tally.interval_ms);
         if phase.kind.is_steady() {
-            around.broadcasts(&tally, live);
+            around.steady_seconds = around.seconds;
+            if self.interval_ms > 0 {
+                around.due = around.seconds * 1000.0 / self.interval_ms as f64;
+            }
+        } else {
+            around.fanout = Fanout::default();
         }
         let measures = self.measures(&tally, &around);
         let saturated = self.is_saturated(&phase.name, &tally, &measures);
@@ -486,9 +585,14 @@ impl<'a> Test<'a> {
     }
 
     fn measures(&self, tally: &Tally, around: &Around) -> BTreeMap<String, Option<f64>> {
-        let ours = matches!(self.options.protocol, Protocol::Gaugecast { .. });
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        measures(tally, around, ours, (cores, self.options.workers), memory_bytes())
+        let frame = Frame {
+            ours: matches!(self.options.protocol, Protocol::Gaugecast { .. }),
+            numbered: self.options.protocol.is_numbered(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            workers: self.options.workers,
+            memory: memory_bytes(),
+        };
+        measures(tally, around, frame)
     }
 
     fn is_saturated(&mut self, phase: &str, tally: &Tally, measures: &BTreeMap<String, Option<f64>>) -> bool {
@@ -527,7 +631,7 @@ impl<'a> Test<'a> {
         }
         self.generator.timer_slip_max_ms = self.total.slip.quantile_ms(1.0);
         self.generator.timer_slip_p99_ms = self.total.slip.quantile_ms(0.99);
-        let granted = Some(self.total.interval_ms).filter(|ms| *ms > 0);
+        let granted = Some(self.interval_ms).filter(|ms| *ms > 0);
         if let (Protocol::Gaugecast { interval_ms, .. }, Some(granted)) = (&self.options.protocol, granted)
             && granted > *interval_ms
         {
@@ -547,10 +651,9 @@ impl<'a> Test<'a> {
             seconds,
             target: report::Target {
                 url: options.url.text.clone(),
-                protocol: match options.protocol {
-                    Protocol::Gaugecast { .. } => "gaugecast",
-                    Protocol::Any { .. } => "any",
-                },
+                protocol: options.protocol.name(),
+                transport: options.url.transport.name(),
+                tls: options.url.tls,
             },
             load: Load {
                 preset: options.preset.clone(),
@@ -559,6 +662,7 @@ impl<'a> Test<'a> {
                 granted_interval_ms: granted,
                 planned_seconds: options.duration.as_secs_f64(),
                 workers: options.workers,
+                cycle: self.cycle,
             },
             verdict: outcome,
             exit_code: outcome.exit_code(),
@@ -587,20 +691,5 @@ async fn interrupted() {
     tokio::select! {
         _ = int.recv() => {}
         _ = term.recv() => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_beyond_half_the_ports_come_from_more_loopback_addresses() {
-        let loopback = "127.0.0.1:1".parse().unwrap();
-        assert_eq!(sources(loopback, 100, 200), Some(vec![]));
-        let two: Vec<IpAddr> = vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()];
-        assert_eq!(sources(loopback, 101, 200), Some(two));
-        let elsewhere = "192.0.2.1:1".parse().unwrap();
-        assert_eq!((sources(elsewhere, 200, 200), sources(elsewhere, 201, 200)), (Some(vec![]), None));
     }
 }

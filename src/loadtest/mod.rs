@@ -1,37 +1,50 @@
-//! The load tester: many WebSocket connections from one process, and what they saw, judged.
+//! The load tester: many connections from one process, WebSockets or server-sent events, and what they saw, judged.
 //!
 //! [`Options`] say what is wanted; [`run`] does it and gives a [`Report`](report::Report). The parts that decide take
 //! values and time and know no socket: [`scenario`] (what is done when), [`frames`] (what a stream must look like),
-//! [`criteria`] (what must hold), [`histogram`], [`tally`] and [`report`]. Sockets are in [`client`], threads and the
-//! course of a test in [`generator`], [`wire`] is WebSocket over bytes, [`resources`] what both sides use,
-//! [`render`] the report for people and for continuous integration.
+//! [`criteria`] (what must hold), [`broadcasts`], [`histogram`], [`tally`] and [`report`]. [`wire`], [`sse`] and [`http`]
+//! read bytes. Sockets are opened in [`connect`] and held in [`client`], threads and the course of a test are in
+//! [`generator`], `preflight` looks first, [`resources`] is what both sides use, [`render`] the report for people and
+//! for continuous integration, [`publish`] its figures as metrics.
 //!
 //! What is measured and how is told in `docs/load-testing.md`.
 
+pub mod broadcasts;
 pub mod client;
+pub mod connect;
 pub mod criteria;
 pub mod frames;
 pub mod generator;
 pub mod histogram;
+pub mod http;
+mod preflight;
+pub mod publish;
 pub mod render;
 pub mod report;
 pub mod resources;
 pub mod scenario;
+pub mod sse;
 pub mod tally;
+pub mod url;
 pub mod wire;
 
 use std::time::Duration;
 
-use client::Protocol;
+use connect::Protocol;
 use criteria::Criterion;
-pub use generator::{Event, run};
+pub use generator::{Event, Look, run};
 use scenario::{Kind, Ramp};
+pub use url::Url;
+
+use crate::tls::{Trust, TrustError};
 
 /// What is wanted of a test.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where to.
+    /// Where to, and by its scheme how.
     pub url: Url,
+    /// Whom to believe that he is the server, where that is encrypted.
+    pub trust: Trust,
     /// What is spoken there.
     pub protocol: Protocol,
     /// Name of the preset that the rest started from.
@@ -48,8 +61,10 @@ pub struct Options {
     pub ramp: Ramp,
     /// Phases after the ramp-up.
     pub kinds: Vec<Kind>,
-    /// Share of the connections that the recovery phase cuts, 1 to 100.
-    pub cut_percent: usize,
+    /// What the recovery phase does.
+    pub disturb: Disturb,
+    /// How often the whole test is run, each time with new connections; 0 is until a signal ends it.
+    pub cycles: u64,
     /// Ends after the first phase that fails.
     pub fail_fast: bool,
     /// Threads that hold connections.
@@ -74,54 +89,13 @@ pub struct Options {
     pub baseline: Option<(String, f64)>,
 }
 
-/// A URL without TLS: `ws://HOST[:PORT][/PATH]`, or `http://` for metrics.
+/// How the recovery phase takes connections away.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Url {
-    /// As given.
-    pub text: String,
-    /// Name or address, an IPv6 address without brackets.
-    pub host: String,
-    /// Port, 80 when none is given.
-    pub port: u16,
-    /// Path and query, `/` at the least.
-    pub path: String,
-}
-
-impl Url {
-    /// Reads a URL of this scheme.
-    ///
-    /// # Errors
-    ///
-    /// Tells what is wrong with it.
-    pub fn parse(text: &str, scheme: &str) -> Result<Self, String> {
-        let uri: hyper::Uri = text.parse().map_err(|error| format!("{text:?} is no URL: {error}"))?;
-        match uri.scheme_str() {
-            Some(found) if found == scheme => {}
-            Some("wss" | "https") => {
-                return Err(format!("{text:?}: TLS is not supported yet, only {scheme}://"));
-            }
-            _ => return Err(format!("{text:?} does not begin with {scheme}://")),
-        }
-        let host =
-            uri.host().filter(|host| !host.is_empty()).ok_or_else(|| format!("{text:?} has no host"))?;
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        Ok(Self {
-            text: text.to_owned(),
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port: uri.port_u16().unwrap_or(80),
-            path: path.to_owned(),
-        })
-    }
-
-    /// Host and port as the `Host` header has them.
-    #[must_use]
-    pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
-    }
+pub enum Disturb {
+    /// The generator cuts this share of them, 1 to 100 %.
+    Kill(usize),
+    /// This command for the shell starts the server anew, which cuts all.
+    Restart(String),
 }
 
 /// Why a test did not begin. Once it has, everything that goes wrong is in its report.
@@ -138,6 +112,12 @@ pub enum Error {
     /// The target is not this machine, and nobody said that it may be loaded.
     #[error("{host} is not this machine; if you may put load on it: --i-own-this-target {host}")]
     NotOwned {
+        /// The target.
+        host: String,
+    },
+    /// The target is not this machine, and the test would have no end.
+    #[error("{host} is not this machine, so the test must have an end: --cycles N")]
+    Endless {
         /// The target.
         host: String,
     },
@@ -163,29 +143,13 @@ pub enum Error {
         /// There.
         ports: usize,
     },
+    /// There is nobody to believe.
+    #[error("TLS: {0}")]
+    Trust(#[from] TrustError),
     /// The baseline is no report.
     #[error("the baseline cannot be compared with: {0}")]
     Baseline(String),
     /// A thread or runtime could not be had.
     #[error("the generator cannot start: {0}")]
     Start(#[from] std::io::Error),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_taken_apart() {
-        let url = Url::parse("ws://[::1]:7171/a?b=c", "ws").unwrap();
-        assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("::1", 7171, "/a?b=c"));
-        assert_eq!(url.authority(), "[::1]:7171");
-        let url = Url::parse("ws://example.org", "ws").unwrap();
-        assert_eq!((url.authority().as_str(), url.path.as_str()), ("example.org:80", "/"));
-        for (text, part) in
-            [("wss://h/", "TLS"), ("http://h/", "begin with ws"), ("h", "begin"), ("", "no URL")]
-        {
-            assert!(Url::parse(text, "ws").unwrap_err().contains(part), "{text}");
-        }
-    }
 }

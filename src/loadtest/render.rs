@@ -1,4 +1,4 @@
-//! The report for people ([`text`], [`markdown`]) and for continuous integration ([`junit`]).
+//! The report for people ([`text`], [`markdown`]), for spreadsheets ([`csv`]) and for continuous integration ([`junit`]).
 
 use std::fmt::Write;
 
@@ -48,7 +48,9 @@ fn others(report: &Report) -> impl Iterator<Item = (&'static str, String)> {
         "messages.received",
         "messages.rate",
         "broadcast.rate",
+        "broadcast.missed",
         "broadcast.complete",
+        "connect.throttled",
         "sequence.errors",
         "resume.success",
         "uptime",
@@ -56,8 +58,14 @@ fn others(report: &Report) -> impl Iterator<Item = (&'static str, String)> {
         "errors",
         "server.cpu",
         "server.rss",
+        "server.fds",
+        "server.received",
+        "server.sent",
         "generator.cpu",
         "generator.rss",
+        "generator.fds",
+        "generator.received",
+        "generator.sent",
     ]
     .into_iter()
     .filter_map(|name| {
@@ -181,6 +189,30 @@ pub fn markdown(report: &Report) -> String {
         out.push('\n');
         for line in remarks {
             let _ = writeln!(out, "- {}", line.replace(['\r', '\n'], " "));
+        }
+    }
+    out
+}
+
+/// All measures as CSV (RFC 4180), one a line, of each phase and of the whole test; with the criteria on them and
+/// their verdicts. What has no samples has no value.
+#[must_use]
+pub fn csv(report: &Report) -> String {
+    let mut out = String::from("phase,measure,value,unit,criterion,verdict\r\n");
+    let whole = ("whole test", &report.measures, &report.criteria);
+    let phases = report.phases.iter().map(|phase| (phase.name.as_str(), &phase.measures, &phase.criteria));
+    for (phase, measures, criteria) in phases.chain([whole]) {
+        for (name, value) in measures {
+            let value = value.map(|value| value.to_string()).unwrap_or_default();
+            let unit = unit_of(name);
+            let mut judged = criteria.iter().filter(|judged| judged.metric == *name).peekable();
+            if judged.peek().is_none() {
+                let _ = write!(out, "{phase},{name},{value},{unit},,\r\n");
+            }
+            for judged in judged {
+                let (criterion, verdict) = (&judged.criterion, judged.verdict.name());
+                let _ = write!(out, "{phase},{name},{value},{unit},{criterion},{verdict}\r\n");
+            }
         }
     }
     out

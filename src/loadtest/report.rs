@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::broadcasts::Fanout;
 use super::criteria::{Criterion, Judged, Verdict};
-use super::resources::Sample;
+use super::resources::{Sample, Usage};
 use super::tally::Tally;
 
 /// Version of the report's format: the first number changes when a reader of the former would be wrong.
-pub const SCHEMA_VERSION: &str = "1.0";
+pub const SCHEMA_VERSION: &str = "1.1";
 
 /// The whole result.
 #[derive(Debug, Clone, Serialize)]
@@ -61,6 +62,10 @@ pub struct Target {
     pub url: String,
     /// `gaugecast` or `any`.
     pub protocol: &'static str,
+    /// `websocket` or `sse`.
+    pub transport: &'static str,
+    /// Encrypted.
+    pub tls: bool,
 }
 
 /// How much load.
@@ -78,6 +83,8 @@ pub struct Load {
     pub planned_seconds: f64,
     /// Threads of the generator.
     pub workers: usize,
+    /// Which time this is that the test is run, from 1: more than one with `--cycles`.
+    pub cycle: u64,
 }
 
 /// How the server's clock compares with ours.
@@ -150,11 +157,9 @@ pub struct Around {
     /// Length of what is steady in it.
     pub steady_seconds: f64,
     /// Broadcasts in that time.
-    pub steady_broadcasts: u64,
-    /// Clients reached by these, and those that should have been.
-    pub reached: u64,
-    /// See `reached`.
-    pub to_reach: u64,
+    pub fanout: Fanout,
+    /// Broadcasts that should have been: by the interval that the server granted.
+    pub due: f64,
     /// Sum over looks at the connections, in steady time, of those live and those that should be.
     pub live: u64,
     /// See `live`.
@@ -168,44 +173,36 @@ impl Around {
     pub fn merge(&mut self, other: &Self) {
         self.seconds += other.seconds;
         self.steady_seconds += other.steady_seconds;
-        self.steady_broadcasts += other.steady_broadcasts;
-        self.reached += other.reached;
-        self.to_reach += other.to_reach;
+        self.fanout.merge(&other.fanout);
+        self.due += other.due;
         self.live += other.live;
         self.expected += other.expected;
     }
-
-    /// Looks at the broadcasts of a steady phase at whose end `live` clients are there. The first and the last one
-    /// may have reached some clients outside the phase, so completeness is judged without them.
-    pub fn broadcasts(&mut self, tally: &Tally, live: usize) {
-        self.steady_seconds = self.seconds;
-        self.steady_broadcasts = tally.broadcasts.len() as u64;
-        let ends = (tally.broadcasts.keys().min_by_key(|k| k.1), tally.broadcasts.keys().max_by_key(|k| k.1));
-        for (key, broadcast) in &tally.broadcasts {
-            if Some(key) != ends.0 && Some(key) != ends.1 {
-                self.reached += broadcast.clients.min(live as u64);
-                self.to_reach += live as u64;
-            }
-        }
-    }
 }
 
-/// The measures of a phase or of the whole test. Sizes: `cores` and `memory` (bytes) of this machine, `workers`
-/// threads of the generator.
+/// What this machine and the test are, as far as measures depend on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame {
+    /// The target speaks our protocol.
+    pub ours: bool,
+    /// Broadcasts have numbers.
+    pub numbered: bool,
+    /// Cores of this machine.
+    pub cores: usize,
+    /// Threads of the generator.
+    pub workers: usize,
+    /// Memory of this machine, in bytes.
+    pub memory: Option<u64>,
+}
+
+/// The measures of a phase or of the whole test.
 #[must_use]
-pub fn measures(
-    tally: &Tally,
-    around: &Around,
-    ours: bool,
-    (cores, workers): (usize, usize),
-    memory: Option<u64>,
-) -> BTreeMap<String, Option<f64>> {
+pub fn measures(tally: &Tally, around: &Around, frame: Frame) -> BTreeMap<String, Option<f64>> {
     let mut all = BTreeMap::new();
-    let broadcast = tally.to_last_client();
     for (name, latency) in [
         ("connect", &tally.connect),
         ("delivery", &tally.delivery),
-        ("broadcast", &broadcast),
+        ("broadcast", &around.fanout.to_last),
         ("rtt", &tally.rtt),
         ("recovery", &tally.recovery),
     ] {
@@ -213,21 +210,15 @@ pub fn measures(
     }
     let percent = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64 * 100.0);
     let rate = |count: u64, seconds: f64| (seconds > 0.0).then(|| count as f64 / seconds);
-    let sequence = |count: u64| (ours && tally.messages > 0).then_some(count as f64);
-    let faults = tally.gaps + tally.duplicates + tally.out_of_order + tally.unknown_series;
+    let sequence = |count: u64| (frame.numbered && tally.messages > 0).then_some(count as f64);
+    let faults = tally.gaps + tally.duplicates + tally.out_of_order + tally.unknown_series + tally.wrong_ids;
+    let fanout = &around.fanout;
+    let missed = around.due - fanout.count as f64;
     // A connection that did not come back has no recovery time; the slowest of the others must not stand for it.
     let all_back = tally.cut > 0 && tally.recovery.count() >= tally.cut;
-    let usage = |side: fn(&Sample) -> Option<super::resources::Usage>| {
-        let usages: Vec<_> = around.samples.iter().filter_map(side).collect();
-        let count = usages.len() as f64;
-        let cpu = usages.iter().map(|usage| usage.cpu_percent).sum::<f64>() / count;
-        let rss = usages.iter().map(|usage| usage.rss_bytes).max();
-        rss.map(|rss| (cpu, rss as f64))
-    };
-    let (server, generator) = (usage(|sample| sample.server), usage(|sample| sample.generator));
-    let mib = |(_, rss): (f64, f64)| rss / f64::from(1 << 20);
     for (name, value) in [
         ("connect.success", percent(tally.connected, tally.attempts)),
+        ("connect.throttled", Some(tally.throttled as f64)),
         ("recovery.success", percent(tally.recovery.count().min(tally.cut), tally.cut)),
         ("recovery.time", tally.recovery.quantile_ms(1.0).filter(|_| all_back)),
         ("resume.success", percent(tally.resumed, tally.resumes)),
@@ -235,24 +226,60 @@ pub fn measures(
         ("messages.received", (tally.messages > 0).then_some(tally.messages as f64)),
         ("messages.rate", rate(tally.messages, around.seconds).filter(|rate| *rate > 0.0)),
         ("messages.bytes", (tally.messages > 0).then_some(tally.bytes as f64)),
-        ("broadcast.rate", rate(around.steady_broadcasts, around.steady_seconds).filter(|_| ours)),
-        ("broadcast.complete", percent(around.reached, around.to_reach)),
+        ("broadcast.rate", rate(fanout.count, around.steady_seconds).filter(|_| frame.numbered)),
+        ("broadcast.missed", (around.due > 0.0).then(|| missed.max(0.0).floor())),
+        ("broadcast.complete", percent(fanout.reached, fanout.to_reach)),
         ("sequence.errors", sequence(faults)),
         ("sequence.gaps", sequence(tally.gaps)),
         ("sequence.duplicates", sequence(tally.duplicates)),
         ("sequence.out_of_order", sequence(tally.out_of_order)),
-        ("sequence.unknown_series", sequence(tally.unknown_series)),
+        ("sequence.unknown_series", sequence(tally.unknown_series).filter(|_| frame.ours)),
+        ("sequence.wrong_ids", sequence(tally.wrong_ids).filter(|_| frame.ours)),
         ("rtt.missed", Some(tally.pings_missed as f64)),
         ("errors", Some(tally.errors.total() as f64)),
-        ("server.cpu", server.map(|(cpu, _)| cpu / cores as f64)),
-        ("server.memory", server.zip(memory).map(|((_, rss), memory)| rss / memory as f64 * 100.0)),
-        ("server.rss", server.map(mib)),
-        ("generator.cpu", generator.map(|(cpu, _)| cpu / workers.min(cores) as f64)),
-        ("generator.rss", generator.map(mib)),
     ] {
         all.insert(name.to_owned(), value);
     }
+    let (server, generator) = (Side::of(around, |s| s.server), Side::of(around, |s| s.generator));
+    let memory = server.rss.zip(frame.memory).map(|(rss, memory)| rss / memory as f64 * 100.0);
+    all.insert("server.cpu".into(), server.cpu.map(|cpu| cpu / frame.cores as f64));
+    all.insert("server.memory".into(), memory);
+    all.insert("generator.cpu".into(), generator.cpu.map(|cpu| cpu / frame.workers.min(frame.cores) as f64));
+    let mib = |bytes: Option<f64>| bytes.map(|bytes| bytes / f64::from(1 << 20));
+    for (name, side) in [("server", server), ("generator", generator)] {
+        all.insert(format!("{name}.rss"), mib(side.rss));
+        all.insert(format!("{name}.fds"), side.fds);
+        all.insert(format!("{name}.received"), mib(side.received));
+        all.insert(format!("{name}.sent"), mib(side.sent));
+    }
     all
+}
+
+/// What one side used: CPU and network as means, memory and descriptors at most.
+struct Side {
+    cpu: Option<f64>,
+    rss: Option<f64>,
+    fds: Option<f64>,
+    received: Option<f64>,
+    sent: Option<f64>,
+}
+
+impl Side {
+    fn of(around: &Around, side: fn(&Sample) -> Option<Usage>) -> Self {
+        let usages: Vec<Usage> = around.samples.iter().filter_map(side).collect();
+        let mean = |of: fn(&Usage) -> Option<f64>| {
+            let values: Vec<f64> = usages.iter().filter_map(of).collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        let most = |of: fn(&Usage) -> Option<u64>| usages.iter().filter_map(of).max().map(|most| most as f64);
+        Self {
+            cpu: mean(|usage| Some(usage.cpu_percent)),
+            rss: most(|usage| Some(usage.rss_bytes)),
+            fds: most(|usage| usage.fds),
+            received: mean(|usage| usage.received_bytes_per_second),
+            sent: mean(|usage| usage.sent_bytes_per_second),
+        }
+    }
 }
 
 /// How a phase or test with these judged criteria ended.
@@ -332,8 +359,10 @@ pub fn compare(
 mod tests {
     use super::*;
 
+    const OURS: Frame = Frame { ours: true, numbered: true, cores: 2, workers: 1, memory: Some(1 << 30) };
+
     fn of(tally: &Tally) -> BTreeMap<String, Option<f64>> {
-        measures(tally, &Around { seconds: 1.0, ..Around::default() }, true, (2, 1), None)
+        measures(tally, &Around { seconds: 1.0, ..Around::default() }, OURS)
     }
 
     #[test]
@@ -362,15 +391,41 @@ mod tests {
     }
 
     #[test]
-    fn completeness_counts_clients_of_the_broadcasts_between_the_first_and_the_last() {
-        let mut tally = Tally::default();
-        for (offset, clients) in [(1, 1), (2, 4), (3, 2), (4, 3)] {
-            (0..clients).for_each(|_| tally.delivered((1, offset), 0, 0));
-        }
-        let mut around = Around { seconds: 2.0, ..Around::default() };
-        around.broadcasts(&tally, 4);
-        let all = measures(&tally, &around, true, (1, 1), None);
-        assert_eq!((all["broadcast.complete"], all["broadcast.rate"]), (Some(75.0), Some(2.0)));
+    fn broadcasts_that_were_due_and_did_not_come_are_missed() {
+        let fanout = Fanout { count: 8, reached: 3, to_reach: 4, ..Fanout::default() };
+        let around = Around { steady_seconds: 2.0, due: 10.5, fanout, ..Around::default() };
+        let all = measures(&Tally::default(), &around, OURS);
+        let of = |name: &str| all[name];
+        assert_eq!(
+            (of("broadcast.rate"), of("broadcast.missed"), of("broadcast.complete")),
+            (Some(4.0), Some(2.0), Some(75.0))
+        );
+    }
+
+    #[test]
+    fn resources_of_both_sides_are_means_and_peaks() {
+        let usage = |cpu_percent, rss_bytes, bytes| Usage {
+            cpu_percent,
+            rss_bytes,
+            fds: Some(rss_bytes),
+            received_bytes_per_second: Some(bytes),
+            sent_bytes_per_second: None,
+        };
+        let sample = |server| Sample { at_seconds: 0.0, phase: 0, live: 0, generator: None, server };
+        let samples = vec![
+            sample(Some(usage(100.0, 1 << 29, 0.0))),
+            sample(None),
+            sample(Some(usage(200.0, 1, f64::from(1 << 21)))),
+        ];
+        let all = measures(&Tally::default(), &Around { samples, ..Around::default() }, OURS);
+        let of = |name: &str| all[name];
+        assert_eq!(
+            (of("server.cpu"), of("server.memory")),
+            (Some(75.0), Some(50.0)),
+            "of two cores, of 1 GiB"
+        );
+        assert_eq!((of("server.rss"), of("server.received")), (Some(512.0), Some(1.0)));
+        assert_eq!((of("server.sent"), of("generator.cpu")), (None, None));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::url::Url;
+use crate::tls::{Connector, Stream};
+
 /// Samples kept; when there are more, every other one goes and only every second one is taken from then on.
 const POINTS: usize = 1000;
 
@@ -21,6 +24,8 @@ pub struct Reading {
     pub rss_bytes: u64,
     /// Open file descriptors.
     pub fds: Option<u64>,
+    /// Bytes received and sent over the network.
+    pub network: Option<(u64, u64)>,
 }
 
 /// What a process used over an interval.
@@ -32,6 +37,11 @@ pub struct Usage {
     pub rss_bytes: u64,
     /// Open file descriptors.
     pub fds: Option<u64>,
+    /// Bytes a second off the network. Of the generator those of its connections, of a server by its pid those of all
+    /// interfaces of its network namespace.
+    pub received_bytes_per_second: Option<f64>,
+    /// Bytes a second on the network, likewise.
+    pub sent_bytes_per_second: Option<f64>,
 }
 
 /// Both sides at one moment.
@@ -92,7 +102,17 @@ pub fn process(pid: Option<u32>) -> Option<Reading> {
     let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
     let (ticks, pages) = (ticks(&stat)?, statm.split(' ').nth(1)?.parse::<u64>().ok()?);
     let rss_bytes = pages * rustix::param::page_size() as u64;
-    Some(Reading { cpu_seconds: ticks as f64 / ticks_per_second, rss_bytes, fds })
+    let network = std::fs::read_to_string(format!("{folder}/net/dev")).ok().map(|text| interfaces(&text));
+    Some(Reading { cpu_seconds: ticks as f64 / ticks_per_second, rss_bytes, fds, network })
+}
+
+/// Bytes received and sent by all interfaces of /proc/PID/net/dev together.
+fn interfaces(text: &str) -> (u64, u64) {
+    let fields = text.lines().filter_map(|line| Some(line.split_once(':')?.1.split_whitespace()));
+    fields.fold((0, 0), |(received, sent), mut fields| {
+        let mut number = |at| fields.nth(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+        (received + number(0), sent + number(7))
+    })
 }
 
 /// User and system time of a line of /proc/PID/stat. The name of the process, in brackets, may hold anything.
@@ -113,16 +133,25 @@ pub fn page(text: &str) -> Option<Reading> {
         cpu_seconds: value("process_cpu_seconds_total")?,
         rss_bytes: value("process_resident_memory_bytes")? as u64,
         fds: value("process_open_fds").map(|fds| fds as u64),
+        network: value("process_network_receive_bytes_total")
+            .zip(value("process_network_transmit_bytes_total"))
+            .map(|(received, sent)| (received as u64, sent as u64)),
     })
 }
 
-/// Gets `http://HOST:PORT/PATH` and reads the process from it; within two seconds, at most 16 MiB.
-pub async fn scrape(host: &str, path: &str) -> Option<Reading> {
+/// Gets the page of a URL and reads the process from it; within two seconds, at most 16 MiB.
+pub async fn scrape(url: &Url, tls: Option<&Connector>) -> Option<Reading> {
+    let (host, path) = (url.authority(), &url.path);
     let get = async {
-        let mut stream = TcpStream::connect(host).await.ok()?;
+        let stream = TcpStream::connect((url.host.as_str(), url.port)).await.ok()?;
+        let mut stream = match tls.filter(|_| url.tls) {
+            Some(tls) => tls.connect(&url.host, stream).await.ok()?,
+            None => Stream::Plain(stream),
+        };
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/plain\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
+        stream.flush().await.ok()?;
         let mut answer = Vec::new();
         stream.take(16 << 20).read_to_end(&mut answer).await.ok()?;
         page(&String::from_utf8_lossy(&answer))
@@ -135,7 +164,17 @@ pub async fn scrape(host: &str, path: &str) -> Option<Reading> {
 pub fn usage(before: Reading, after: Reading, seconds: f64) -> Usage {
     let cpu = (after.cpu_seconds - before.cpu_seconds).max(0.0);
     let cpu_percent = if seconds > 0.0 { cpu / seconds * 100.0 } else { 0.0 };
-    Usage { cpu_percent, rss_bytes: after.rss_bytes, fds: after.fds }
+    let network = before.network.zip(after.network).filter(|_| seconds > 0.0);
+    let per_second = |of: fn((u64, u64)) -> u64| {
+        network.map(|(before, after)| of(after).saturating_sub(of(before)) as f64 / seconds)
+    };
+    Usage {
+        cpu_percent,
+        rss_bytes: after.rss_bytes,
+        fds: after.fds,
+        received_bytes_per_second: per_second(|network| network.0),
+        sent_bytes_per_second: per_second(|network| network.1),
+    }
 }
 
 /// Memory of this machine in bytes, for the server's share of it.
@@ -162,7 +201,8 @@ mod tests {
         let text = "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 1.5\n\
                     process_resident_memory_bytes 4096\nprocess_open_fds 7\n";
         let reading = page(text).unwrap();
-        assert_eq!(reading, Reading { cpu_seconds: 1.5, rss_bytes: 4096, fds: Some(7) });
+        let expected = Reading { cpu_seconds: 1.5, rss_bytes: 4096, fds: Some(7), network: None };
+        assert_eq!(reading, expected);
         assert_eq!(page("up 1\n"), None);
     }
 
@@ -185,8 +225,23 @@ mod tests {
 
     #[test]
     fn usage_is_the_difference_over_the_time() {
-        let at = |cpu_seconds| Reading { cpu_seconds, rss_bytes: 1, fds: None };
-        assert_eq!(usage(at(1.0), at(2.0), 2.0).cpu_percent, 50.0);
-        assert_eq!(usage(at(1.0), at(2.0), 0.0).cpu_percent, 0.0);
+        let at = |cpu_seconds| Reading {
+            cpu_seconds,
+            rss_bytes: 1,
+            fds: None,
+            network: Some((cpu_seconds as u64 * 10, 7)),
+        };
+        let used = usage(at(1.0), at(2.0), 2.0);
+        assert_eq!((used.cpu_percent, used.received_bytes_per_second), (50.0, Some(5.0)));
+        assert_eq!(used.sent_bytes_per_second, Some(0.0));
+        let none = usage(at(1.0), at(2.0), 0.0);
+        assert_eq!((none.cpu_percent, none.received_bytes_per_second), (0.0, None));
+    }
+
+    #[test]
+    fn bytes_of_all_interfaces_are_added() {
+        let text =
+            "Inter-|   Receive\n face |bytes\n    lo:  10 1 0 0 0 0 0 0 20 1\n  eth0: 5 1 0 0 0 0 0 0 6 1\n";
+        assert_eq!(interfaces(text), (15, 26));
     }
 }

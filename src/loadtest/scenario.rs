@@ -75,21 +75,27 @@ pub struct Preset {
     pub duration: Duration,
 }
 
-/// `smoke` is for continuous integration, the others are the steps of the mission.
-pub const PRESETS: [Preset; 4] = [
+/// `smoke` is for continuous integration, `monitor` is run over and over, the others are the steps of the mission.
+pub const PRESETS: [Preset; 5] = [
     Preset { name: "smoke", connections: 20, rate: 1.0, duration: Duration::from_secs(10) },
     Preset { name: "light", connections: 100, rate: 50.0, duration: Duration::from_secs(60) },
     Preset { name: "medium", connections: 500, rate: 250.0, duration: Duration::from_secs(120) },
     Preset { name: "heavy", connections: 1000, rate: 500.0, duration: Duration::from_secs(300) },
+    Preset { name: MONITOR, connections: 50, rate: 1.0, duration: Duration::from_secs(10) },
 ];
 
+/// The preset that begins anew when it is over.
+pub const MONITOR: &str = "monitor";
+
 /// How the connections are opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Ramp {
     /// Evenly over the phase.
     Linear,
     /// In the steps of [`LADDER`], each a phase with a verdict of its own.
     Ladder,
+    /// So many a second; the phase is as long as that takes.
+    Rate(f64),
 }
 
 /// One phase of a test.
@@ -113,10 +119,20 @@ pub struct Phase {
 pub fn phases(connections: usize, total: Duration, ramp: Ramp, kinds: &[Kind]) -> Vec<Phase> {
     let wanted: Vec<Kind> =
         Kind::ALL.into_iter().filter(|kind| *kind == Kind::RampUp || kinds.contains(kind)).collect();
-    let shares: u32 = wanted.iter().map(|kind| kind.share()).sum();
+    let rated = match ramp {
+        // With a fifth of it left for the last connections to become live, as below.
+        Ramp::Rate(rate) => Some(Duration::from_secs_f64(connections as f64 / rate * 1.25).min(LONGEST)),
+        _ => None,
+    };
+    let is_shared = |kind: Kind| rated.is_none() || kind != Kind::RampUp;
+    let shares: u32 = wanted.iter().filter(|kind| is_shared(**kind)).map(|kind| kind.share()).sum();
+    let rest = total.saturating_sub(rated.unwrap_or_default());
     let mut phases = Vec::new();
     for kind in wanted {
-        let duration = total * kind.share() / shares;
+        let duration = match rated {
+            Some(duration) if kind == Kind::RampUp => duration,
+            _ => rest * kind.share() / shares,
+        };
         if kind != Kind::RampUp {
             let name = kind.name().to_owned();
             phases.push(Phase { name, kind, duration, connections, spacing: Duration::ZERO });
@@ -171,6 +187,16 @@ mod tests {
         let ladder = phases(7, total, Ramp::Ladder, &[]);
         assert_eq!(ladder.iter().map(|p| p.connections).collect::<Vec<_>>(), [1, 2, 4, 6, 7]);
         assert_eq!(ladder[1].name, "ramp-up 25 %");
+    }
+
+    #[test]
+    fn a_rate_makes_the_ramp_up_as_long_as_it_takes() {
+        let total = Duration::from_secs(100);
+        let rated = phases(1000, total, Ramp::Rate(100.0), &Kind::ALL);
+        assert_eq!((rated[0].duration.as_millis(), rated[0].spacing.as_millis()), (12_500, 10));
+        let seconds: f64 = rated.iter().map(|phase| phase.duration.as_secs_f64()).sum();
+        assert!((seconds - 100.0).abs() < 0.001, "the other phases have the rest");
+        assert_eq!(phases(10, total, Ramp::Rate(1.0), &[]).len(), 1);
     }
 
     #[test]

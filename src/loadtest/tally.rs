@@ -1,23 +1,13 @@
 //! What was counted: one [`Tally`] a worker and phase, added up at the phase's end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use super::broadcasts::Arrivals;
 use super::frames::Step;
 use super::histogram::Latency;
 
 /// Distinct messages of errors that a report repeats.
 const MESSAGES: usize = 10;
-
-/// One broadcast, over all clients that got it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broadcast {
-    /// When it was sent, in Unix microseconds by this machine's clock.
-    pub sent_us: u64,
-    /// When the last client had it, likewise.
-    pub last_us: u64,
-    /// How many clients got it.
-    pub clients: u64,
-}
 
 /// Errors by class.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +52,10 @@ pub struct Tally {
     pub attempts: u64,
     /// Those that became WebSockets at the first attempt.
     pub connected: u64,
-    /// From the intended beginning to the end of the opening handshake.
+    /// Answers that the server takes no connection now, and when to come back: not an error, it guards itself.
+    pub throttled: u64,
+    /// From the intended beginning to the end of the opening handshake. After a refusal with `Retry-After` that
+    /// beginning is the moment the server named.
     pub connect: Latency,
     /// From a broadcast's time stamp to its arrival, each message of each client.
     pub delivery: Latency,
@@ -78,6 +71,8 @@ pub struct Tally {
     pub resumes: u64,
     /// See `resumes`.
     pub resumed: u64,
+    /// Event ids of our server that are not epoch and offset of their frame.
+    pub wrong_ids: u64,
     /// Data messages.
     pub messages: u64,
     /// Bytes of payload in them.
@@ -92,8 +87,8 @@ pub struct Tally {
     pub unknown_series: u64,
     /// Longest interval that the server granted, in milliseconds; 0 when none was.
     pub interval_ms: u64,
-    /// Broadcasts by channel and offset.
-    pub broadcasts: HashMap<(u64, u64), Broadcast>,
+    /// Arrivals of broadcasts since the main task has last taken them.
+    pub arrivals: Arrivals,
     /// Lateness of the generator's own timers.
     pub slip: Latency,
     /// What went wrong.
@@ -111,19 +106,12 @@ impl Tally {
         }
     }
 
-    /// Counts the arrival of a broadcast at one client, times in Unix microseconds by this machine's clock.
-    pub fn delivered(&mut self, key: (u64, u64), sent_us: u64, now_us: u64) {
-        self.delivery.record(now_us.saturating_sub(sent_us));
-        let broadcast =
-            self.broadcasts.entry(key).or_insert(Broadcast { sent_us, last_us: now_us, clients: 0 });
-        broadcast.last_us = broadcast.last_us.max(now_us);
-        broadcast.clients += 1;
-    }
-
-    /// Adds what another has counted.
+    /// Adds what another has counted, but for `arrivals`, which are gathered apart.
     pub fn merge(&mut self, other: &Self) {
         self.attempts += other.attempts;
         self.connected += other.connected;
+        self.throttled += other.throttled;
+        self.wrong_ids += other.wrong_ids;
         self.connect.merge(&other.connect);
         self.delivery.merge(&other.delivery);
         self.rtt.merge(&other.rtt);
@@ -141,45 +129,12 @@ impl Tally {
         self.interval_ms = self.interval_ms.max(other.interval_ms);
         self.slip.merge(&other.slip);
         self.errors.merge(&other.errors);
-        for (key, theirs) in &other.broadcasts {
-            self.broadcasts
-                .entry(*key)
-                .and_modify(|ours| {
-                    ours.last_us = ours.last_us.max(theirs.last_us);
-                    ours.clients += theirs.clients;
-                })
-                .or_insert(*theirs);
-        }
-    }
-
-    /// From each broadcast's time stamp to its arrival at the last client.
-    #[must_use]
-    pub fn to_last_client(&self) -> Latency {
-        let mut latency = Latency::default();
-        for broadcast in self.broadcasts.values() {
-            latency.record(broadcast.last_us.saturating_sub(broadcast.sent_us));
-        }
-        latency
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_broadcast_lasts_until_the_last_client_of_any_worker_has_it() {
-        let (mut one, mut other) = (Tally::default(), Tally::default());
-        one.delivered((1, 7), 1_000_000, 1_001_000);
-        one.delivered((1, 7), 1_000_000, 1_003_000);
-        other.delivered((1, 7), 1_000_000, 1_009_000);
-        one.merge(&other);
-        assert_eq!(one.broadcasts[&(1, 7)].clients, 3);
-        let last = one.to_last_client();
-        assert_eq!((last.count(), one.delivery.count()), (1, 3));
-        assert!((8.9..9.1).contains(&last.quantile_ms(0.5).unwrap()));
-        assert!((2.9..3.1).contains(&one.delivery.quantile_ms(0.5).unwrap()));
-    }
 
     #[test]
     fn errors_are_counted_by_class_and_ten_distinct_messages_are_kept() {

@@ -5,13 +5,11 @@
 
 use std::ops::Range;
 
+use super::http::{Answer, Head};
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 
 /// The longest message taken, in bytes.
 const LONGEST_MESSAGE: usize = 16 << 20;
-
-/// The longest answer to an opening handshake taken, in bytes.
-const LONGEST_ANSWER: usize = 16 << 10;
 
 /// A message, or a control frame, of the server.
 #[derive(Debug, PartialEq, Eq)]
@@ -161,14 +159,14 @@ pub fn frame(opcode: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
 pub struct Handshake {
     accept: String,
     subprotocol: Option<String>,
-    answer: Vec<u8>,
+    answer: Answer,
 }
 
 /// Why a handshake did not end in a WebSocket.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The server answered with another HTTP status than 101.
-    Http(u16),
+    Http(Head),
     /// What came is no answer of a WebSocket server.
     NotWebSocket(String),
     /// The subprotocol that was asked for was not agreed on.
@@ -186,7 +184,7 @@ impl Handshake {
              Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
         );
         let accept = derive_accept_key(key.as_bytes());
-        (request, Self { accept, subprotocol: subprotocol.map(str::to_owned), answer: Vec::new() })
+        (request, Self { accept, subprotocol: subprotocol.map(str::to_owned), answer: Answer::default() })
     }
 
     /// Takes bytes of the answer. When it is whole, the bytes behind it, which are frames already.
@@ -195,32 +193,12 @@ impl Handshake {
     ///
     /// [`Refusal`], when the answer is not that of a WebSocket server that agrees.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
-        self.answer.extend_from_slice(bytes);
         let not = |what: &str| Refusal::NotWebSocket(what.to_owned());
-        let begin = &self.answer[..self.answer.len().min(5)];
-        if !b"HTTP/".starts_with(begin) {
-            return Err(not("the answer is not HTTP"));
+        let Some((head, rest)) = self.answer.feed(bytes).map_err(not)? else { return Ok(None) };
+        if head.status != 101 {
+            return Err(Refusal::Http(head));
         }
-        let Some(end) = memchr::memmem::find(&self.answer, b"\r\n\r\n") else {
-            return if self.answer.len() > LONGEST_ANSWER {
-                Err(not("the answer has no end"))
-            } else {
-                Ok(None)
-            };
-        };
-        let head = String::from_utf8_lossy(&self.answer[..end]);
-        let mut lines = head.split("\r\n");
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
-        match status {
-            Some(101) => {}
-            Some(status) => return Err(Refusal::Http(status)),
-            None => return Err(not("the answer has no status")),
-        }
-        let headers: Vec<(String, &str)> = lines
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim()))
-            .collect();
-        let header = |name: &str| headers.iter().find(|(found, _)| found == name).map(|(_, value)| *value);
+        let header = |name: &str| head.header(name);
         if header("sec-websocket-accept") != Some(self.accept.as_str()) {
             return Err(not("Sec-WebSocket-Accept does not answer the key"));
         }
@@ -234,7 +212,7 @@ impl Handshake {
                 name(agreed)
             )));
         }
-        Ok(Some(self.answer[end + 4..].to_vec()))
+        Ok(Some(rest))
     }
 }
 
@@ -329,7 +307,8 @@ mod tests {
         assert!(matches!(answered(good, Some("b")), Err(Refusal::Subprotocol(_))));
         assert!(matches!(answered(good, None), Err(Refusal::Subprotocol(_))));
         assert!(matches!(answered(&good.replace("KEY", "x"), Some("a")), Err(Refusal::NotWebSocket(_))));
-        assert_eq!(answered("HTTP/1.1 404 Not Found\r\n\r\n", None), Err(Refusal::Http(404)));
+        let missing = answered("HTTP/1.1 404 Not Found\r\n\r\n", None);
+        assert!(matches!(missing, Err(Refusal::Http(head)) if head.status == 404));
         assert!(matches!(answered("SSH-2.0", None), Err(Refusal::NotWebSocket(_))));
     }
 }

@@ -1,28 +1,30 @@
-//! `gaugecast loadtest`: flags in, progress and reports out. Its flags are its own; settings do not count here.
+//! The flags of `gaugecast loadtest`, and the [`Options`] they make.
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
-use super::{USAGE, print, tell};
-use crate::loadtest::client::Protocol;
-use crate::loadtest::criteria::{Criterion, names};
-use crate::loadtest::report::Report;
-use crate::loadtest::scenario::{Kind, LONGEST, MOST_CONNECTIONS, PRESETS, Preset, Ramp};
-use crate::loadtest::{Error, Event, Options, Url, render, run as run_test};
+use crate::loadtest::connect::{Payload, Protocol};
+use crate::loadtest::criteria::Criterion;
+use crate::loadtest::scenario::{Kind, LONGEST, MONITOR, MOST_CONNECTIONS, PRESETS, Preset, Ramp};
+use crate::loadtest::url::Transport;
+use crate::loadtest::{Disturb, Options, Url};
+use crate::tls::Trust;
 
-/// What our own server is asked for: its own figures, among them those of a synthetic source.
-const SELECTOR: &str = r#"{__name__=~"gaugecast_.*"}"#;
+/// What our own server is asked for: a few of its own figures, among them when each tick was due, and those of a
+/// synthetic source.
+const SELECTOR: &str = r#"{__name__=~"gaugecast_(synthetic_.*|tick.*)"}"#;
 
-/// How often a progress line is written where it cannot be rewritten.
-const PLAIN_EVERY: u64 = 5;
+/// Share of the connections that the recovery phase cuts, in percent.
+const KILL: usize = 20;
+
+/// The flags that name files to write, by what each is.
+pub(super) const FILES: [&str; 4] = ["json", "csv", "markdown", "junit"];
 
 /// The command with its flags.
-pub(super) fn command() -> Command {
+pub(in crate::cli) fn command() -> Command {
     let value = |name: &'static str, placeholder: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(placeholder).help(help)
     };
@@ -32,13 +34,23 @@ pub(super) fn command() -> Command {
     let words = |words: &[&'static str]| PossibleValuesParser::new(words.to_vec());
     let number = || value_parser!(u64).range(1..);
     Command::new("loadtest")
-        .about("Load a WebSocket server with many connections, measure and judge it")
-        .override_usage("gaugecast loadtest --url ws://HOST:PORT/PATH [FLAGS]")
+        .about("Load a server of WebSockets or server-sent events, measure and judge it")
+        .override_usage("gaugecast loadtest --url ws://HOST:PORT/PATH [FLAGS]\n       gaugecast loadtest --serve [FLAGS]")
         .after_help(
             "Exit codes: 0 all criteria hold, 99 one does not, 98 the generator was the bottleneck, \
              105 interrupted, 2 wrong usage.\nMeasures for --expect: docs/load-testing.md, or --list-measures.",
         )
-        .arg(value("url", "URL", "Server to load").required_unless_present("list-measures"))
+        .arg(
+            value("url", "URL", "Server to load: ws, wss (WebSocket), http, https (server-sent events); without a path, our stream")
+                .required_unless_present_any(["list-measures", "serve"]),
+        )
+        .arg(
+            Arg::new("serve")
+                .long("serve")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["url", "server-pid", "server-metrics"])
+                .help("Start a server in a process of its own, with synthetic series at the rate asked for, and load that"),
+        )
         .arg(
             value("preset", "NAME", "Connections, broadcasts a second and length to start from")
                 .value_parser(words(&PRESETS.map(|preset| preset.name)))
@@ -53,14 +65,23 @@ pub(super) fn command() -> Command {
                 .default_value("linear"),
         )
         .arg(
+            value("ramp-rate", "N", "Open so many connections a second")
+                .value_parser(value_parser!(f64))
+                .conflicts_with("ramp"),
+        )
+        .arg(
             value("phases", "NAME,…", "Phases after the ramp-up")
                 .value_delimiter(',')
                 .value_parser(words(&["broadcast", "stability", "recovery", "sustained"])),
         )
+        .arg(value("kill", "PERCENT", "Share of the connections that the recovery phase cuts [default: 20%]"))
         .arg(
-            value("cut", "PERCENT", "Share of the connections that the recovery phase cuts")
-                .value_parser(value_parser!(u64).range(1..=100))
-                .default_value("30"),
+            value("restart-command", "COMMAND", "In the recovery phase, start the server anew by this command for the shell")
+                .conflicts_with("kill"),
+        )
+        .arg(
+            value("cycles", "N", "Run the whole test so often, each time with new connections; 0 is until a signal ends it [default: 1, of monitor 0]")
+                .value_parser(value_parser!(u64)),
         )
         .arg(
             Arg::new("fail-fast")
@@ -83,8 +104,25 @@ pub(super) fn command() -> Command {
         .arg(value(
             "time-field",
             "NAME",
-            "Field of JSON messages with the time of sending in Unix milliseconds, with --protocol any",
+            "Field of JSON messages with the Unix time of sending, with --protocol any",
         ))
+        .arg(
+            value("time-unit", "UNIT", "Unit of --time-field")
+                .value_parser(words(&["s", "ms", "us", "ns"]))
+                .default_value("ms"),
+        )
+        .arg(value(
+            "sequence-field",
+            "NAME",
+            "Field of JSON messages with a number that is one higher with every broadcast, with --protocol any",
+        ))
+        .arg(file("tls.ca-file", "Certificate authorities in PEM, in place of the system's"))
+        .arg(
+            Arg::new("tls.insecure-skip-verify")
+                .long("tls.insecure-skip-verify")
+                .action(ArgAction::SetTrue)
+                .help("Believe any certificate"),
+        )
         .arg(value("expect", "CRITERION", "What must hold, as delivery.p95<50ms; repeatable").action(ArgAction::Append))
         .arg(
             Arg::new("list-measures")
@@ -107,6 +145,7 @@ pub(super) fn command() -> Command {
                 .default_value("80"),
         )
         .arg(file("json", "Write the report as JSON, by docs/loadtest.schema.json"))
+        .arg(file("csv", "Write all measures as CSV"))
         .arg(file("markdown", "Write the report as Markdown"))
         .arg(file("junit", "Write the verdicts as JUnit XML"))
         .arg(file("baseline", "Earlier JSON report to compare with"))
@@ -116,58 +155,17 @@ pub(super) fn command() -> Command {
                 .default_value("20"),
         )
         .arg(value("i-own-this-target", "HOST", "Allow a target beyond this machine"))
+        .arg(
+            value("web.listen-address", "ADDRESS", "Publish the figures here while the test runs: page, /metrics, stream")
+                .value_parser(value_parser!(std::net::SocketAddr)),
+        )
         .arg(Arg::new("quiet").long("quiet").short('q').action(ArgAction::SetTrue).help("No progress display"))
 }
 
-/// Runs the command.
-pub(super) fn run(flags: &ArgMatches) -> ExitCode {
-    if flags.get_flag("list-measures") {
-        return print(&(names().join("\n") + "\n"));
-    }
-    let options = match options(flags) {
-        Ok(options) => options,
-        Err(wrong) => {
-            wrong.iter().for_each(|line| tell(&format!("error: {line}\n")));
-            return ExitCode::from(USAGE);
-        }
-    };
-    let mut progress = Progress::new(flags.get_flag("quiet"));
-    let report = match run_test(&options, |event| progress.show(event)) {
-        Ok(report) => report,
-        Err(error) => {
-            tell(&format!("error: {error}\n"));
-            return match error {
-                Error::Start(_) => ExitCode::FAILURE,
-                _ => ExitCode::from(USAGE),
-            };
-        }
-    };
-    print(&render::text(&report));
-    write_files(flags, &report)
-}
-
-/// Writes what was asked for. A report that cannot be written is a failure, unless the verdict is one already.
-fn write_files(flags: &ArgMatches, report: &Report) -> ExitCode {
-    let mut code = report.exit_code;
-    for (flag, render) in
-        [("json", json as fn(&Report) -> String), ("markdown", render::markdown), ("junit", render::junit)]
-    {
-        let Some(path) = flags.get_one::<PathBuf>(flag) else { continue };
-        if let Err(error) = std::fs::write(path, render(report)) {
-            tell(&format!("error: cannot write {}: {error}\n", path.display()));
-            code = code.max(1);
-        }
-    }
-    ExitCode::from(code)
-}
-
-fn json(report: &Report) -> String {
-    let text = serde_json::to_string_pretty(report).expect("a report has nothing that JSON has not");
-    text + "\n"
-}
-
 /// The options, or everything that is wrong with the flags.
-fn options(flags: &ArgMatches) -> Result<Options, Vec<String>> {
+///
+/// Of `--serve` the URL is that of a server which is yet to be started; see [`super::server`].
+pub(super) fn options(flags: &ArgMatches) -> Result<Options, Vec<String>> {
     let mut wrong = Vec::new();
     let text = |name: &str| flags.get_one::<String>(name).cloned();
     let named = text("preset").unwrap_or_default();
@@ -204,11 +202,27 @@ fn options(flags: &ArgMatches) -> Result<Options, Vec<String>> {
     let connect_timeout = duration("connect-timeout", minute, minute * 5);
     let max_timer_slip = duration("max-timer-slip", minute, LONGEST);
 
-    let mut url = |text: Option<String>, scheme| {
-        text.and_then(|text| Url::parse(&text, scheme).map_err(|error| wrong.push(error)).ok())
+    let ramp_rate = flags.get_one::<f64>("ramp-rate").copied();
+    let ramp_seconds = ramp_rate.map_or(0.0, |rate| connections as f64 / rate);
+    check(
+        ramp_rate.is_some_and(|rate| !(0.1..=1e6).contains(&rate))
+            || ramp_seconds * 1.25 >= length.as_secs_f64(),
+        "--ramp-rate is 0.1 to 1000000, and leaves some of --duration for the rest of the test".into(),
+    );
+    let cycles = flags.get_one("cycles").copied().unwrap_or(u64::from(preset.name != MONITOR));
+    let whole = length.as_secs_f64() * cycles as f64;
+    check(whole > LONGEST.as_secs_f64(), "--cycles times --duration is at most 24h".into());
+    let kill = text("kill").map(|text| text.trim_end_matches('%').parse::<usize>().unwrap_or(0));
+    check(kill.is_some_and(|kill| !(1..=100).contains(&kill)), "--kill is 1% to 100%".into());
+    let mut url = |text: Option<String>| {
+        text.and_then(|text| Url::parse(&text).map_err(|error| wrong.push(error)).ok())
     };
-    let target = url(text("url"), "ws");
-    let server_metrics = url(text("server-metrics"), "http");
+    let place = flags.get_flag("serve").then(|| "ws://127.0.0.1".to_owned());
+    let target = url(text("url").or(place));
+    let server_metrics = url(text("server-metrics"));
+    if server_metrics.as_ref().is_some_and(|url| url.transport == Transport::WebSocket) {
+        wrong.push("--server-metrics begins with http:// or https://".into());
+    }
     let mut criteria = Vec::new();
     for expectation in flags.get_many::<String>("expect").into_iter().flatten() {
         match Criterion::parse(expectation) {
@@ -221,10 +235,22 @@ fn options(flags: &ArgMatches) -> Result<Options, Vec<String>> {
         Some("any") => Protocol::Any {
             subprotocol: text("subprotocol"),
             send: text("send"),
-            time_field: text("time-field"),
+            payload: Payload {
+                time_field: text("time-field"),
+                time_unit_us: match text("time-unit").as_deref() {
+                    Some("s") => 1e6,
+                    Some("us") => 1.0,
+                    Some("ns") => 1e-3,
+                    _ => 1e3,
+                },
+                sequence_field: text("sequence-field"),
+            },
         },
         _ => {
-            for name in ["subprotocol", "send", "time-field"].iter().filter(|name| flags.contains_id(name)) {
+            for name in ["subprotocol", "send", "time-field", "sequence-field"]
+                .iter()
+                .filter(|name| flags.contains_id(name))
+            {
                 wrong.push(format!("--{name} goes with --protocol any"));
             }
             Protocol::Gaugecast {
@@ -238,6 +264,10 @@ fn options(flags: &ArgMatches) -> Result<Options, Vec<String>> {
             wrong.push(format!("--{flag} is too long, or has characters that cannot be sent"));
         }
     }
+    let is_sse = target.as_ref().is_some_and(|url| url.transport == Transport::Sse);
+    for flag in ["send", "subprotocol"].iter().filter(|flag| is_sse && flags.contains_id(flag)) {
+        wrong.push(format!("--{flag} goes with WebSockets"));
+    }
     let mut baseline = None;
     if let Some(path) = flags.get_one::<PathBuf>("baseline") {
         match std::fs::read_to_string(path) {
@@ -245,7 +275,7 @@ fn options(flags: &ArgMatches) -> Result<Options, Vec<String>> {
             Err(error) => wrong.push(format!("cannot read {}: {error}", path.display())),
         }
     }
-    for flag in ["json", "markdown", "junit"] {
+    for flag in FILES {
         let folder = flags.get_one::<PathBuf>(flag).and_then(|path| path.parent());
         if let Some(folder) = folder.filter(|folder| **folder != *Path::new("") && !folder.is_dir()) {
             wrong.push(format!("--{flag}: {} is no folder", folder.display()));
@@ -262,15 +292,24 @@ fn options(flags: &ArgMatches) -> Result<Options, Vec<String>> {
     match target {
         Some(target) if wrong.is_empty() => Ok(Options {
             url: target,
+            trust: Trust {
+                ca_file: flags.get_one("tls.ca-file").cloned(),
+                insecure_skip_verify: flags.get_flag("tls.insecure-skip-verify"),
+            },
             protocol,
             preset: preset.name.to_owned(),
             connections: usize::try_from(connections).unwrap_or(MOST_CONNECTIONS),
             rate: rate_wanted,
-            judge_rate: rate.is_some() || preset.name != "smoke",
+            judge_rate: rate.is_some() || !matches!(preset.name, "smoke" | MONITOR),
             duration: length,
-            ramp: if text("ramp").as_deref() == Some("ladder") { Ramp::Ladder } else { Ramp::Linear },
+            ramp: match (ramp_rate, text("ramp").as_deref()) {
+                (Some(rate), _) => Ramp::Rate(rate),
+                (None, Some("ladder")) => Ramp::Ladder,
+                (None, _) => Ramp::Linear,
+            },
             kinds,
-            cut_percent: flags.get_one::<u64>("cut").map_or(30, |cut| usize::try_from(*cut).unwrap_or(100)),
+            disturb: text("restart-command").map_or(Disturb::Kill(kill.unwrap_or(KILL)), Disturb::Restart),
+            cycles,
             fail_fast: flags.get_flag("fail-fast"),
             // Half of the machine, since the other half is for the server where that is here too.
             workers: flags
@@ -309,43 +348,6 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-/// The display on stderr: one line, rewritten, on a terminal; else a line now and then.
-struct Progress {
-    quiet: bool,
-    in_place: bool,
-    looks: u64,
-}
-
-impl Progress {
-    fn new(quiet: bool) -> Self {
-        Self { quiet, in_place: std::io::stderr().is_terminal(), looks: 0 }
-    }
-
-    fn show(&mut self, event: &Event<'_>) {
-        if self.quiet {
-            return;
-        }
-        let clear = if self.in_place { "\r\x1b[K" } else { "" };
-        match event {
-            Event::Looking { phase, elapsed, total, live, planned, messages, errors } => {
-                let line = format!(
-                    "{:.0}/{:.0} s  {phase}: {live}/{planned} live, {messages} messages, {errors} errors",
-                    elapsed.as_secs_f64(),
-                    total.as_secs_f64()
-                );
-                self.looks += 1;
-                if self.in_place {
-                    tell(&format!("{clear}{line}"));
-                    let _ = std::io::stderr().flush();
-                } else if self.looks.is_multiple_of(PLAIN_EVERY) {
-                    tell(&format!("{line}\n"));
-                }
-            }
-            Event::Finished(phase) => tell(&format!("{clear}{}: {}\n", phase.name, phase.verdict.name())),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,6 +366,23 @@ mod tests {
     }
 
     #[test]
+    fn the_monitor_goes_on_and_everything_else_ends() {
+        assert_eq!((of(&["--preset", "monitor"]).unwrap().cycles, of(&[]).unwrap().cycles), (0, 1));
+        assert_eq!(of(&["--preset", "monitor", "--cycles", "3"]).unwrap().cycles, 3);
+        assert!(of(&["--cycles", "10000"]).unwrap_err()[0].contains("24h"));
+    }
+
+    #[test]
+    fn the_recovery_phase_cuts_a_share_or_runs_a_command() {
+        let disturb = |args: &[&str]| of(args).unwrap().disturb;
+        assert_eq!(disturb(&[]), Disturb::Kill(20));
+        assert_eq!(disturb(&["--kill", "35%"]), Disturb::Kill(35));
+        assert_eq!(disturb(&["--kill", "7"]), Disturb::Kill(7));
+        assert_eq!(disturb(&["--restart-command", "true"]), Disturb::Restart("true".into()));
+        assert!(["0", "101", "x"].iter().all(|kill| of(&["--kill", kill]).is_err()));
+    }
+
+    #[test]
     fn everything_that_is_wrong_is_told_at_once_and_load_is_bounded() {
         let wrong = of(&[
             "--connections",
@@ -378,13 +397,25 @@ mod tests {
             "x",
             "--ping-interval",
             "0s",
+            "--ramp-rate",
+            "0",
+            "--server-metrics",
+            "ws://127.0.0.1/",
             "--json",
             "/nowhere/at/all",
         ])
         .unwrap_err();
-        for part in
-            ["--connections", "--duration", "--rate", "speed", "--send", "--ping-interval", "no folder"]
-        {
+        for part in [
+            "--connections",
+            "--duration",
+            "--rate",
+            "speed",
+            "--send",
+            "--ping-interval",
+            "--ramp-rate",
+            "--server-metrics",
+            "no folder",
+        ] {
             assert!(wrong.iter().any(|line| line.contains(part)), "{part}: {wrong:?}");
         }
     }
