@@ -56,7 +56,6 @@ pub(super) fn run(flags: &ArgMatches) -> ExitCode {
         progress.note(&dashboard.greeting());
     }
     let result = run_test(&options, |event| {
-        progress.show(event);
         if let Some(dashboard) = &mut dashboard {
             dashboard.take(event);
         }
@@ -66,6 +65,8 @@ pub(super) fn run(flags: &ArgMatches) -> ExitCode {
             // Of a test that goes on, the files are of the last time.
             write_files(flags, report);
         }
+        // Last, so that who reads of a cycle finds its figures and files.
+        progress.show(event);
     });
     let code = match result {
         Ok(report) => {
