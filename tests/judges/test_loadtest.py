@@ -7,7 +7,6 @@ import xml.etree.ElementTree as ElementTree
 
 import jsonschema
 import pytest
-
 from conftest import BINARY, ROOT
 
 
