@@ -12,6 +12,8 @@ export default defineConfig(
     rules: {
       // Numbers in a template are what formatting is made of.
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      // `_` is what is passed over.
+      '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_$', argsIgnorePattern: '^_$' }],
       // `for (let i = 0; …)` over typed arrays is the hot path of this page.
       '@typescript-eslint/prefer-for-of': 'off',
     },

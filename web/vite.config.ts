@@ -13,7 +13,7 @@ export default defineConfig({
     modulePreload: false,
     cssCodeSplit: false,
     assetsInlineLimit: 0,
-    chunkSizeWarningLimit: 150,
+    chunkSizeWarningLimit: 170,
     rolldownOptions: {
       output: {
         entryFileNames: 'app.js',

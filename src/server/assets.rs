@@ -1,4 +1,4 @@
-//! The page and what belongs to it, from the binary.
+//! The page and what belongs to it, and the client for other pages, from the binary.
 //!
 //! The files of `web/dist` are part of the program; no request ever reaches a disk. Each is named with its hash
 //! as a strong ETag and may be stored but is asked for again each time (`no-cache`), so that a new version of
@@ -17,7 +17,7 @@ use hyper::{HeaderMap, Response, StatusCode};
 use super::body::Body;
 use super::headers;
 
-/// A file of the page.
+/// A file that is part of the program.
 #[derive(Debug)]
 pub(super) struct File {
     /// Under which path it is served.
@@ -26,8 +26,8 @@ pub(super) struct File {
     bytes: &'static [u8],
 }
 
-/// All files of the page.
-pub(super) const FILES: [File; 5] = [
+/// All files: the page's, and `client.js`, which pages of others load (`docs/client.md`).
+pub(super) const FILES: [File; 6] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -42,6 +42,11 @@ pub(super) const FILES: [File; 5] = [
         path: "/app.css",
         content_type: "text/css; charset=utf-8",
         bytes: include_bytes!("../../web/dist/app.css"),
+    },
+    File {
+        path: "/client.js",
+        content_type: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("../../web/dist/client.js"),
     },
     File {
         path: "/theme.js",

@@ -2,55 +2,23 @@
  * The page against the real server in a real browser: the binary named by GAUGECAST_BIN, Debian's Chromium (or
  * CHROMIUM). Screenshots of each theme and width go to `artifacts/`.
  */
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { chromium } from 'playwright-core'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { launch, start, stop } from './server'
+import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
 const HOSTILE = `<img src=x onerror=1>${'x'.repeat(200)}`
 
-interface Server {
-  readonly process: ChildProcess
-  readonly url: string
-  readonly port: number
-}
-
 const scratch = mkdtempSync(join(tmpdir(), 'gaugecast-page-'))
+const TEXTFILES = `--collector.textfile.directory=${scratch}`
 const contexts: BrowserContext[] = []
 let browser: Browser
 let server: Server
-
-/** Starts the binary and waits until it says where the page is. */
-async function start(port: number): Promise<Server> {
-  // The rest of the environment is the binary's: it warns of GAUGECAST_ variables it does not know.
-  const { GAUGECAST_BIN: binary, ...env } = process.env
-  if (binary === undefined) throw new Error('GAUGECAST_BIN names the binary under test')
-  const child = spawn(binary, [`--web.listen-address=127.0.0.1:${port}`, `--collector.textfile.directory=${scratch}`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env,
-  })
-  for await (const line of createInterface({ input: child.stdout })) {
-    const found = /page\s+(http:\/\/127\.0\.0\.1:(\d+)\/\S*)/.exec(line)
-    if (found === null) continue
-    child.stdout.resume()
-    return { process: child, url: found[1] ?? '', port: Number(found[2]) }
-  }
-  throw new Error('the binary ended without saying where its page is')
-}
-
-async function stop(one: Server): Promise<void> {
-  const ended = once(one.process, 'exit')
-  one.process.kill('SIGKILL')
-  await ended
-}
 
 interface Look {
   readonly page: Page
@@ -93,6 +61,12 @@ async function settle(page: Page): Promise<void> {
   )
 }
 
+/** Waits for so many frames of the browser. */
+const frames = (page: Page, count: number) =>
+  page.evaluate(async (n) => {
+    for (let i = 0; i < n; i++) await new Promise(requestAnimationFrame)
+  }, count)
+
 const sideways = (page: Page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
 
 beforeAll(async () => {
@@ -101,11 +75,8 @@ beforeAll(async () => {
     join(scratch, 'hostile.prom'),
     `# HELP shop_hostile A label that would like to be HTML.\n# TYPE shop_hostile gauge\nshop_hostile{name="${HOSTILE}"} 5\nshop_hostile{name="tame"} 3\n`,
   )
-  server = await start(0)
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--no-first-run'],
-  })
+  server = await start(0, TEXTFILES)
+  browser = await launch()
 })
 
 afterEach(async () => {
@@ -222,10 +193,11 @@ test('paused, nothing moves; live again it does', async () => {
   await seeAValueChange(page)
   await page.keyboard.press('Space')
   await page.getByRole('button', { name: 'Paused' }).waitFor()
-  // Digits follow at most twice a second: a second behind they are those of the pause.
-  await page.getByText(/^[1-9]\S* behind$|^[1-9]\d*\u202fs behind$/).waitFor()
+  // What is on the screen is drawn at once, some cards a frame; text that was not due then would follow half a second later.
+  await frames(page, 12)
   const chartValues = page.locator('.card[data-kind="lines"] .value')
   const paused = await chartValues.allTextContents()
+  await page.getByText(/^[1-9]\S* behind$|^[1-9]\d*\u202fs behind$/).waitFor()
   const behind = await page.locator('.delay').textContent()
   await page.waitForFunction((old) => document.querySelector('.delay')?.textContent !== old, behind)
   expect(await chartValues.allTextContents()).toEqual(paused)
@@ -252,7 +224,7 @@ test('a server that goes is said after two seconds and not before, values stay r
 
   // Trying while there is nobody fails and is tried again; the page finds the new server by itself.
   await page.getByRole('button', { name: 'Try now' }).click()
-  server = await start(server.port)
+  server = await start(server.port, TEXTFILES)
   await page.getByRole('button', { name: 'Live' }).waitFor()
   await page.getByText(/restarted \d\d:\d\d:\d\d/).waitFor()
   expect(await page.locator('.banner').count()).toBe(0)

@@ -4,7 +4,7 @@
  * Fields that are not known are passed over, so that a newer server can add some; a type that is not known gives
  * `null`. What is known must have the right shape, or the whole frame is refused: half a frame would be a wrong picture.
  */
-import type { Family, MetricType, Part, Samples, Series, ServerMessage } from './message'
+import type { Family, MetricType, Part, Samples, Series, ServerMessage } from './message.js'
 
 /** A frame that is not what docs/protocol.md says; `path` is the place in it. */
 export class DecodeError extends Error {
@@ -54,16 +54,20 @@ export function decode(text: string): ServerMessage | null {
         epoch: name(frame.epoch, 'epoch'),
         serverTime: finite(frame.server_time, 'server_time'),
         pingMs: frame.ping_ms === undefined ? 25_000 : finite(frame.ping_ms, 'ping_ms'),
+        version: text_(frame.version),
+        seq: frame.seq === undefined ? 0 : whole(frame.seq, 'seq'),
       }
     case 'subscribed':
       return {
         type,
         sub: string(frame.sub, 'sub'),
+        id: idOf(frame),
         channel: whole(frame.channel, 'channel'),
         intervalMs: finite(frame.interval_ms, 'interval_ms'),
         matched: whole(frame.matched, 'matched'),
         recovered: frame.recovered === true,
         truncated: frame.truncated === true,
+        reason: text_(frame.reason),
       }
     case 'unsubscribed':
       return { type, sub: string(frame.sub, 'sub') }
@@ -73,7 +77,7 @@ export function decode(text: string): ServerMessage | null {
       return {
         type,
         channel: whole(frame.channel, 'channel'),
-        epoch: frame.epoch === undefined ? null : name(frame.epoch, 'epoch'),
+        epoch: name(frame.epoch, 'epoch'),
         offset: whole(frame.offset, 'offset'),
         time: finite(frame.t, 't'),
         samples: samples(frame.values),
@@ -91,15 +95,18 @@ export function decode(text: string): ServerMessage | null {
         ...part(frame),
       }
     case 'event':
-      return { type, body: frame }
+      return { type, seq: frame.seq === undefined ? null : whole(frame.seq, 'seq'), kind: string(frame.kind, 'kind'), time: finite(frame.t, 't'), body: frame }
     case 'notice':
-      return { type, message: text_(frame.message) }
+      return { type, channel: typeof frame.channel === 'number' ? frame.channel : null, code: text_(frame.code), message: text_(frame.message) }
     case 'error':
       return {
         type,
         code: name(frame.code, 'code'),
         message: text_(frame.message),
         sub: typeof frame.sub === 'string' ? frame.sub : null,
+        id: idOf(frame),
+        column: typeof frame.column === 'number' ? frame.column : null,
+        retryable: frame.retryable === true,
       }
     case 'ping':
       return { type, serverTime: finite(frame.server_time, 'server_time') }
@@ -150,18 +157,23 @@ function schema(frame: Fields): { families: ReadonlyMap<string, Family>; series:
   return { families, series }
 }
 
-/** Values: `[id, number or "NaN", "+Inf", "-Inf"]`, with a third place for a sample's own time, which a page passes over. */
+/** Values: `[id, number or "NaN", "+Inf", "-Inf"]`, with a third place for a sample's own time. */
 function samples(value: unknown): Samples {
   const pairs = array(value, 'values')
   const sampleIds = new Uint32Array(pairs.length)
   const values = new Float64Array(pairs.length)
+  let times: Map<number, number> | undefined
+  let digits: Map<number, string> | undefined
   for (let i = 0; i < pairs.length; i++) {
-    const pair = pairs[i]
+    const pair: unknown = pairs[i]
     if (!Array.isArray(pair) || pair.length < 2) throw new DecodeError(`values[${i}]`, '[id, value]', pair)
-    sampleIds[i] = whole(pair[0], `values[${i}][0]`)
-    values[i] = sampleValue(pair[1], i)
+    const [first, given, time] = pair as readonly unknown[]
+    const id = (sampleIds[i] = whole(first, `values[${i}][0]`))
+    const sample = (values[i] = sampleValue(given, i))
+    if (typeof given === 'string' && Number.isFinite(sample)) (digits ??= new Map()).set(id, given)
+    if (time !== undefined) (times ??= new Map()).set(id, finite(time, `values[${i}][2]`))
   }
-  return { ids: sampleIds, values }
+  return { ids: sampleIds, values, ...(times && { times }), ...(digits && { digits }) }
 }
 
 function sampleValue(value: unknown, i: number): number {
@@ -201,6 +213,11 @@ function string(value: unknown, path: string): string {
 /** Text for people: absent is empty. */
 function text_(value: unknown): string {
   return typeof value === 'string' ? value : ''
+}
+
+/** The number of the command that a message answers; ours are numbers. */
+function idOf(frame: Fields): number | null {
+  return typeof frame.id === 'number' ? frame.id : null
 }
 
 /** An identifier: string, or a number taken as its text. */

@@ -1,12 +1,15 @@
 /**
- * A client of gaugecast's live stream, without dependencies: one subscription to PromQL selectors over WebSocket, kept
- * over losses of the connection, decoded and checked.
+ * `gaugecast-client`: live values of a gaugecast server, without dependencies, in browsers and in Node.js.
+ *
+ *     import { connect } from 'gaugecast-client'
+ *
+ *     const live = connect('http://127.0.0.1:7171')
+ *     for await (const tick of live.subscribe('node_load1')) console.log(tick.value('node_load1'))
  */
-export { backoff } from './backoff'
-export { Connection } from './connection'
-export type { Options } from './connection'
-export { decode, DecodeError } from './decode'
-export { INITIAL, OFFLINE_AFTER_MS, SILENCE_MS, step, subName } from './machine'
-export type { Effect, Event, Phase, State, Step } from './machine'
-export { SUBPROTOCOL } from './message'
-export type { ClientMessage, Family, Message, MetricType, Samples, Series, ServerMessage, Subscription } from './message'
+export { DecodeError } from './decode.js'
+export { connect, Live, RefusedError, Subscription, Tick } from './live.js'
+export type { ConnectOptions, Events, SubscribeOptions, Update } from './live.js'
+export type { Phase, State, SubscriptionMessage } from './machine.js'
+export type { Family, Message, MetricType, Samples, Selection, ServerMessage } from './message.js'
+export type { Series } from './model.js'
+export type { Transport } from './wire.js'

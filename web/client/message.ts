@@ -37,6 +37,10 @@ export interface Series {
 export interface Samples {
   readonly ids: Uint32Array
   readonly values: Float64Array
+  /** Times of those whose source gave one other than the frame's (Unix milliseconds), by id; absent if none has. */
+  readonly times?: ReadonlyMap<number, number>
+  /** Digits of whole numbers beyond 2⁵³, with `exact`, by id; absent if there are none. */
+  readonly digits?: ReadonlyMap<number, string>
 }
 
 /** A long message comes in parts, numbered from 1, with the same offset; only the last completes it. */
@@ -46,15 +50,30 @@ export interface Part {
 }
 
 export type ServerMessage =
-  | { readonly type: 'welcome'; readonly session: string; readonly epoch: string; readonly serverTime: number; readonly pingMs: number }
+  | {
+      readonly type: 'welcome'
+      readonly session: string
+      readonly epoch: string
+      readonly serverTime: number
+      /** After how much silence the server shows that it lives. */
+      readonly pingMs: number
+      readonly version: string
+      /** Number of the last event. */
+      readonly seq: number
+    }
   | {
       readonly type: 'subscribed'
       readonly sub: string
+      /** The number of the command that this answers; null if it had none. */
+      readonly id: number | null
       readonly channel: number
       readonly intervalMs: number
       readonly matched: number
+      /** It goes on where it was; else a snapshot follows. */
       readonly recovered: boolean
       readonly truncated: boolean
+      /** Why it does not go on where it was; empty if that was not asked. */
+      readonly reason: string
     }
   | { readonly type: 'unsubscribed'; readonly sub: string }
   | {
@@ -66,7 +85,7 @@ export type ServerMessage =
   | ({
       readonly type: 'snapshot'
       readonly channel: number
-      readonly epoch: string | null
+      readonly epoch: string
       readonly offset: number
       /** Milliseconds since 1970, the server's clock. */
       readonly time: number
@@ -82,9 +101,29 @@ export type ServerMessage =
       readonly samples: Samples
       readonly stale: Uint32Array
     } & Part)
-  | { readonly type: 'event'; readonly body: Readonly<Record<string, unknown>> }
-  | { readonly type: 'notice'; readonly message: string }
-  | { readonly type: 'error'; readonly code: string; readonly message: string; readonly sub: string | null }
+  | {
+      readonly type: 'event'
+      /** Numbers the events of an epoch; null for a reading that the next one replaces. */
+      readonly seq: number | null
+      /** What it is; later servers have kinds that this client does not know. */
+      readonly kind: string
+      /** Unix milliseconds, the server's clock. */
+      readonly time: number
+      /** All fields as they came. */
+      readonly body: Readonly<Record<string, unknown>>
+    }
+  | { readonly type: 'notice'; readonly channel: number | null; readonly code: string; readonly message: string }
+  | {
+      readonly type: 'error'
+      readonly code: string
+      readonly message: string
+      readonly sub: string | null
+      readonly id: number | null
+      /** The place in a selector, in characters from 1. */
+      readonly column: number | null
+      /** The same may succeed later. */
+      readonly retryable: boolean
+    }
   | { readonly type: 'ping'; readonly serverTime: number }
   | { readonly type: 'pong' }
   | {
@@ -98,15 +137,39 @@ export type ServerMessage =
 /** The message of one type: `Message<'delta'>`. */
 export type Message<T extends ServerMessage['type']> = Extract<ServerMessage, { type: T }>
 
-/** A subscription as the client asks for it. */
-export interface Subscription {
+/** What a subscription picks, and how often. */
+export interface Selection {
+  /** PromQL selectors, 1 to 32; a series is chosen when any of them picks it. */
   readonly match: readonly string[]
-  readonly interval: string
+  /** `"250ms"`, `"5s"`, or milliseconds; the server takes the nearest that it allows. */
+  readonly interval?: string | number
   /** Take so many series and say `truncated`, rather than refuse a selection of more. */
   readonly limit?: number
+  /** Whole numbers beyond 2⁵³ come with their digits. */
+  readonly exact?: boolean
+}
+
+/** Where to go on. */
+export interface Resume {
+  readonly epoch: string
+  readonly offset: number
 }
 
 export type ClientMessage =
-  | ({ readonly type: 'subscribe'; readonly sub: string } & Subscription)
+  | {
+      readonly type: 'hello'
+      readonly client: string
+      /** The kinds of events that are wanted. */
+      readonly events?: readonly string[]
+      /** The last event had. */
+      readonly resume?: { readonly epoch: string; readonly seq: number }
+    }
+  | ({
+      readonly type: 'subscribe' | 'update'
+      readonly sub: string
+      readonly id: number
+      readonly clamp: true
+      readonly resume?: Resume
+    } & Selection)
   | { readonly type: 'unsubscribe'; readonly sub: string }
   | { readonly type: 'pong' }

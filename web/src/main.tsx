@@ -6,10 +6,7 @@ import { render } from 'preact'
 import { Page } from './page'
 import { App } from './ui/app'
 
-const url = new URL('api/v1/stream/ws', document.baseURI)
-url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
-
 const root = document.getElementById('app')
 if (root === null) throw new Error('index.html has an element with the id "app"')
 root.replaceChildren()
-render(<App page={new Page(url.href)} />, root)
+render(<App page={new Page(document.baseURI)} />, root)

@@ -2,9 +2,8 @@
  * The state of the page, one for all cards: one window, one pause, one connection. Components listen for what they
  * render; cards read it when they draw.
  */
-import { Connection } from '../client'
-import type { State as ConnectionState } from '../client'
-import { INITIAL } from '../client'
+import { connect } from '../client/index'
+import type { Live, State as ConnectionState } from '../client/index'
 import type { Drawable } from './chart/queue'
 import { DrawQueue } from './chart/queue'
 import { Slots } from './model/slots'
@@ -31,6 +30,8 @@ export type Topic = 'structure' | 'frame' | 'connection' | 'view'
 export interface Card extends Drawable {
   /** Forget the chart: theme or window changed. */
   restyle(): void
+  /** The next draw sets the digits, however lately it did. */
+  textsDue(): void
 }
 
 export class Page {
@@ -41,7 +42,7 @@ export class Page {
     (frame) => requestAnimationFrame(frame),
   )
   readonly cards = new Set<Card>()
-  connection: ConnectionState = INITIAL
+  connection: ConnectionState
   windowMs = 300_000
   /** End of the window while paused (server's clock, ms), else null. */
   pausedAt: number | null = null
@@ -61,8 +62,9 @@ export class Page {
   firstTime = 0
 
   private readonly listeners = new Map<Topic, Set<() => void>>()
-  private readonly socket: Connection
+  private readonly live: Live
 
+  /** @param url where the server is. */
   constructor(url: string) {
     this.store = new Store(
       () => {
@@ -76,27 +78,32 @@ export class Page {
         this.tell('structure')
       },
     )
-    this.socket = new Connection({
-      url,
-      // Everything at once: a registry is a few hundred to a few thousand series, one delta a tick.
-      subscription: { match: ['{__name__!=""}'], interval: '1s', limit: MOST_SERIES },
-      onMessage: (message) => {
-        if (message.type === 'welcome') {
-          const skew = Date.now() - message.serverTime
-          this.skewMs = Math.abs(skew) < CLOCKS_AGREE_MS ? 0 : skew
-        }
-        if (message.type === 'error') this.serverError = message.message === '' ? message.code : message.message
-        if (message.type === 'subscribed') this.serverError = ''
-        this.store.take(message)
+    this.live = connect(url)
+    this.connection = this.live.state
+    this.live.on('state', (state) => {
+      const phase = this.connection.phase
+      this.connection = state
+      if (state.phase !== phase) this.markAll()
+      this.tell('connection')
+    })
+    this.live.on('welcome', ({ serverTime }) => {
+      const skew = Date.now() - serverTime
+      this.skewMs = Math.abs(skew) < CLOCKS_AGREE_MS ? 0 : skew
+    })
+    this.live.on('error', (error) => {
+      console.warn('gaugecast:', error)
+    })
+    // Everything at once: a registry is a few hundred to a few thousand series, one delta a tick.
+    this.live.subscribe('{__name__!=""}', {
+      interval: '1s',
+      limit: MOST_SERIES,
+      onMessages: (messages) => {
+        this.serverError = ''
+        for (const message of messages) this.store.take(message)
       },
-      onState: (state) => {
-        const phase = this.connection.phase
-        this.connection = state
-        if (state.phase !== phase) this.markAll()
-        this.tell('connection')
-      },
-      onBadFrame: (error) => {
-        console.warn('gaugecast: a frame was refused:', error)
+      onError: ({ code, message }) => {
+        this.serverError = message === '' ? code : message
+        this.tell('view')
       },
     })
     // While nothing comes the cards still say how old they are.
@@ -131,11 +138,13 @@ export class Page {
   }
 
   retry(): void {
-    this.socket.retry()
+    this.live.retry()
   }
 
   togglePause(): void {
     this.pausedAt = this.pausedAt === null && this.store.lastTime > 0 ? this.store.lastTime : null
+    // Digits follow the charts with some delay; what stands still shows what is meant to stand.
+    for (const card of this.cards) card.textsDue()
     this.viewChanged()
   }
 

@@ -1,4 +1,4 @@
-/** What the server embeds: the five files, their size, and nothing that a strict CSP would refuse. */
+/** What the server embeds: the six files, their size, and nothing that a strict CSP would refuse. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
@@ -7,12 +7,18 @@ const dist = new URL('../dist/', import.meta.url)
 const read = (name: string) => readFileSync(new URL(name, dist))
 
 test('has the fixed names', () => {
-  expect(readdirSync(dist).sort()).toEqual(['app.css', 'app.js', 'icon.svg', 'index.html', 'theme.js'])
+  expect(readdirSync(dist).sort()).toEqual(['app.css', 'app.js', 'client.js', 'icon.svg', 'index.html', 'theme.js'])
 })
 
 test('scripts and styles are under 100 kB gzipped', () => {
   const size = ['app.js', 'app.css', 'theme.js'].reduce((sum, name) => sum + gzipSync(read(name)).length, 0)
   expect(size).toBeLessThan(100_000)
+})
+
+test('the client is under 10 kB gzipped, asks for no other module, and names no other host', () => {
+  const client = read('client.js')
+  expect(gzipSync(client).length).toBeLessThan(10_000)
+  expect(client.toString()).not.toMatch(/\bimport\s*[{*"']|\bimport\(|\bfrom\s*["'`]|https?:\/\//)
 })
 
 test('the page has no inline script or style and asks no other origin', () => {

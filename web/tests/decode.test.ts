@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { decode, DecodeError } from '../client'
+import { decode, DecodeError } from '../client/decode'
 
 const frame = (value: unknown) => decode(JSON.stringify(value))
 /** The place a refused frame is refused at. */
@@ -37,6 +37,8 @@ describe('decode', () => {
       epoch: '7f3a',
       serverTime: 5,
       pingMs: 25000,
+      version: '',
+      seq: 0,
     })
   })
 

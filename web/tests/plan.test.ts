@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { MetricType } from '../client'
+import type { MetricType } from '../client/index'
 import { Columns } from '../src/model/columns'
 import { quantile, quantiles, rates } from '../src/model/derive'
 import { makePlan } from '../src/model/plan'

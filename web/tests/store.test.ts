@@ -1,18 +1,18 @@
 import { describe, expect, test } from 'vitest'
-import { decode } from '../client'
+import { decode } from '../client/decode'
+import type { SubscriptionMessage } from '../client/index'
 import { Store } from '../src/model/store'
 
 function take(store: Store, ...frames: readonly unknown[]): void {
   for (const frame of frames) {
     const message = decode(JSON.stringify(frame))
-    if (message !== null) store.take(message)
+    store.take(message as SubscriptionMessage)
   }
 }
 
 const begin = (store: Store, epoch: string, t: number, ids: readonly number[] = [1, 2]) => {
   take(
     store,
-    { type: 'welcome', session: 's', epoch, server_time: 0 },
     { type: 'subscribed', sub: 'all', channel: 3, interval_ms: 1000, matched: 2 },
     {
       type: 'schema',
@@ -102,7 +102,6 @@ describe('the store', () => {
     begin(store, 'a', 1000)
     take(
       store,
-      { type: 'welcome', session: 's', epoch: 'b', server_time: 0 },
       { type: 'subscribed', sub: 'all', channel: 3, interval_ms: 1000, matched: 1 },
       { type: 'schema', channel: 3, families: { load: { type: 'gauge' } }, series: [{ id: 1, name: 'load', labels: {} }] },
       { type: 'snapshot', channel: 3, epoch: 'b', offset: 1, t: 2000, values: [[1, 3]] },

@@ -1,5 +1,5 @@
 /** Which unit a family is in: from its UNIT, else from the suffix of its name. */
-import type { MetricType } from '../../client'
+import type { MetricType } from '../../client/index'
 import type { Unit } from './number'
 
 const BY_NAME: Readonly<Record<string, Unit>> = {

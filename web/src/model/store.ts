@@ -5,7 +5,7 @@
  * Ids of the wire hold for an epoch. The store gives each series, known by its name and labels, a number of its own for
  * as long as the page is open, so that a restart of the server leaves a gap in the lines and not an empty page.
  */
-import type { Family, Message, Samples, ServerMessage } from '../../client'
+import type { Family, Message, Samples, SubscriptionMessage } from '../../client/index'
 import { Columns } from './columns'
 
 export interface SeriesInfo {
@@ -39,7 +39,6 @@ export class Store {
   private readonly known = new Map<string, SeriesInfo>()
   private readonly wire = new Map<number, number>()
   private nextKey = 0
-  private epoch: string | null = null
   private shownEpoch: string | null = null
 
   /** Times at which the server was found restarted (its clock, ms). */
@@ -64,16 +63,14 @@ export class Store {
     this.columns = columns
   }
 
-  take(message: ServerMessage): void {
+  take(message: SubscriptionMessage): void {
     switch (message.type) {
-      case 'welcome':
-        this.epoch = message.epoch
-        break
       case 'subscribed':
         this.intervalMs = message.intervalMs
         this.matched = message.matched
         this.truncated = message.truncated
-        this.wire.clear()
+        // What goes on where it was goes on with the same ids.
+        if (!message.recovered) this.wire.clear()
         break
       case 'schema':
         this.schema(message)
@@ -85,8 +82,6 @@ export class Store {
         this.apply(message.samples)
         for (const id of message.stale) this.markStale(id, message.time)
         if (message.part === message.parts && !this.tooNear(message.time)) this.row(message.time)
-        break
-      default:
     }
   }
 
@@ -143,7 +138,7 @@ export class Store {
   }
 
   private startAnew(message: Message<'snapshot'>): void {
-    const epoch = message.epoch ?? this.epoch
+    const { epoch } = message
     if (this.shownEpoch !== null && epoch !== this.shownEpoch) {
       this.restarts.push(message.time)
       this.forgetUnnamed()

@@ -104,6 +104,10 @@ export class LiveCard implements Card {
   restyle(): void {
     this.frame = null
     this.heat = null
+    this.textsDue()
+  }
+
+  textsDue(): void {
     this.textAt = -Infinity
   }
 

@@ -1,0 +1,118 @@
+/** What the specs share: the binary named by GAUGECAST_BIN, Debian's Chromium (or CHROMIUM), and a proxy in between. */
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, request } from 'node:http'
+import type { Server as HttpServer } from 'node:http'
+import { connect } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+import { createInterface } from 'node:readline'
+import { chromium } from 'playwright-core'
+import type { Browser } from 'playwright-core'
+
+export interface Server {
+  readonly process: ChildProcess
+  readonly url: string
+  readonly port: number
+}
+
+/** Starts the binary and waits until it says where the page is. */
+export async function start(port: number, ...flags: readonly string[]): Promise<Server> {
+  // The rest of the environment is the binary's: it warns of GAUGECAST_ variables it does not know.
+  const { GAUGECAST_BIN: binary, ...env } = process.env
+  if (binary === undefined) throw new Error('GAUGECAST_BIN names the binary under test')
+  const child = spawn(binary, [`--web.listen-address=127.0.0.1:${port}`, ...flags], { stdio: ['ignore', 'pipe', 'inherit'], env })
+  for await (const line of createInterface({ input: child.stdout })) {
+    const found = /page\s+(http:\/\/127\.0\.0\.1:(\d+)\/\S*)/.exec(line)
+    if (found === null) continue
+    child.stdout.resume()
+    return { process: child, url: found[1] ?? '', port: Number(found[2]) }
+  }
+  throw new Error('the binary ended without saying where its page is')
+}
+
+export async function stop(one: Server): Promise<void> {
+  const ended = once(one.process, 'exit')
+  one.process.kill('SIGKILL')
+  await ended
+}
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--no-first-run'],
+  })
+}
+
+/** The value of a metric without labels, or with those in `name`, as the server tells it now. */
+export async function metric(server: Server, name: string): Promise<number> {
+  const text = await (await fetch(`${server.url}metrics`)).text()
+  const line = text.split('\n').find((one) => one.startsWith(`${name} `))
+  return line === undefined ? 0 : Number(line.slice(name.length + 1))
+}
+
+/** Waits until a metric of the server has this value. Each scrape is fresh, so asking is all there is to do. */
+export async function until(server: Server, name: string, value: number): Promise<void> {
+  while ((await metric(server, name)) !== value);
+}
+
+/** Passes HTTP on to the server, and WebSockets unless they are refused. */
+export class Proxy {
+  webSockets = true
+  readonly opened = { http: 0, webSocket: 0 }
+  private readonly sockets = new Set<Socket>()
+
+  private constructor(
+    private readonly http: HttpServer,
+    readonly url: string,
+  ) {}
+
+  static async to(server: Server): Promise<Proxy> {
+    const http = createServer((asked, answer) => {
+      if (asked.url?.includes('/stream/') === true) proxy.opened.http++
+      const onward = request({ host: '127.0.0.1', port: server.port, path: asked.url, method: asked.method, headers: asked.headers }, (came) => {
+        answer.writeHead(came.statusCode ?? 502, came.headers)
+        came.pipe(answer)
+      })
+      onward.on('error', () => answer.destroy())
+      answer.on('close', () => onward.destroy())
+      asked.pipe(onward)
+    })
+    http.on('connection', (socket) => {
+      proxy.sockets.add(socket)
+      socket.on('close', () => proxy.sockets.delete(socket))
+    })
+    http.on('upgrade', (asked, socket: Socket) => {
+      if (!proxy.webSockets) {
+        socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
+        return
+      }
+      proxy.opened.webSocket++
+      const onward = connect(server.port, '127.0.0.1', () => {
+        const headers = asked.rawHeaders.map((text, i) => (i % 2 === 0 ? `${text}: ` : `${text}\r\n`)).join('')
+        onward.write(`GET ${asked.url ?? '/'} HTTP/1.1\r\n${headers}\r\n`)
+        socket.pipe(onward).pipe(socket)
+      })
+      for (const [one, other] of [[socket, onward], [onward, socket]] as const) {
+        one.on('error', () => other.destroy())
+        one.on('close', () => other.destroy())
+      }
+    })
+    http.listen(0, '127.0.0.1')
+    await once(http, 'listening')
+    const proxy = new Proxy(http, `http://127.0.0.1:${(http.address() as AddressInfo).port}/`)
+    return proxy
+  }
+
+  /** Cuts all connections there are. */
+  cut(): void {
+    for (const socket of this.sockets) socket.destroy()
+  }
+
+  async close(): Promise<void> {
+    const closed = once(this.http, 'close')
+    this.http.close()
+    this.cut()
+    await closed
+  }
+}
