@@ -110,6 +110,7 @@ export function decode(text: string): ServerMessage | null {
       }
     case 'ping':
       return { type, serverTime: finite(frame.server_time, 'server_time') }
+    case 'ok':
     case 'pong':
       return { type }
     case 'bye':

@@ -309,6 +309,7 @@ export class Machine {
         this.effects.push({ type: 'tell', message: received })
         break
       case 'unsubscribed':
+      case 'ok':
       case 'pong':
     }
     this.liveIfSettled()

@@ -125,7 +125,7 @@ export type ServerMessage =
       readonly retryable: boolean
     }
   | { readonly type: 'ping'; readonly serverTime: number }
-  | { readonly type: 'pong' }
+  | { readonly type: 'ok' | 'pong' }
   | {
       readonly type: 'bye'
       readonly code: string
