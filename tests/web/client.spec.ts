@@ -109,6 +109,15 @@ async function ticks(page: Page, more: number): Promise<void> {
 const transport = (page: Page) => page.evaluate(() => kept.live.state.transport)
 const phase = (page: Page) => page.evaluate(() => kept.live.state.phase)
 
+test('/client.js is a script that is stored, asked for again, and not sent again', async () => {
+  const first = await fetch(`${server.url}client.js`)
+  expect(first.headers.get('content-type')).toBe('text/javascript; charset=utf-8')
+  expect(first.headers.get('cache-control')).toBe('no-cache')
+  expect(await first.text()).toBe(readFileSync(join(ROOT, 'web/dist/client.js'), 'utf8'))
+  const again = await fetch(`${server.url}client.js`, { headers: { 'if-none-match': first.headers.get('etag') ?? '' } })
+  expect(again.status).toBe(304)
+})
+
 describe('a page', () => {
   test('imports /client.js and has live values', async () => {
     const page = await follow(await newContext(), server.url)
