@@ -20,6 +20,7 @@ pub mod worker;
 
 pub use config::{Config, Paths};
 pub use ticker::Ticks;
+pub use worker::Failing;
 
 use crate::exposition::page::PageWriter;
 

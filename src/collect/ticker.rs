@@ -21,7 +21,7 @@ use super::intake::Intake;
 use super::metrics::Metrics;
 use super::pace::Pace;
 use super::schedule::Schedule;
-use super::worker::{Content, Workers};
+use super::worker::{Content, Failing, Workers};
 use super::{Collector, Config};
 use crate::clock::{Clock, Moment};
 use crate::exposition::page::PageWriter;
@@ -45,6 +45,7 @@ const LEAST_GRACE: u32 = 20;
 #[derive(Clone, Debug)]
 pub struct Ticks {
     latest: watch::Receiver<Arc<Tick>>,
+    failing: watch::Receiver<Arc<[Failing]>>,
     ask: mpsc::Sender<Ask>,
 }
 
@@ -78,12 +79,19 @@ impl Ticks {
         self.latest.clone()
     }
 
+    /// The collectors that fail, told when one begins to, fails for another reason, or works again.
+    #[must_use]
+    pub fn failing(&self) -> watch::Receiver<Arc<[Failing]>> {
+        self.failing.clone()
+    }
+
     /// Ticks published by hand, for tests.
     #[must_use]
     pub fn manual(first: Arc<Tick>) -> (Self, watch::Sender<Arc<Tick>>) {
         let (publish, latest) = watch::channel(first);
         let (ask, _) = mpsc::channel(1);
-        (Ticks { latest, ask }, publish)
+        let (_, failing) = watch::channel(Arc::default());
+        (Ticks { latest, failing, ask }, publish)
     }
 }
 
@@ -119,6 +127,7 @@ impl Ticker {
             own_page: Vec::new(),
             beat: 0,
             pace: Pace::default(),
+            failing: watch::Sender::new(Arc::default()),
             config,
             intake,
             own,
@@ -130,11 +139,12 @@ impl Ticker {
         state.collect_with(collectors);
         state.metrics.due(Duration::ZERO);
         let first = state.tick(GRACE_AT_START).await;
+        let failing = state.failing.subscribe();
         let (publish, latest) = watch::channel(first);
         let (ask, asked) = mpsc::channel(WAITING);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(state.run(publish, asked, stopped));
-        Ok(Ticker { ticks: Ticks { latest, ask }, stop, task })
+        Ok(Ticker { ticks: Ticks { latest, failing, ask }, stop, task })
     }
 
     /// The ticks, for whoever reads them.
@@ -167,6 +177,7 @@ impl Ticker {
 struct State {
     config: Config,
     workers: Workers,
+    failing: watch::Sender<Arc<[Failing]>>,
     schedule: Schedule,
     intake: Intake,
     own: SourceId,
@@ -287,6 +298,14 @@ impl State {
         self.metrics.account("scrape", read);
         self.read_own(begin);
         let tick = self.intake.commit(begin, self.beat);
+        self.failing.send_if_modified(|before| {
+            let kind = |failing: &Failing| (failing.name, failing.reason);
+            let same = self.workers.failing().map(|failing| kind(&failing)).eq(before.iter().map(kind));
+            if !same {
+                *before = self.workers.failing().collect();
+            }
+            !same
+        });
         self.metrics.account_tick(&tick, self.clock.now().since(&begin));
         tick
     }

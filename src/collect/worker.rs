@@ -92,6 +92,17 @@ pub struct Outcome {
     pub duration: Duration,
 }
 
+/// A collector that fails: it has an error, is past its deadline, or panicked. One without data does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// Its name.
+    pub name: &'static str,
+    /// In one word, see [`Status::reason`].
+    pub reason: &'static str,
+    /// In many; may be empty.
+    pub message: String,
+}
+
 /// All collectors, and the thread they run on. Dropping it ends the thread.
 pub struct Workers {
     seats: Vec<Seat>,
@@ -222,6 +233,18 @@ impl Workers {
                 seat.take_home(done, now);
             }
         }
+    }
+
+    /// Those that fail, in the order of the list.
+    pub fn failing(&self) -> impl Iterator<Item = Failing> + '_ {
+        self.seats.iter().filter_map(|seat| {
+            let message = match &seat.status {
+                Status::Unknown | Status::Good | Status::NoData(_) => return None,
+                Status::Failed(message) | Status::Panicked(message) => message.clone(),
+                Status::Late => String::new(),
+            };
+            Some(Failing { name: seat.name, reason: seat.status.reason()?, message })
+        })
     }
 
     /// Writes how the collectors fared: `node_scrape_collector_duration_seconds` and
