@@ -75,7 +75,7 @@ enum Link {
 /// [`ConnectError`] when this first connection cannot be had.
 pub async fn connect(target: &str, options: Options) -> Result<Client, ConnectError> {
     let target = Target::parse(target)?;
-    let conversation = Conversation::new(&options.name, options.max_series);
+    let conversation = Conversation::new(&options.name, options.events.as_deref(), options.max_series);
     let backoff = Backoff::new(options.shortest_wait, options.longest_wait);
     let start = Instant::now();
     let mut client = Client { target, options, conversation, backoff, start, link: Link::Over };

@@ -110,6 +110,8 @@ pub enum Event {
         /// For people.
         message: String,
     },
+    /// Something happened on the server. None is missing and none comes twice, over broken connections too.
+    Happened(Happened),
     /// The connection is gone and will be tried again after the time.
     Lost {
         /// Why.
@@ -119,6 +121,19 @@ pub enum Event {
     },
     /// The connection is gone for good; nothing follows.
     Ended(Lost),
+}
+
+/// An event of the server, see "Events" in `docs/protocol.md`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Happened {
+    /// Its number in the server's life; `performance` has none.
+    pub seq: Option<u64>,
+    /// What: `clock`, `reload`, `target`, `resync`, `performance`, or what later servers tell.
+    pub kind: String,
+    /// When, Unix milliseconds.
+    pub time_ms: i64,
+    /// What belongs to the kind.
+    pub fields: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What a frame did to the model of a subscription.
@@ -226,6 +241,14 @@ pub(super) struct Conversation {
     entries: Vec<Entry>,
     events: VecDeque<Event>,
     outgoing: VecDeque<String>,
+    /// Kinds of events that are wanted; the server's choice if none are named.
+    kinds: Option<Vec<String>>,
+    /// Epoch and number of the last event that was had.
+    had: Option<(String, u64)>,
+    /// Of the server that is connected.
+    epoch: String,
+    /// Does `resume` of the last `hello` name another life of the server? Then numbers begin anew.
+    anew: bool,
     welcomed: bool,
     /// A frame came over this connection: it works.
     works: bool,
@@ -254,8 +277,12 @@ enum State {
 
 impl Conversation {
     /// A dialogue that has not begun.
-    pub(super) fn new(name: &str, max_series: usize) -> Self {
+    pub(super) fn new(name: &str, kinds: Option<&[String]>, max_series: usize) -> Self {
         Conversation {
+            kinds: kinds.map(<[String]>::to_vec),
+            had: None,
+            epoch: String::new(),
+            anew: false,
             name: name.to_owned(),
             max_series,
             entries: Vec::new(),
@@ -359,7 +386,7 @@ impl Conversation {
             Message::Welcome(welcome) => {
                 self.welcomed = true;
                 self.silence = Duration::from_millis(welcome.ping_ms).saturating_add(GRACE);
-                self.outgoing.push_back(json!({"type": "hello", "client": self.name}).to_string());
+                self.hello(welcome.epoch, welcome.seq);
                 self.tell(Event::Connected);
                 self.ask();
             }
@@ -377,6 +404,7 @@ impl Conversation {
                 let sub = entry.map(|at| Arc::clone(&self.entries[at].subscription.sub));
                 self.tell(Event::Notice { sub, code: notice.code, message: notice.message });
             }
+            Message::Event(happened) => self.happened(happened),
             Message::Ping => self.outgoing.push_back(json!({"type": "pong"}).to_string()),
             Message::Bye(bye) => {
                 let retry_after = bye.reconnect.then(|| Duration::from_millis(bye.retry_after_ms));
@@ -385,6 +413,39 @@ impl Conversation {
             Message::Other => {}
         }
         Ok(())
+    }
+
+    /// Introduces itself, and says which event it had last.
+    fn hello(&mut self, epoch: String, seq: u64) {
+        let mut hello = json!({"type": "hello", "client": self.name});
+        if let Some(kinds) = &self.kinds {
+            hello["events"] = json!(kinds);
+        }
+        if let Some((epoch, seq)) = &self.had {
+            hello["resume"] = json!({"epoch": epoch, "seq": seq});
+        }
+        self.outgoing.push_back(hello.to_string());
+        // Another life's numbers count for nothing; until the resync came they are what the server must hear.
+        self.anew = self.had.as_ref().is_some_and(|(had, _)| *had != epoch);
+        self.epoch = epoch;
+        if self.had.is_none() {
+            self.had = Some((self.epoch.clone(), seq));
+        }
+    }
+
+    fn happened(&mut self, happened: wire::Happened) {
+        let wire::Happened { kind, t: time_ms, seq, mut fields } = happened;
+        fields.remove("type");
+        if let Some(seq) = seq {
+            // A resync of those who knew of nothing may have the number they began with.
+            let last = self.had.as_ref().filter(|_| !self.anew).map_or(0, |(_, last)| *last);
+            if seq <= last && kind != "resync" {
+                return;
+            }
+            self.anew = false;
+            self.had = Some((self.epoch.clone(), seq));
+        }
+        self.tell(Event::Happened(Happened { seq, kind, time_ms, fields }));
     }
 
     fn of_channel(&self, channel: u32) -> Vec<usize> {
@@ -513,7 +574,7 @@ mod tests {
 
     /// Subscribed, with series 1 at offset 7.
     fn going() -> Conversation {
-        let mut conversation = Conversation::new("test", 10);
+        let mut conversation = Conversation::new("test", None, 10);
         conversation.subscribe(Subscription::new("s", ["a"])).unwrap();
         welcome(&mut conversation);
         say(&mut conversation, granted(false)).unwrap();
@@ -551,6 +612,47 @@ mod tests {
         ));
         say(&mut conversation, json!({"type": "ping", "server_time": 1})).unwrap();
         assert_eq!(sent(&mut conversation), [json!({"type": "pong"})]);
+    }
+
+    fn welcomed(conversation: &mut Conversation, epoch: &str, seq: u64) -> Value {
+        conversation.connected(S(1));
+        sent(conversation);
+        say(conversation, json!({"type": "welcome", "ping_ms": 25_000, "epoch": epoch, "seq": seq})).unwrap();
+        sent(conversation).remove(0)
+    }
+
+    fn happens(conversation: &mut Conversation, kind: &str, seq: Option<u64>) -> bool {
+        told(conversation);
+        say(conversation, json!({"type": "event", "kind": kind, "t": 5, "seq": seq, "x": 1})).unwrap();
+        match &told(conversation)[..] {
+            [] => false,
+            [Event::Happened(happened)] => {
+                let fields: Vec<_> = happened.fields.keys().map(String::as_str).collect();
+                assert_eq!((happened.kind.as_str(), happened.seq, fields), (kind, seq, vec!["x"]));
+                true
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn events_are_told_once_and_the_next_connection_goes_on_behind_the_last() {
+        let mut conversation = Conversation::new("test", Some(&["clock".into()]), 10);
+        let hello = welcomed(&mut conversation, "e", 4);
+        assert_eq!((&hello["events"], hello.get("resume")), (&json!(["clock"]), None));
+        assert!(!happens(&mut conversation, "clock", Some(4)), "that was before");
+        assert!(happens(&mut conversation, "clock", Some(5)));
+        assert!(!happens(&mut conversation, "clock", Some(5)));
+        assert!(happens(&mut conversation, "performance", None));
+        let hello = welcomed(&mut conversation, "e", 9);
+        assert_eq!(hello["resume"], json!({"epoch": "e", "seq": 5}));
+        assert!(happens(&mut conversation, "clock", Some(6)));
+        let hello = welcomed(&mut conversation, "new", 2);
+        assert_eq!(hello["resume"], json!({"epoch": "e", "seq": 6}));
+        assert!(happens(&mut conversation, "resync", Some(2)), "numbers begin anew");
+        assert!(happens(&mut conversation, "clock", Some(3)));
+        assert!(!happens(&mut conversation, "clock", Some(3)));
+        assert_eq!(welcomed(&mut conversation, "new", 3)["resume"], json!({"epoch": "new", "seq": 3}));
     }
 
     #[test]
@@ -594,7 +696,7 @@ mod tests {
     #[test]
     fn what_is_refused_for_good_is_over_and_for_now_is_asked_again() {
         let refusal = |code: &str, retryable: bool| json!({"type": "error", "sub": "s", "code": code, "message": "m", "retryable": retryable});
-        let mut conversation = Conversation::new("test", 10);
+        let mut conversation = Conversation::new("test", None, 10);
         conversation.subscribe(Subscription::new("s", ["a"])).unwrap();
         welcome(&mut conversation);
         sent(&mut conversation);
@@ -612,7 +714,7 @@ mod tests {
     fn a_goodbye_says_whether_and_when_to_come_back() {
         let bye = |reconnect: bool, after: u64| {
             let bye = json!({"type": "bye", "code": 1001, "reason": "x", "reconnect": reconnect, "retry_after_ms": after});
-            say(&mut Conversation::new("test", 1), bye).unwrap_err().retry_after()
+            say(&mut Conversation::new("test", None, 1), bye).unwrap_err().retry_after()
         };
         assert_eq!(bye(true, 5_200), Some(Duration::from_millis(5_200)));
         assert_eq!(bye(false, 0), None);

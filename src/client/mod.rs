@@ -41,7 +41,7 @@ pub(crate) mod wire;
 
 pub use backoff::Backoff;
 pub use connection::{Client, ConnectError, connect};
-pub use conversation::{AlreadySubscribed, Change, Event, Lost, Refused, Subscription};
+pub use conversation::{AlreadySubscribed, Change, Event, Happened, Lost, Refused, Subscription};
 pub use model::{Family, Fault, Model, Series};
 pub use target::{BadTarget, Target};
 
@@ -52,6 +52,8 @@ use std::time::Duration;
 pub struct Options {
     /// What the client calls itself in `hello`; `gaugecast/VERSION` by default.
     pub name: String,
+    /// Which kinds of events are wanted; without a list all but `performance`, by default.
+    pub events: Option<Vec<String>>,
     /// How long a connection may take until the server's `welcome`; 10 s by default.
     pub connect_timeout: Duration,
     /// The first wait before coming back is random up to this; 0.5 s by default. It doubles with every failure.
@@ -69,6 +71,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             name: concat!("gaugecast/", env!("CARGO_PKG_VERSION")).into(),
+            events: None,
             connect_timeout: Duration::from_secs(10),
             shortest_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(20),

@@ -20,6 +20,7 @@ pub(crate) enum Message {
     Delta(Frame),
     Error(Refusal),
     Notice(Notice),
+    Event(Happened),
     Ping,
     Bye(Bye),
     /// Of a type that needs no answer here, or that is not known.
@@ -29,7 +30,21 @@ pub(crate) enum Message {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Welcome {
     pub(crate) ping_ms: u64,
-    pub(crate) epoch: Option<String>,
+    #[serde(default)]
+    pub(crate) epoch: String,
+    /// Number of the last event.
+    #[serde(default)]
+    pub(crate) seq: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct Happened {
+    pub(crate) kind: String,
+    pub(crate) t: i64,
+    pub(crate) seq: Option<u64>,
+    /// The kind's own fields, and `type`.
+    #[serde(flatten)]
+    pub(crate) fields: serde_json::Map<String, serde_json::Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -205,6 +220,7 @@ pub(crate) fn decode(text: &str) -> serde_json::Result<Message> {
         "delta" => Message::Delta(serde_json::from_str(text)?),
         "error" => Message::Error(serde_json::from_str(text)?),
         "notice" => Message::Notice(serde_json::from_str(text)?),
+        "event" => Message::Event(serde_json::from_str(text)?),
         "ping" => Message::Ping,
         "bye" => Message::Bye(serde_json::from_str(text)?),
         _ => Message::Other,
@@ -246,7 +262,10 @@ mod tests {
                 ("error", Message::Error(it)) => message["code"] == it.code,
                 ("notice", Message::Notice(it)) => message["code"] == it.code,
                 ("bye", Message::Bye(it)) => message["retry_after_ms"] == it.retry_after_ms,
-                ("ping", Message::Ping) | ("event" | "pong" | "unsubscribed", Message::Other) => true,
+                ("event", Message::Event(it)) => {
+                    message["kind"] == it.kind && message.get("seq").and_then(Value::as_u64) == it.seq
+                }
+                ("ping", Message::Ping) | ("ok" | "pong" | "unsubscribed", Message::Other) => true,
                 _ => false,
             };
             assert!(is_right, "{name}: {read:?}");

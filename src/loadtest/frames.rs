@@ -101,7 +101,7 @@ impl Decoder {
     fn understand(&mut self, message: Message) -> Result<Said, String> {
         Ok(match message {
             Message::Welcome(welcome) => {
-                let epoch = welcome.epoch.ok_or("a welcome without epoch")?;
+                let epoch = Some(welcome.epoch).filter(|epoch| !epoch.is_empty()).ok_or("a welcome without epoch")?;
                 if epoch != self.epoch {
                     // Numbers of series mean something only within an epoch.
                     *self = Self { epoch, ..Self::default() };

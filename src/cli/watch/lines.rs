@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::format::{self, printable};
 use super::track::{Track, Tracks};
-use crate::client::{Change, Series};
+use crate::client::{Change, Happened, Series};
 use crate::exposition::number;
 use crate::log::timestamp;
 
@@ -36,6 +36,24 @@ impl Lines {
         }
         text
     }
+}
+
+/// The line for an event, as JSON: its kind is `event`.
+pub(super) fn happened(happened: &Happened) -> String {
+    let mut line = json!({"t": happened.time_ms, "event": happened.kind});
+    if let Some(seq) = happened.seq {
+        line["seq"] = seq.into();
+    }
+    for (name, value) in &happened.fields {
+        line[name] = value.clone();
+    }
+    format!("{line}\n")
+}
+
+/// An event for people.
+pub(super) fn told(happened: &Happened) -> String {
+    let fields: Vec<_> = happened.fields.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    format!("{} {} {}", timestamp(happened.time_ms), happened.kind, fields.join(", "))
 }
 
 fn line(key: &str, track: &Track, shown: f64, time_ms: i64, json: bool) -> String {

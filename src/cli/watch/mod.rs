@@ -1,7 +1,7 @@
 //! `gaugecast watch [URL] SELECTOR…`: live values in the terminal, or line by line for pipes.
 //!
 //! On a terminal the table is drawn anew in place with every frame ([`screen`]); elsewhere, and with `--json`, there is
-//! a line for every change ([`lines`]). What both show of a series is kept in [`track`]; [`format`] writes values for
+//! a line for every change, and with `--json` for every event of the server ([`lines`]). What both show of a series is kept in [`track`]; [`format`] writes values for
 //! people.
 //!
 //! Exit codes: 0, also when the reader of the pipe has gone; 1 when the server cannot be reached at the start or
@@ -190,10 +190,8 @@ async fn follow(asked: &Asked, client: &mut Client, shown: &mut Shown) -> Result
                 let Some(model) = client.model(SUB) else { continue };
                 tracks.update(model, &change);
                 let text = shown.frame(&change, &tracks, &client.target().to_string());
-                match write(&text) {
-                    Ok(()) => {}
-                    Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-                    Err(error) => return Err(format!("cannot write to stdout: {error}")),
+                if !put(&text)? {
+                    return Ok(ExitCode::SUCCESS);
                 }
                 frames += 1;
                 // A rate needs two looks.
@@ -210,6 +208,12 @@ async fn follow(asked: &Asked, client: &mut Client, shown: &mut Shown) -> Result
             Event::Lost { why, wait } => {
                 note(shown, &format!("{why}; trying again in {:.1} s", wait.as_secs_f64()));
             }
+            Event::Happened(happened) if asked.json => {
+                if !put(&lines::happened(&happened))? {
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+            Event::Happened(happened) => note(shown, &lines::told(&happened)),
             Event::Connected | Event::Subscribed { .. } => {}
         }
     }
@@ -223,6 +227,15 @@ fn note(shown: &mut Shown, text: &str) {
         // What cannot be written now will be noticed with the next frame.
         Shown::Screen(screen) => drop(write(&screen.note(&text))),
         Shown::Lines(_) => tell(&format!("{text}\n")),
+    }
+}
+
+/// Writes to stdout; false if nobody reads it any more.
+fn put(text: &str) -> Result<bool, String> {
+    match write(text) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(format!("cannot write to stdout: {error}")),
     }
 }
 
