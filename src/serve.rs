@@ -1,8 +1,8 @@
 //! The whole put together: tick, stream and server, started and stopped as one.
 //!
 //! [`start`] is what the program does, and what tests and applications can do too; the [`Running`] it gives owns
-//! every task it started. Data goes through it one way, the stop the other: no new connections, streams told and
-//! closed, answers in flight finished, then the tick.
+//! every task it started. Data goes through it one way, the stop the other: streams told and closed, no new
+//! connections, answers in flight finished, then the tick.
 //!
 //! ```
 //! use gaugecast::config::Config;
@@ -44,10 +44,10 @@ use crate::config::Config;
 use crate::exposition::Expositions;
 use crate::registry::{RegisterError, Registry};
 use crate::series::Epoch;
-use crate::server::{self, App, BindError, Body, Drained, Parts, Readiness, Reload, Server};
-use crate::stream::{self, Hub};
+use crate::server::{self, App, BindError, Body, Drained, Parts, Problem, Readiness, Reload, Server};
+use crate::stream::{self, Events, Hub};
 
-/// How long a stop waits for the goodbyes of streams before it cuts them.
+/// How long a stop waits for the last goodbyes of streams before it cuts them.
 const GOODBYES: Duration = Duration::from_secs(5);
 
 /// Why it could not be started.
@@ -151,16 +151,23 @@ impl Running {
         Ok(())
     }
 
-    /// Stops: not ready any more, no new connections, streams closed with a goodbye, answers in flight finished,
-    /// the tick ended. Takes as long as the slowest client, at most some ten seconds.
+    /// The handle by which events are published to the clients of the stream.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.hub.events()
+    }
+
+    /// Stops: not ready any more, streams closed with a goodbye, one after the other (`stream.drain`), then no new
+    /// connections, answers in flight finished, the tick ended. While the streams drain the server still answers, so
+    /// that whoever asks hears that it is not ready and clients that come back are told when. Takes as long as
+    /// the slowest client, at most some 20 seconds with the default settings.
     pub async fn stop(self) {
         self.app.set_readiness(Readiness::Draining);
-        self.stop.cancel();
-        let (streams, server) = tokio::join!(self.hub.stop(GOODBYES), self.server);
-        if !streams {
+        if !self.hub.stop(GOODBYES).await {
             warn!("streams that did not answer the goodbye were cut");
         }
-        match server {
+        self.stop.cancel();
+        match self.server.await {
             Ok(drained) => info!(%drained, "server stopped"),
             Err(error) => warn!(%error, "the server did not end well"),
         }
@@ -168,9 +175,17 @@ impl Running {
     }
 }
 
+/// Why a stream is refused, in the form of all errors.
+fn problem(refusal: &stream::Refusal) -> Problem {
+    let problem = Problem::new(refusal.status(), refusal.message()).details(refusal.details());
+    let headers = refusal.headers();
+    headers.iter().fold(problem, |problem, (name, value)| problem.with(name.clone(), value.clone()))
+}
+
 impl server::Stream for Hub {
-    fn upgrade(&self, request: Request<()>, peer: SocketAddr) -> Response<Body> {
-        stream::upgrade(self, request, peer).map(|body| Body::stream(body.map_err(|never| match never {})))
+    fn upgrade(&self, request: Request<()>, peer: SocketAddr) -> Result<Response<Body>, Problem> {
+        let response = stream::upgrade(self, request, peer).map_err(|refusal| problem(&refusal))?;
+        Ok(response.map(|body| Body::stream(body.map_err(|never| match never {}))))
     }
 
     fn feed<'a>(
@@ -178,12 +193,10 @@ impl server::Stream for Hub {
         request: Request<()>,
         asked: Vec<(String, String)>,
         peer: SocketAddr,
-    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Problem>> + Send + 'a>> {
         Box::pin(async move {
-            match stream::feed(self, &request, &asked, peer).await {
-                Ok(response) => response.map(Body::stream),
-                Err(refused) => refused.map(|body| Body::stream(body.map_err(|never| match never {}))),
-            }
+            let response = stream::feed(self, &request, &asked, peer).await;
+            Ok(response.map_err(|refusal| problem(&refusal))?.map(Body::stream))
         })
     }
 

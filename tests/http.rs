@@ -14,8 +14,8 @@ use gaugecast::exposition::Expositions;
 use gaugecast::registry::Registry;
 use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Table, Tick};
 use gaugecast::server::{
-    App, BindError, Body, Config, Drained, Parts, Readiness, Reload, Router, Server, Stream, downcast,
-    serve_connection,
+    App, BindError, Body, Config, Drained, Parts, Problem, Readiness, Reload, Router, Server, Stream,
+    downcast, serve_connection,
 };
 use hyper::{Request, Response};
 use serde_json::Value;
@@ -617,11 +617,11 @@ impl Stream for Echo {
         _request: Request<()>,
         asked: Vec<(String, String)>,
         _peer: SocketAddr,
-    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>> {
-        Box::pin(async move { Response::new(Body::from(format!("{asked:?}"))) })
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Problem>> + Send + 'a>> {
+        Box::pin(async move { Ok(Response::new(Body::from(format!("{asked:?}")))) })
     }
 
-    fn upgrade(&self, mut request: Request<()>, _peer: SocketAddr) -> Response<Body> {
+    fn upgrade(&self, mut request: Request<()>, _peer: SocketAddr) -> Result<Response<Body>, Problem> {
         assert!(!request.headers().contains_key("x-panic"), "asked to");
         let tell = self.got_socket.clone();
         let upgrade = hyper::upgrade::on(&mut request);
@@ -639,7 +639,7 @@ impl Stream for Echo {
         *response.status_mut() = hyper::StatusCode::SWITCHING_PROTOCOLS;
         response.headers_mut().insert("upgrade", "echo".parse().expect("a value"));
         response.headers_mut().insert("connection", "upgrade".parse().expect("a value"));
-        response
+        Ok(response)
     }
 
     fn clients(&self) -> usize {

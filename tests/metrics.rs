@@ -153,7 +153,8 @@ async fn the_reference_names_every_metric_of_our_own() {
     .await
     .unwrap();
     client.send(Message::text(r#"{"type":"nonsense"}"#)).await.unwrap();
-    for expected in ["welcome", "error"] {
+    client.send(Message::text(r#"{"type":"hello","resume":"anywhere"}"#)).await.unwrap();
+    for expected in ["welcome", "error", "resync"] {
         let message = client.next().await.unwrap().unwrap();
         assert!(message.to_text().unwrap().contains(expected), "{message}");
     }

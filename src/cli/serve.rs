@@ -24,6 +24,7 @@ use crate::log::{self, Log};
 use crate::registry::Registry;
 use crate::serve::{Running, StartError, start};
 use crate::server::Reload;
+use crate::stream::events;
 
 /// How often repetitions in the log are told.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -181,6 +182,7 @@ impl Process {
                 log.apply(&loaded.config.log);
                 let told = told(&config::changed(&self.loaded.config, &loaded.config));
                 info!(changes = told, "configuration loaded again");
+                self.running.events().publish(&events::Reload { ok: true, message: told.clone() });
                 self.loaded = loaded;
                 self.figures.loaded(unix_ms(SystemTime::now()));
                 Ok(told)
@@ -188,6 +190,10 @@ impl Process {
             Err(errors) => {
                 error!("the configuration is not valid, the one before stays:\n{errors}");
                 self.figures.refused();
+                // Without the lines of the file that are quoted, indented: what stands there is not for every viewer.
+                let quoted = |line: &&str| line.starts_with(' ');
+                let message = errors.lines().filter(|line| !quoted(line)).collect::<Vec<_>>().join("\n");
+                self.running.events().publish(&events::Reload { ok: false, message });
                 Err(errors)
             }
         }

@@ -416,6 +416,20 @@ fn table() -> Vec<Setting> {
         )),
         rare(row(
             Group::Stream,
+            "stream.max-new-per-second",
+            "stream.max_new_per_second",
+            Count(|c| (&mut c.stream.max_new_per_second).into(), 0, 1_000_000),
+            "New connections a second in the long run; 0 is no limit",
+        )),
+        rare(row(
+            Group::Stream,
+            "stream.max-new-burst",
+            "stream.max_new_burst",
+            Count(|c| (&mut c.stream.max_new_burst).into(), 1, 10_000_000),
+            "New connections that may come at once before their rate counts",
+        )),
+        rare(row(
+            Group::Stream,
             "stream.max-channels",
             "stream.max_channels",
             Count(|c| (&mut c.stream.max_channels).into(), 1, 1_000_000),
@@ -434,6 +448,20 @@ fn table() -> Vec<Setting> {
             "stream.stall_timeout",
             duration(|c| &mut c.stream.stall_timeout, 100, 3_600_000),
             "How long a client may read nothing while something waits for it",
+        )),
+        rare(row(
+            Group::Stream,
+            "stream.drain",
+            "stream.drain",
+            duration(|c| &mut c.stream.drain, 0, 600_000),
+            "Over how long goodbyes are spread when the server stops",
+        )),
+        rare(row(
+            Group::Stream,
+            "stream.performance",
+            "stream.performance",
+            duration(|c| &mut c.stream.performance, 100, 3_600_000),
+            "How often clients that ask are told how server and connection fare",
         )),
         row(
             Group::Log,

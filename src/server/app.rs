@@ -16,6 +16,7 @@ use super::crowd::Crowd;
 use super::guard::Guard;
 use super::headers::RequestIds;
 use super::metrics::HttpMetrics;
+use super::problem::Problem;
 use super::rate::RateLimit;
 use crate::clock::Clock;
 use crate::collect::Ticks;
@@ -27,16 +28,22 @@ pub trait Stream: Send + Sync + 'static {
     /// Answers a GET of `/api/v1/stream/ws`, whose `Host` and `Origin` were found to be in order. The upgrade
     /// is in the request's extensions ([`hyper::upgrade::on`]); what comes of it is a
     /// [`Io`](super::Io), see [`downcast`](super::downcast).
-    fn upgrade(&self, request: Request<()>, peer: SocketAddr) -> Response<Body>;
+    ///
+    /// # Errors
+    /// Why it is refused.
+    fn upgrade(&self, request: Request<()>, peer: SocketAddr) -> Result<Response<Body>, Problem>;
 
     /// Answers a GET of `/api/v1/stream/sse`, whose `Host` and `Origin` were found to be in order; `asked` are
     /// the parameters of its query, decoded.
+    ///
+    /// # Errors
+    /// Why it is refused.
     fn feed<'a>(
         &'a self,
         request: Request<()>,
         asked: Vec<(String, String)>,
         peer: SocketAddr,
-    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>>;
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Problem>> + Send + 'a>>;
 
     /// How many clients there are now.
     fn clients(&self) -> usize;

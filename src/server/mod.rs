@@ -36,4 +36,5 @@ pub use connection::{downcast, serve_connection};
 pub use crowd::Seat;
 pub use io::Io;
 pub use listener::{BindError, Drained, Server};
+pub use problem::Problem;
 pub use router::{Peer, Router};

@@ -11,7 +11,7 @@ use super::headers;
 /// A request that is refused: becomes the JSON envelope
 /// `{"status":"error","errorType":"bad_data","error":"…","details":{…},"requestId":"…"}`.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub struct Problem {
     pub(super) status: StatusCode,
     /// Text for people. May hold what the client sent: it is escaped where it is written.
     pub(super) message: String,
@@ -25,7 +25,8 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+    /// An answer with this status; `message` is for people, and may hold what the client sent.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Problem {
             status,
             message: message.into(),
@@ -59,12 +60,16 @@ impl Problem {
         self
     }
 
-    pub(super) fn details(mut self, details: Value) -> Self {
+    /// More for programs; an object.
+    #[must_use]
+    pub fn details(mut self, details: Value) -> Self {
         self.details = details;
         self
     }
 
-    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    /// With this header.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }

@@ -40,7 +40,7 @@ use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use serde_json::json;
 
-use super::app::{App, Readiness};
+use super::app::App;
 use super::assets::{ASSETS, FILES};
 use super::body::Body;
 use super::handlers;
@@ -295,17 +295,12 @@ impl Router {
             Endpoint::Reload => handlers::reload(app).await,
             Endpoint::Stream | Endpoint::Feed => {
                 let stream = app.stream.as_ref().ok_or_else(Problem::not_found)?;
-                if app.readiness() == Readiness::Draining {
-                    return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
-                        .because("draining")
-                        .retry_after(5));
-                }
                 let peer = peer.map_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), |Peer(peer)| peer);
                 if endpoint == Endpoint::Stream {
-                    return Ok(stream.upgrade(Request::from_parts(parts, ()), peer));
+                    return stream.upgrade(Request::from_parts(parts, ()), peer);
                 }
                 let asked = read::parameters(parts.uri.query().unwrap_or_default())?;
-                Ok(stream.feed(Request::from_parts(parts, ()), asked, peer).await)
+                stream.feed(Request::from_parts(parts, ()), asked, peer).await
             }
         }
     }

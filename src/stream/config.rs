@@ -17,6 +17,11 @@ pub struct Config {
     /// network of 64 bits counts as one address. Connections from loopback are not limited: behind a proxy on
     /// the same machine they are everybody.
     pub max_clients_per_ip: usize,
+    /// `stream.max_new_per_second`: new connections a second in the long run, from all addresses together; 200 by
+    /// default, 0 is without limit.
+    pub max_new_per_second: u32,
+    /// `stream.max_new_burst`: how many may come at once before that counts; 5,000 by default.
+    pub max_new_burst: u32,
     /// `stream.max_channels`: distinct selections of all connections; 1,024 by default. Each costs a look at
     /// its series every tick, and 16 bytes a series.
     pub max_channels: usize,
@@ -30,6 +35,11 @@ pub struct Config {
     pub hello_timeout: Duration,
     /// `stream.stall_timeout`: how long a client may read nothing while something waits for it; 30 s by default.
     pub stall_timeout: Duration,
+    /// `stream.drain`: over how long the goodbyes are spread when the server stops; 5 s by default. Fewer than 100
+    /// clients are told within 50 ms each.
+    pub drain: Duration,
+    /// `stream.performance`: how often `performance` is told to those who want it; 5 s by default.
+    pub performance: Duration,
 }
 
 impl Default for Config {
@@ -40,12 +50,16 @@ impl Default for Config {
             max_message: 64 << 10,
             max_clients: 10_000,
             max_clients_per_ip: 100,
+            max_new_per_second: 200,
+            max_new_burst: 5_000,
             max_channels: 1_024,
             commands_per_second: 50,
             ping: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),
             hello_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+            performance: Duration::from_secs(5),
         }
     }
 }

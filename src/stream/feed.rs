@@ -10,24 +10,31 @@
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http_body_util::Full;
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY};
+use hyper::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT, VARY,
+};
 use hyper::{Request, Response};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::admission::Seat;
 use super::channel::Due;
+use super::drain::COME_BACK;
+use super::events::{self, Cursor, Had, Kinds};
 use super::handshake::Refusal;
-use super::hub::{Hub, Lease, Opened, Round, Seat, Shared};
+use super::hub::{Hub, Lease, Opened, Round, Shared};
 use super::metrics::Metrics;
+use super::performance::{Figures, Reader};
 use super::pipe::{Feed, Tap, pipe};
 use super::protocol::{Close, ErrorCode, Fault, Resume, Subscribe, read_subscribe};
-use super::session::{answer_to, spec, welcome};
+use super::session::{answer_to, welcome};
 use super::text::Form;
+use crate::clock::Moment;
 
 /// After how much silence a sign of life is sent: common proxies cut after 60 s, some after 30 s.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -41,40 +48,36 @@ const PADDING: usize = 2048;
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Over this time clients are spread that are told to come back.
-const SPREAD: Duration = Duration::from_secs(10);
-
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Answers a GET for the stream with a body that goes on, or says why not (400, 429, 503).
+/// Answers a GET for the stream with a body that goes on.
 ///
 /// `asked` are the parameters of the query, decoded: `match[]` (several), `interval`, `limit`, `clamp`, `exact`,
-/// `sub`, `padding`, `last_event_id`, with the meaning of `docs/protocol.md`; others are ignored. `peer` is whose
+/// `sub`, `events`, `padding`, `last_event_id`, with the meaning of `docs/protocol.md`; others are ignored. `peer` is whose
 /// connections are counted together. The caller has checked method, Host, Origin and rights. Must be called on
 /// the tokio runtime; the answer ends with [`Hub::stop`].
 ///
 /// # Errors
-/// The answer that says why not.
+/// Why it is not let in (400, 429, 503).
 pub async fn feed<B>(
     hub: &Hub,
     request: &Request<B>,
     asked: &[(String, String)],
     peer: SocketAddr,
-) -> Result<Response<Feed>, Response<Full<Bytes>>> {
+) -> Result<Response<Feed>, Refusal> {
     let shared = &hub.shared;
     let form = form(request.headers());
+    let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     let wish = Wish::read(request.headers(), asked);
     let begun = match wish {
-        Ok(wish) => begin(shared, form, wish, peer).await,
+        Ok(wish) => begin(shared, form, wish, peer, agent).await,
         Err(fault) => Err(Refusal::Subscription(Box::new(fault))),
     };
-    let (seat, viewer) = begun.map_err(|refusal| {
-        shared.metrics.refused(&refusal);
+    let (seat, viewer) = begun.inspect_err(|refusal| {
+        shared.metrics.refused(refusal);
         tracing::debug!(%peer, reason = refusal.reason(), "stream request refused");
-        refusal.response()
     })?;
-    shared.metrics.opened(form.name());
     let (tap, body) = pipe();
     shared.tasks.spawn(serve(Arc::clone(shared), seat, viewer, tap, peer));
     let mut response = Response::new(body);
@@ -95,6 +98,8 @@ fn form(headers: &HeaderMap) -> Form {
 #[derive(Debug)]
 struct Wish {
     asked: Subscribe,
+    events: Option<Kinds>,
+    had: Had,
     padding: usize,
 }
 
@@ -105,6 +110,7 @@ impl Wish {
         let mut selectors = Vec::new();
         let mut padding = 0;
         let mut last = None;
+        let mut events = None;
         for (name, text) in asked {
             let value = match name.as_str() {
                 "match[]" => {
@@ -113,6 +119,10 @@ impl Wish {
                 }
                 "padding" => {
                     padding = if text == "1" { PADDING } else { 0 };
+                    continue;
+                }
+                "events" => {
+                    events = Some(Kinds::of(text.split(',')));
                     continue;
                 }
                 "last_event_id" => {
@@ -141,35 +151,69 @@ impl Wish {
         let mut asked = read_subscribe(&fields)?;
         // What EventSource sends by itself is newer than the address it was made with.
         let header = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or_default());
-        asked.resume = header.or(last).and_then(place);
-        Ok(Wish { asked, padding })
+        let had = match header.or(last).and_then(place) {
+            None => Had::None,
+            Some((epoch, offset, seq)) => {
+                asked.resume = Some(Resume::At { epoch: epoch.clone(), offset });
+                seq.map_or_else(|| Had::Offset(epoch.clone(), offset), |seq| Had::Seq(epoch.clone(), seq))
+            }
+        };
+        Ok(Wish { asked, events, had, padding })
     }
 }
 
-/// Reads `epoch:offset`; something else is no place (B37).
-fn place(text: &str) -> Option<Resume> {
-    let (epoch, offset) = text.split_once(':')?;
+/// Reads `epoch:offset` or `epoch:offset:seq`; something else is no place (B37).
+fn place(text: &str) -> Option<(String, u64, Option<u64>)> {
+    let number = |text: &str| -> Option<u64> {
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    };
+    let (epoch, rest) = text.split_once(':')?;
     let is_hex = epoch.len() == 16 && epoch.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let offset = offset.bytes().all(|byte| byte.is_ascii_digit()).then(|| offset.parse().ok())??;
-    is_hex.then(|| Resume::At { epoch: epoch.to_ascii_lowercase(), offset })
+    let epoch = is_hex.then(|| epoch.to_ascii_lowercase())?;
+    match rest.split_once(':') {
+        None => Some((epoch, number(rest)?, None)),
+        Some((offset, seq)) => Some((epoch, number(offset)?, Some(number(seq)?))),
+    }
 }
 
-async fn begin(shared: &Shared, form: Form, wish: Wish, peer: SocketAddr) -> Result<(Seat, Viewer), Refusal> {
+async fn begin(
+    shared: &Shared,
+    form: Form,
+    wish: Wish,
+    peer: SocketAddr,
+    agent: Option<&str>,
+) -> Result<(Seat, Viewer), Refusal> {
     let refuse = |fault: Fault| Refusal::Subscription(Box::new(fault));
-    let Wish { asked, padding } = wish;
-    let spec = Arc::new(spec(&shared.config, shared.tick, &asked, None).map_err(refuse)?);
-    let seat = shared.seat(peer.ip())?;
-    let last_event = shared.rounds.borrow().last_event();
+    let Wish { asked, events, had, padding } = wish;
+    let spec = shared.spec(&asked, None).await.map_err(refuse)?;
+    let seat = shared.seat(peer, form.name(), agent)?;
+    let round = Arc::clone(&shared.rounds.borrow());
     let opened = shared.open(spec).await.map_err(refuse)?;
     let (subscribed, missed) = answer_to(&asked.sub, None, asked.resume.as_ref(), &opened, shared.tick);
     let epoch = shared.epoch.to_string();
     let now = shared.clock.now();
-    let hello = welcome(&shared.config, shared.tick, HEARTBEAT, &shared.name(), &epoch, &now);
+    let session = &seat.figures.session;
+    let seq = round.events.last();
+    let hello = welcome(&shared.config, shared.tick, HEARTBEAT, session, &epoch, seq, &now);
     let Opened { lease, view } = opened;
     let mut begin = form.opening(RETRY, padding).into_bytes();
     begin.extend_from_slice(&form.plain(&hello));
     begin.extend_from_slice(&form.plain(&subscribed));
-    let mut viewer = Viewer::new(form, lease, view.offset(), last_event, shared.metrics.clone());
+    let mut cursor = Cursor::new(&round.events, &shared.metrics);
+    cursor.greet(events, had);
+    let mut viewer = Viewer {
+        form,
+        lease,
+        epoch,
+        offset: view.offset(),
+        events: cursor,
+        performance: Reader::new(&round.performance, &now),
+        figures: Arc::clone(&seat.figures),
+        metrics: shared.metrics.clone(),
+        out: Vec::new(),
+    };
+    viewer.metrics.subscriptions.inc();
+    viewer.figures.subscriptions.store(1, Ordering::Relaxed);
     viewer.say(begin.into(), 2);
     match missed {
         Some(frames) => viewer.say(form.placed(&frames, &view.place()), frames.count),
@@ -183,32 +227,40 @@ async fn begin(shared: &Shared, form: Form, wish: Wish, peer: SocketAddr) -> Res
 struct Viewer {
     form: Form,
     lease: Lease,
+    epoch: String,
     /// What the client has.
     offset: u64,
-    last_event: u64,
+    events: Cursor,
+    performance: Reader,
+    figures: Arc<Figures>,
     metrics: Metrics,
     out: Vec<Bytes>,
 }
 
 impl Viewer {
-    fn new(form: Form, lease: Lease, offset: u64, last_event: u64, metrics: Metrics) -> Self {
-        metrics.subscriptions.inc();
-        Viewer { form, lease, offset, last_event, metrics, out: Vec::new() }
-    }
-
     fn say(&mut self, text: Bytes, messages: u32) {
         self.metrics.frames.inc_by(messages.into());
         self.metrics.bytes.inc_by(text.len() as u64);
+        self.figures.sent(messages.into(), text.len() as u64);
         self.out.push(text);
+    }
+
+    /// Adds the events of a round that this client wants and has not had, each with the place where it is then.
+    fn tell(&mut self, round: &Round, now: &Moment) {
+        let Viewer { form, epoch, offset, events, .. } = self;
+        let mut told = Vec::new();
+        events.take(&round.events, |seq, frames| {
+            told.push((form.placed(frames, &format!("{epoch}:{offset}:{seq}")), frames.count));
+        });
+        told.into_iter().for_each(|(text, count)| self.say(text, count));
+        let wanted = self.events.wants(events::Kind::Performance);
+        if let Some(frames) = self.performance.take(wanted, &round.performance, &self.figures, now) {
+            self.say(self.form.plain(&frames), frames.count);
+        }
     }
 
     /// Adds what this client has not had of a round, from the offset it has straight to the last.
     fn deliver(&mut self, round: &Round) {
-        let news = round.events.partition_point(|(seq, _)| *seq <= self.last_event);
-        for (seq, frames) in &round.events[news..] {
-            self.say(self.form.plain(frames), frames.count);
-            self.last_event = *seq;
-        }
         let Some(published) = round.channels.get(&self.lease.channel) else { return };
         match published.since(self.offset) {
             None => return,
@@ -217,6 +269,7 @@ impl Viewer {
             }
             Some(Due::Own(frames)) => {
                 self.metrics.catch_ups.inc();
+                self.figures.catch_ups.fetch_add(1, Ordering::Relaxed);
                 self.say(self.form.placed(&frames, &published.view.place()), frames.count);
             }
         }
@@ -275,10 +328,20 @@ async fn tell(shared: &Shared, mut viewer: Viewer, tap: Tap) -> Option<Close> {
     let mut rounds = shared.rounds.clone();
     // When something was last put on the way, or taken.
     let mut moved = Instant::now();
+    // Commit of the tick of which frames are on their way.
+    let mut under_way = None;
+    let mut farewell = std::pin::pin!(shared.farewell());
     loop {
         if tap.is_empty() {
+            let now = shared.clock.now();
+            if let Some(at) = under_way.take() {
+                shared.latencies.record(now.since_start.saturating_sub(at));
+            }
             let round = Arc::clone(&rounds.borrow_and_update());
+            viewer.tell(&round, &now);
+            let before = viewer.offset;
             viewer.deliver(&round);
+            under_way = (viewer.offset > before).then_some(round.at);
             if viewer.pour(&tap) {
                 moved = Instant::now();
             }
@@ -287,7 +350,7 @@ async fn tell(shared: &Shared, mut viewer: Viewer, tap: Tap) -> Option<Close> {
         let patience = if waits { shared.config.stall_timeout } else { HEARTBEAT };
         tokio::select! {
             biased;
-            () = shared.stop.cancelled() => return Some(goodbye(shared, &mut viewer, &tap).await),
+            () = &mut farewell => return Some(goodbye(shared, &mut viewer, &tap).await),
             () = tap.moved() => {
                 if tap.is_gone() {
                     return None;
@@ -309,7 +372,7 @@ async fn tell(shared: &Shared, mut viewer: Viewer, tap: Tap) -> Option<Close> {
 
 /// Says that the server stops, and lets the client hear it.
 async fn goodbye(shared: &Shared, viewer: &mut Viewer, tap: &Tap) -> Close {
-    viewer.bye(Close::GoingAway, shared.spread(SPREAD));
+    viewer.bye(Close::GoingAway, shared.spread(COME_BACK));
     viewer.pour(tap);
     tap.end();
     let _ = timeout(GOODBYE, async {
@@ -347,7 +410,7 @@ mod tests {
             ("padding", "1"),
             ("_", "cache"),
         ];
-        let Wish { asked, padding } = wish(&query, None).unwrap();
+        let Wish { asked, padding, .. } = wish(&query, None).unwrap();
         let want = Subscribe {
             sub: "mine".into(),
             selectors: Some(vec!["a".into(), "b".into()]),
@@ -376,13 +439,15 @@ mod tests {
     #[test]
     fn b37_a_place_is_epoch_and_offset_and_anything_else_is_none() {
         let at = |epoch: &str, offset| Some(Resume::At { epoch: epoch.into(), offset });
-        assert_eq!(place("00000000000000ff:12"), at("00000000000000ff", 12));
-        assert_eq!(place("00000000000000FF:12"), at("00000000000000ff", 12));
+        assert_eq!(place("00000000000000ff:12"), Some(("00000000000000ff".into(), 12, None)));
+        assert_eq!(place("00000000000000FF:12:3"), Some(("00000000000000ff".into(), 12, Some(3))));
         for bad in ["", ":", "ff:1", "00000000000000ff", "00000000000000ff:", "00000000000000ff:+1"] {
             assert_eq!(place(bad), None, "{bad}");
         }
         assert_eq!(place("00000000000000ff:99999999999999999999"), None);
-        assert_eq!(place("00000000000000ff:1:2"), None);
+        for bad in ["00000000000000ff:1:", "00000000000000ff:1:x", "00000000000000ff:1:2:3"] {
+            assert_eq!(place(bad), None, "{bad}");
+        }
         let query = [("match[]", "a"), ("last_event_id", "0000000000000007:3")];
         assert_eq!(wish(&query, None).unwrap().asked.resume, at("0000000000000007", 3));
         let newer = wish(&query, Some("0000000000000007:5")).unwrap();

@@ -50,7 +50,7 @@ fn said() -> BTreeMap<String, Value> {
     bench.table.set(bucket, 17.0, NO_TIME);
     bench.tick(1000);
 
-    bench.session.welcome("5f2c9a3be81d4c07", &bench.tick.epoch.to_string(), &at(1000), &mut bench.out);
+    bench.session.welcome(&bench.tick.epoch.to_string(), &at(1000), &mut bench.out);
     let mut welcome = bench.sent().remove(0);
     welcome["version"] = "0.1.0".into();
     note("welcome", &welcome);
@@ -117,12 +117,60 @@ fn said() -> BTreeMap<String, Value> {
     let tick = bench.table.commit(stepped, bench.tick.beat + 1);
     let round = bench.channels.advance(&tick).clone();
     note("event clock", &bench.deliver(&round)[0]);
+    let mut happens = |seconds: i64, happening: &dyn Fn(&Events, i64)| {
+        happening(&bench.events, stepped.unix_ms + seconds * 1000);
+        let round = bench.channels.tell().clone();
+        bench.deliver(&round).remove(0)
+    };
+    let mut down = target("textfile", false);
+    down.message = Some("/var/lib/x.prom: line 3: no value".into());
+    note("event target down", &happens(1, &|events, t| events.publish_at(t, &down)));
+    note("event target up", &happens(2, &|events, t| events.publish_at(t, &target("textfile", true))));
+    let reload = |ok, message: &str| events::Reload { ok, message: message.into() };
+    let fine = reload(true, "in force: --log.level");
+    note("event reload", &happens(3, &|events, t| events.publish_at(t, &fine)));
+    let wrong = reload(false, "--collect.tick: not a duration");
+    note("event reload refused", &happens(4, &|events, t| events.publish_at(t, &wrong)));
+    note("ok", &bench.ask(json!({"type": "pong", "id": 1}))[0]);
+    note("event resync", &resync(&mut bench));
+    note("event performance", &performance(&bench.session.metrics));
     note("ping", &serde_json::from_slice(&Server::Ping { server_time: 1_700_000_031_000 }.json()).unwrap());
     for (name, close, spread) in [("bye", Close::GoingAway, 4200), ("bye for good", Close::BadRequests, 0)] {
         let [bye, _] = close.frames(Duration::from_millis(spread));
         note(name, &serde_json::from_str(&frame::payloads(&bye.bytes)[0]).unwrap());
     }
     said
+}
+
+/// What a client is told that comes from another life of the server.
+fn resync(bench: &mut Bench) -> Value {
+    let round = bench.channels.tell().clone();
+    bench.session = bench.come(&round);
+    bench.ask(json!({"type": "hello", "resume": {"epoch": "00000000000000ff", "seq": 3}}));
+    bench.deliver(&round).remove(0)
+}
+
+/// A reading, an hour after the server's begin and a minute after the client's.
+fn performance(metrics: &Metrics) -> Value {
+    let metrics = Metrics::register(&Registry::new()).unwrap_or_else(|_| metrics.clone());
+    metrics.frames.inc_by(2400);
+    metrics.bytes.inc_by(480_000);
+    (0..2).for_each(|_| metrics.error(ErrorCode::BadRequest));
+    let latencies = Latencies::default();
+    for us in [600, 700, 740, 760, 1200] {
+        latencies.record(Duration::from_micros(us));
+    }
+    let connections = Connections { total: 12, active: 1, peak: 7 };
+    let mut now = at(3_615_000);
+    let reading = Performance::default().next(connections, &metrics, &latencies, &now);
+    let remote = ([127, 0, 0, 1], 1).into();
+    let figures = Figures::new(String::new(), remote, "websocket", None, at(3_555_000));
+    figures.sent(90, 18_030);
+    figures.answered(Duration::from_micros(400));
+    let mut reader = Reader::new(&Performance::default(), &at(3_555_000));
+    now.unix_ms = 1_700_003_615_000;
+    let event = reader.take(true, &reading, &figures, &now).unwrap();
+    serde_json::from_str(&frame::payloads(&event.bytes)[0]).unwrap()
 }
 
 #[test]

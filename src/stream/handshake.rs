@@ -1,20 +1,23 @@
 //! The opening handshake of RFC 6455, 4.2: what is refused before the connection is a WebSocket, and why.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::protocol::{Fault, SUBPROTOCOL};
 
 /// What a client offers beside subprotocols: a token. Never answered with, so that it stands in no log.
 const BEARER: &str = "bearer.";
 
-/// Why a handshake was refused.
+/// Why a handshake, or a request for a stream over plain HTTP, was refused. The server answers with it in the form of
+/// all its errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// Another method than GET.
     Method,
     /// An ordinary request for the path.
@@ -34,15 +37,24 @@ pub(super) enum Refusal {
         /// How many that is.
         limit: usize,
     },
+    /// More new connections came than are allowed in a second.
+    TooManyNew {
+        /// When it is this one's turn, from now.
+        again: Duration,
+    },
     /// The server is stopping.
-    Stopping,
+    Stopping {
+        /// When this one may come again, from now: not all at once.
+        again: Duration,
+    },
     /// What a request asks to be sent cannot be.
     Subscription(Box<Fault>),
 }
 
 impl Refusal {
     /// In one word, for the figures.
-    pub(super) fn reason(&self) -> &'static str {
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
         match self {
             Refusal::Method => "method",
             Refusal::NotAnUpgrade => "not_an_upgrade",
@@ -52,24 +64,31 @@ impl Refusal {
             Refusal::Subprotocol => "subprotocol",
             Refusal::Full => "full",
             Refusal::TooManyOfAddress { .. } => "too_many_of_address",
-            Refusal::Stopping => "stopping",
+            Refusal::TooManyNew { .. } => "too_many_new",
+            Refusal::Stopping { .. } => "stopping",
             Refusal::Subscription(fault) => fault.code.as_str(),
         }
     }
 
-    fn status(&self) -> StatusCode {
+    /// Of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
         match self {
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::NotAnUpgrade | Refusal::Version => StatusCode::UPGRADE_REQUIRED,
             Refusal::HttpVersion | Refusal::Key | Refusal::Subprotocol => StatusCode::BAD_REQUEST,
-            Refusal::Full | Refusal::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Full | Refusal::TooManyNew { .. } | Refusal::Stopping { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Refusal::TooManyOfAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Subscription(fault) if fault.retryable => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Subscription(_) => StatusCode::BAD_REQUEST,
         }
     }
 
-    fn message(&self) -> String {
+    /// For people.
+    #[must_use]
+    pub fn message(&self) -> String {
         match self {
             Refusal::Method => "a WebSocket is opened with GET".into(),
             Refusal::NotAnUpgrade => format!(
@@ -86,63 +105,71 @@ impl Refusal {
             Refusal::TooManyOfAddress { limit } => {
                 format!("one address may have {limit} connections (stream.max_clients_per_ip)")
             }
-            Refusal::Stopping => "the server is stopping".into(),
+            Refusal::TooManyNew { again } => format!(
+                "too many new connections at once (stream.max_new_per_second); try again in {} s",
+                again.as_secs() + 1
+            ),
+            Refusal::Stopping { .. } => "the server is stopping".into(),
             Refusal::Subscription(fault) => fault.message.to_string(),
         }
     }
 
-    /// The answer, with the server's usual body for errors.
-    pub(super) fn response(&self) -> Response<Full<Bytes>> {
-        let kind = match self.status() {
-            StatusCode::SERVICE_UNAVAILABLE => "unavailable",
-            StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
-            _ => "bad_data",
+    /// More for programs, an object: the reason in one word and what belongs to it.
+    #[must_use]
+    pub fn details(&self) -> Value {
+        let Refusal::Subscription(fault) = self else {
+            return json!({ "reason": self.reason(), "subprotocols": [SUBPROTOCOL], "docs": "docs/protocol.md" });
         };
-        let mut details =
-            json!({ "reason": self.reason(), "subprotocols": [SUBPROTOCOL], "docs": "docs/protocol.md" });
-        if let Refusal::Subscription(fault) = self {
-            details = json!({ "reason": self.reason(), "docs": "docs/protocol.md" });
-            let told = [("column", fault.column), ("matched", fault.matched), ("limit", fault.limit)];
-            for (name, number) in told {
-                if let Some(number) = number {
-                    details[name] = number.into();
-                }
+        let mut details = json!({ "reason": self.reason(), "docs": "docs/protocol.md" });
+        let told = [("column", fault.column), ("matched", fault.matched), ("limit", fault.limit)];
+        for (name, number) in told {
+            if let Some(number) = number {
+                details[name] = number.into();
             }
         }
-        let body = json!({
-            "status": "error",
-            "errorType": kind,
-            "error": self.message(),
-            "details": details,
-        });
-        let mut response = Response::new(Full::from(body.to_string()));
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        let mut set =
-            |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
-        set(header::CONTENT_TYPE, "application/json");
+        details
+    }
+
+    /// After how long another try makes sense, if it ever does.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Refusal::Full | Refusal::TooManyOfAddress { .. } => Some(Duration::from_secs(10)),
+            Refusal::Subscription(fault) => fault.retryable.then_some(Duration::from_secs(10)),
+            Refusal::TooManyNew { again } | Refusal::Stopping { again } => Some(*again),
+            _ => None,
+        }
+    }
+
+    /// Headers of the answer that belong to the reason, with `Retry-After` in whole seconds, rounded up.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let mut set = |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
         set(header::CACHE_CONTROL, "no-store");
         match self {
-            Refusal::Method => {
-                set(header::ALLOW, "GET");
-            }
+            Refusal::Method => drop(set(header::ALLOW, "GET")),
             Refusal::NotAnUpgrade => {
                 set(header::UPGRADE, "websocket");
                 set(header::CONNECTION, "upgrade");
                 set(header::SEC_WEBSOCKET_VERSION, "13");
             }
-            Refusal::Version => {
-                set(header::SEC_WEBSOCKET_VERSION, "13");
-            }
-            Refusal::Subscription(fault) if !fault.retryable => {}
-            Refusal::Full | Refusal::TooManyOfAddress { .. } | Refusal::Subscription(_) => {
-                set(header::RETRY_AFTER, "10");
-            }
-            Refusal::Stopping => {
-                set(header::RETRY_AFTER, "5");
-            }
-            Refusal::HttpVersion | Refusal::Key | Refusal::Subprotocol => {}
+            Refusal::Version => drop(set(header::SEC_WEBSOCKET_VERSION, "13")),
+            _ => {}
         }
+        if let Some(again) = self.retry_after() {
+            headers
+                .insert(header::RETRY_AFTER, (again.as_secs() + u64::from(again.subsec_nanos() > 0)).into());
+        }
+        headers
+    }
+
+    /// The answer by itself, its message as text: for a program with a server of its own.
+    #[must_use]
+    pub fn response<B: From<String>>(&self) -> Response<B> {
+        let mut response = Response::new(self.message().into());
+        *response.status_mut() = self.status();
+        *response.headers_mut() = self.headers();
         response
     }
 }
@@ -249,23 +276,23 @@ mod tests {
         Handshake::check(&request)
     }
 
-    fn header<'a>(response: &'a Response<Full<Bytes>>, name: &str) -> Option<&'a str> {
-        response.headers().get(name).map(|value| value.to_str().unwrap())
+    fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+        headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     #[test]
     fn the_sample_handshake_of_the_rfc_is_answered_as_there() {
         let response = check(&[]).unwrap().response();
         assert_eq!(response.status(), 101);
-        assert_eq!(header(&response, "sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-        assert_eq!(header(&response, "sec-websocket-protocol"), None, "none was offered");
+        assert_eq!(header(response.headers(), "sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        assert_eq!(header(response.headers(), "sec-websocket-protocol"), None, "none was offered");
     }
 
     #[test]
     fn only_our_subprotocol_is_ever_selected_and_a_token_never_echoed() {
         let offers = "chat, bearer.c2VjcmV0, gaugecast.v1.json";
         let response = check(&[("sec-websocket-protocol", offers)]).unwrap().response();
-        assert_eq!(header(&response, "sec-websocket-protocol"), Some("gaugecast.v1.json"));
+        assert_eq!(header(response.headers(), "sec-websocket-protocol"), Some("gaugecast.v1.json"));
         assert!(!format!("{response:?}").contains("c2VjcmV0"));
         let mut headers = HeaderMap::new();
         headers.insert("sec-websocket-protocol", offers.parse().unwrap());
@@ -278,9 +305,9 @@ mod tests {
     #[test]
     fn a_plain_request_is_told_what_this_is() {
         for missing in ["upgrade", "connection"] {
-            let response = check(&[(missing, "")]).unwrap_err().response();
-            assert_eq!(response.status(), 426);
-            assert_eq!(header(&response, "upgrade"), Some("websocket"));
+            let refusal = check(&[(missing, "")]).unwrap_err();
+            assert_eq!(refusal.status(), 426);
+            assert_eq!(header(&refusal.headers(), "upgrade"), Some("websocket"));
         }
         assert!(Refusal::NotAnUpgrade.message().contains("docs/protocol.md"));
     }
@@ -290,25 +317,30 @@ mod tests {
         for version in ["", "12", "13, 8", "x"] {
             let refusal = check(&[("sec-websocket-version", version)]).unwrap_err();
             assert_eq!(refusal, Refusal::Version);
-            assert_eq!(refusal.response().status(), 426);
-            assert_eq!(header(&refusal.response(), "sec-websocket-version"), Some("13"));
+            assert_eq!(refusal.status(), 426);
+            assert_eq!(header(&refusal.headers(), "sec-websocket-version"), Some("13"));
         }
         for key in
             ["", "x", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZS==A", "dGhlIHNhbXBsZSBu!25jZQ=="]
         {
             let refusal = check(&[("sec-websocket-key", key)]).unwrap_err();
-            assert_eq!((refusal.response().status().as_u16(), refusal), (400, Refusal::Key), "{key}");
+            assert_eq!((refusal.status().as_u16(), refusal), (400, Refusal::Key), "{key}");
         }
     }
 
     #[test]
     fn limits_say_when_to_come_back() {
-        let cases =
-            [(Refusal::Full, 503), (Refusal::TooManyOfAddress { limit: 100 }, 429), (Refusal::Stopping, 503)];
-        for (refusal, status) in cases {
-            let response = refusal.response();
-            assert_eq!(response.status(), status);
-            assert!(header(&response, "retry-after").is_some());
+        let again = Duration::from_millis(2_001);
+        for (refusal, status, seconds) in [
+            (Refusal::Full, 503, "10"),
+            (Refusal::TooManyOfAddress { limit: 100 }, 429, "10"),
+            (Refusal::TooManyNew { again }, 503, "3"),
+            (Refusal::Stopping { again }, 503, "3"),
+        ] {
+            assert_eq!(
+                (refusal.status().as_u16(), header(&refusal.headers(), "retry-after")),
+                (status, Some(seconds))
+            );
         }
     }
 }

@@ -6,40 +6,49 @@
 //! that subscribes asks the task for a channel and gets a [`Lease`] on it; a channel on which there is no lease
 //! any more is dropped at the next tick, and an equal subscription after that gets a new number.
 //!
-//! [`Hub::stop`] tells every connection to say goodbye and waits for all of them.
+//! [`Hub::stop`] lets every connection say goodbye in its turn (`drain`) and waits for all of them; the task ends after
+//! them.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admission::{Admission, Seat};
 use super::channel::{Channel, Published, Spec, View};
 use super::config::Config;
-use super::frame::Frames;
+use super::drain;
+use super::events::{ClockStep, Events, Recent};
 use super::handshake::Refusal;
 use super::metrics::Metrics;
-use super::protocol::{ErrorCode, Fault, Server};
+use super::performance::{Figures, Latencies, Performance};
+use super::protocol::{ErrorCode, Fault, Subscribe};
+use super::session::spec;
+use super::targets;
 use crate::clock::Clock;
 use crate::collect::Ticks;
-use crate::registry::{Gauge, RegisterError, Registry};
+use crate::registry::{RegisterError, Registry};
 use crate::series::{Epoch, Tick};
 
 /// Connections that may wait for a channel at once; more wait to ask.
 const ASKING: usize = 256;
 
-/// Events kept for clients that are behind.
-const EVENTS: usize = 256;
+/// Threads that read selectors with regular expressions at once.
+const READERS: usize = 2;
 
 /// Streams the series table to clients. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Hub {
     pub(super) shared: Arc<Shared>,
+    /// Until it was waited for.
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 /// What connections need of the hub.
@@ -56,9 +65,16 @@ pub(super) struct Shared {
     pub(super) stop: CancellationToken,
     /// End at once.
     pub(super) kill: CancellationToken,
+    /// Deliveries, timed.
+    pub(super) latencies: Latencies,
+    events: Events,
+    /// All connections are gone: the hub's task can go too.
+    gone: CancellationToken,
     ask: mpsc::Sender<Ask>,
-    seats: Arc<Mutex<Seats>>,
+    admission: Admission,
     names: Names,
+    /// One permit a thread that reads selectors.
+    readers: Arc<Semaphore>,
 }
 
 impl Hub {
@@ -79,6 +95,7 @@ impl Hub {
     ) -> Result<Hub, RegisterError> {
         let metrics = Metrics::register(registry)?;
         let first = ticks.latest();
+        let events = Events::with(first.epoch, clock, metrics.clone());
         let (publish, rounds) = watch::channel(Arc::default());
         let (ask, asked) = mpsc::channel(ASKING);
         let shared = Arc::new(Shared {
@@ -90,61 +107,106 @@ impl Hub {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
+            latencies: Latencies::default(),
+            events,
+            gone: CancellationToken::new(),
             ask,
-            seats: Arc::default(),
+            admission: Admission::new(&config, &metrics, &clock.now()),
             names: Names::default(),
+            readers: Arc::new(Semaphore::new(READERS)),
             config,
         });
-        let channels = Channels::new(shared.config.max_channels, shared.config.max_series);
-        let stop = shared.stop.clone();
-        shared.tasks.spawn(run(channels, first, ticks.subscribe(), asked, publish, metrics, stop));
-        Ok(Hub { shared })
+        let task = tokio::spawn(run(Arc::clone(&shared), first, ticks, asked, publish));
+        Ok(Hub { shared, task: Arc::new(Mutex::new(Some(task))) })
+    }
+
+    /// The handle by which events are published to the clients.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.shared.events.clone()
+    }
+
+    /// The figures of each client that is connected.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<Arc<Figures>> {
+        self.shared.admission.figures()
     }
 
     /// How many clients are connected.
     #[must_use]
     pub fn clients(&self) -> usize {
-        self.shared.seats.lock().unwrap_or_else(PoisonError::into_inner).taken
+        self.shared.admission.clients()
     }
 
-    /// Refuses new clients, says goodbye to all (close code 1001) and waits until they are gone; those that are
-    /// not by the deadline are cut off. True if all went by themselves.
+    /// Refuses new clients, says goodbye to all (close code 1001), spread over [`Config::drain`], and waits until they
+    /// are gone; those that are not `grace` after the last goodbye are cut off. True if all went by themselves.
     ///
     /// Cancel safe: the goodbyes are said even if this is not awaited to its end.
-    pub async fn stop(&self, deadline: Duration) -> bool {
-        self.shared.stop.cancel();
-        self.shared.tasks.close();
-        let gone = tokio::time::timeout(deadline, self.shared.tasks.wait()).await.is_ok();
-        if !gone {
-            self.shared.kill.cancel();
-            self.shared.tasks.wait().await;
+    pub async fn stop(&self, grace: Duration) -> bool {
+        let shared = &self.shared;
+        let deadline = drain::spread(shared.config.drain, self.clients()).saturating_add(grace);
+        shared.stop.cancel();
+        shared.tasks.close();
+        let went = tokio::time::timeout(deadline, shared.tasks.wait()).await.is_ok();
+        if !went {
+            shared.kill.cancel();
+            shared.tasks.wait().await;
         }
-        gone
+        // Only now: those who wait for their turn are still served.
+        shared.gone.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(error)) = match task {
+            Some(task) => Some(task.await),
+            None => None,
+        } {
+            tracing::error!(%error, "the stream's hub did not end well");
+        }
+        went
     }
 }
 
 impl Shared {
-    /// A seat for a client from this address.
-    pub(super) fn seat(&self, address: IpAddr) -> Result<Seat, Refusal> {
+    /// A seat for a client.
+    pub(super) fn seat(
+        &self,
+        remote: SocketAddr,
+        transport: &'static str,
+        agent: Option<&str>,
+    ) -> Result<Seat, Refusal> {
         if self.stop.is_cancelled() {
-            return Err(Refusal::Stopping);
+            return Err(Refusal::Stopping { again: self.spread(drain::COME_BACK) });
         }
-        let network = network(address);
-        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
-        if seats.taken >= self.config.max_clients {
-            return Err(Refusal::Full);
+        self.admission.enter(self.name(), remote, transport, agent, &self.clock.now())
+    }
+
+    /// Ready when a connection that begins now is to say goodbye, since the hub stops.
+    pub(super) fn farewell(&self) -> impl Future<Output = ()> + '_ {
+        let turn = f64::from(u32::try_from(self.names.next() % 1000).expect("below 1000")) / 1000.0;
+        drain::turn(&self.stop, self.config.drain, turn, || self.admission.clients())
+    }
+
+    /// What `subscribe` asks for; what it does not say is as `before`. Selectors with regular expressions are read on
+    /// threads of their own, a few at a time: 256 large ones, the most, take about a second.
+    pub(super) async fn spec(
+        &self,
+        asked: &Subscribe,
+        before: Option<&Arc<Spec>>,
+    ) -> Result<Arc<Spec>, Fault> {
+        if !asked.selectors.iter().flatten().any(|text| text.contains('~')) {
+            return spec(&self.config, self.tick, asked, before.map(|spec| &**spec)).map(Arc::new);
         }
-        if let Some(network) = network {
-            let of_network = seats.by_network.entry(network).or_default();
-            let limit = self.config.max_clients_per_ip;
-            if limit > 0 && *of_network >= limit {
-                return Err(Refusal::TooManyOfAddress { limit });
-            }
-            *of_network += 1;
-        }
-        seats.taken += 1;
-        self.metrics.clients.inc();
-        Ok(Seat { seats: Arc::clone(&self.seats), network, clients: self.metrics.clients.clone() })
+        let fault = |_| Fault::new(ErrorCode::Internal, "a fault of the server");
+        // Held by the thread, which goes on if the client does not wait.
+        let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| fault(()))?;
+        let (config, tick, asked, before) = (self.config.clone(), self.tick, asked.clone(), before.cloned());
+        let read = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            spec(&config, tick, &asked, before.as_deref()).map(Arc::new)
+        });
+        read.await.unwrap_or_else(|_| {
+            self.metrics.panics.inc();
+            Err(fault(()))
+        })
     }
 
     /// A channel for this spec, and its view of the last tick.
@@ -182,49 +244,6 @@ impl Names {
     }
 }
 
-/// Who is connected.
-#[derive(Debug, Default)]
-struct Seats {
-    taken: usize,
-    by_network: HashMap<IpAddr, usize>,
-}
-
-/// A client's place among the allowed number; given back when dropped.
-#[derive(Debug)]
-pub(super) struct Seat {
-    seats: Arc<Mutex<Seats>>,
-    network: Option<IpAddr>,
-    clients: Gauge,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.clients.dec();
-        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
-        seats.taken -= 1;
-        if let Some(network) = self.network
-            && let Some(count) = seats.by_network.get_mut(&network)
-        {
-            *count -= 1;
-            if *count == 0 {
-                seats.by_network.remove(&network);
-            }
-        }
-    }
-}
-
-/// What counts as one address: an IPv4 address, 64 bits of an IPv6 one; nothing for loopback.
-fn network(address: IpAddr) -> Option<IpAddr> {
-    let address = address.to_canonical();
-    if address.is_loopback() {
-        return None;
-    }
-    Some(match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::from((u128::from(v6) >> 64 << 64).to_be_bytes()),
-    })
-}
-
 /// A connection asks for a channel.
 #[derive(Debug)]
 struct Ask {
@@ -254,17 +273,14 @@ pub(super) struct Lease {
 /// What connections send from, published at each tick.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Round {
+    /// Monotonic time of its tick.
+    pub(super) at: Duration,
     /// The last frame of each channel, by number.
     pub(super) channels: HashMap<u32, Arc<Published>>,
-    /// The last events with their numbers, ascending.
-    pub(super) events: Arc<[(u64, Frames)]>,
-}
-
-impl Round {
-    /// Number of the last event, 0 before the first.
-    pub(super) fn last_event(&self) -> u64 {
-        self.events.last().map_or(0, |(seq, _)| *seq)
-    }
+    /// The last events.
+    pub(super) events: Arc<Recent>,
+    /// The last reading of the server's figures.
+    pub(super) performance: Performance,
 }
 
 /// All channels: the state of the hub's task.
@@ -275,18 +291,20 @@ pub(super) struct Channels {
     max_channels: usize,
     max_series: usize,
     round: Round,
+    events: Events,
     /// [`Tick::clock_shift_ms`] of the last tick that was seen.
     clock_shift_ms: i64,
 }
 
 impl Channels {
-    pub(super) fn new(max_channels: usize, max_series: usize) -> Self {
+    pub(super) fn new(max_channels: usize, max_series: usize, events: Events) -> Self {
         Channels {
             open: HashMap::new(),
             next: 1,
             max_channels,
             max_series,
-            round: Round::default(),
+            round: Round { events: events.recent(), ..Round::default() },
+            events,
             clock_shift_ms: 0,
         }
     }
@@ -325,7 +343,7 @@ impl Channels {
 
     /// The round of a tick.
     pub(super) fn advance(&mut self, tick: &Arc<Tick>) -> &Round {
-        let Channels { open, round, clock_shift_ms, .. } = self;
+        let Channels { open, round, events, clock_shift_ms, .. } = self;
         open.retain(|_, (channel, held)| {
             let wanted = Arc::strong_count(held) > 1;
             if !wanted {
@@ -339,12 +357,18 @@ impl Channels {
         let step_ms = tick.clock_shift_ms.saturating_sub(*clock_shift_ms);
         *clock_shift_ms = tick.clock_shift_ms;
         if step_ms != 0 {
-            let seq = round.last_event() + 1;
-            let event = Server::Event { seq, kind: "clock", step_ms, t: tick.at.unix_ms };
-            let kept = round.events.len().saturating_sub(EVENTS - 1);
-            round.events = round.events[kept..].iter().cloned().chain([(seq, event.frame())]).collect();
+            events.publish_at(tick.at.unix_ms, &ClockStep { step_ms });
         }
+        events.ticked(tick.offset);
+        round.events = events.recent();
+        round.at = tick.at.since_start;
         round
+    }
+
+    /// The last round with the events that came since.
+    pub(super) fn tell(&mut self) -> &Round {
+        self.round.events = self.events.recent();
+        &self.round
     }
 
     fn len(&self) -> usize {
@@ -353,32 +377,58 @@ impl Channels {
 }
 
 async fn run(
-    mut channels: Channels,
+    shared: Arc<Shared>,
     mut tick: Arc<Tick>,
-    mut ticks: watch::Receiver<Arc<Tick>>,
+    following: Ticks,
     mut asked: mpsc::Receiver<Ask>,
     publish: watch::Sender<Arc<Round>>,
-    metrics: Metrics,
-    stop: CancellationToken,
 ) {
-    let mut ticking = true;
+    let Shared { config, metrics, events, .. } = &*shared;
+    let mut channels = Channels::new(config.max_channels, config.max_series, events.clone());
+    let mut ticks = following.subscribe();
+    let mut failing = following.failing();
+    failing.mark_changed();
+    let mut failed = Arc::default();
+    let mut happened = events.subscribe();
+    let every = config.performance.max(Duration::from_millis(1));
+    let mut reading = tokio::time::interval_at((Instant::now() + every).into(), every);
+    reading.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let (mut ticking, mut watching) = (true, true);
     loop {
         // First the tick: who asks then gets a channel that is up to date.
         tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = shared.gone.cancelled() => return,
             changed = ticks.changed(), if ticking => {
                 ticking = changed.is_ok();
                 tick = Arc::clone(&ticks.borrow_and_update());
                 let started = Instant::now();
-                guarded(&metrics, || publish.send_replace(Arc::new(channels.advance(&tick).clone())));
+                guarded(metrics, || publish.send_replace(Arc::new(channels.advance(&tick).clone())));
                 metrics.encode.observe_duration(started.elapsed());
                 metrics.channels.set(i64::try_from(channels.len()).unwrap_or(i64::MAX));
+            }
+            changed = failing.changed(), if watching => {
+                watching = changed.is_ok();
+                let now = Arc::clone(&failing.borrow_and_update());
+                targets::changes(&failed, &now).iter().for_each(|target| events.publish(target));
+                failed = now;
+            }
+            // `events` holds the sender.
+            _ = happened.changed() => {
+                happened.mark_unchanged();
+                publish.send_replace(Arc::new(channels.tell().clone()));
+            }
+            _ = reading.tick() => {
+                let connections = shared.admission.connections();
+                let round = &mut channels.round;
+                let next = round.performance.next(connections, metrics, &shared.latencies, &shared.clock.now());
+                round.performance = next;
+                publish.send_replace(Arc::new(round.clone()));
             }
             ask = asked.recv() => {
                 let Some(Ask { spec, answer }) = ask else { return };
                 let fault = || Fault::new(ErrorCode::Internal, "a fault of the server");
-                let opened = guarded(&metrics, || channels.open(spec, &tick));
+                let opened = guarded(metrics, || channels.open(spec, &tick));
                 // Nobody waits any more if the client went meanwhile.
                 let _ = answer.send(opened.unwrap_or_else(|| Err(fault())));
                 metrics.channels.set(i64::try_from(channels.len()).unwrap_or(i64::MAX));
@@ -400,16 +450,28 @@ fn guarded<T>(metrics: &Metrics, work: impl FnOnce() -> T) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use futures_util::FutureExt;
 
-    #[test]
-    fn addresses_are_counted_as_networks_and_loopback_is_not() {
-        let of = |text: &str| network(text.parse().unwrap()).map(|address| address.to_string());
-        assert_eq!(of("127.0.0.1"), None);
-        assert_eq!(of("::1"), None);
-        assert_eq!(of("::ffff:127.0.0.1"), None);
-        assert_eq!(of("::ffff:192.0.2.7").as_deref(), Some("192.0.2.7"));
-        assert_eq!(of("2001:db8:1:2:3:4:5:6").as_deref(), Some("2001:db8:1:2::"));
+    use super::*;
+    use crate::series::Table;
+
+    #[tokio::test]
+    async fn b30_regular_expressions_are_read_beside_the_connections() {
+        let clock = Clock::start();
+        let (ticks, _publish) = Ticks::manual(Table::new(Epoch(7), 10).commit(clock.now(), 0));
+        let second = Duration::from_secs(1);
+        let hub = Hub::start(Config::default(), ticks, second, clock, &Registry::new()).unwrap();
+        let asked =
+            |selector: &str| Subscribe { selectors: Some(vec![selector.into()]), ..Subscribe::default() };
+        let small = asked("a");
+        assert!(hub.shared.spec(&small, None).now_or_never().unwrap().is_ok(), "nothing to wait for");
+        let matchers = (0..8).map(|i| format!("l{i}=~'(\\\\pL|\\\\d){{20}}'")).collect::<Vec<_>>().join(",");
+        let large = asked(&format!("a{{{matchers}}}"));
+        let mut reading = std::pin::pin!(hub.shared.spec(&large, None));
+        assert!(reading.as_mut().now_or_never().is_none(), "it is read elsewhere");
+        assert!(reading.await.is_ok());
+        let wrong = hub.shared.spec(&asked("a{b=~'('}"), None).await.unwrap_err();
+        assert_eq!((wrong.code, wrong.column), (ErrorCode::BadSelector, Some(6)));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The stream's own figures, `gaugecast_stream_*`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::registry::{Buckets, Counter, Desc, Family, Gauge, Histogram, RegisterError, Registry, Unit};
 
 use super::handshake::Refusal;
@@ -10,6 +13,7 @@ crate::label_set! {
     struct ByType { r#type: &'static str }
     struct ByCode { code: &'static str }
     struct ByReason { reason: &'static str }
+    struct ByKind { kind: &'static str }
     struct ByTransport { transport: &'static str }
 }
 
@@ -24,8 +28,16 @@ pub(super) struct Metrics {
     pub(super) catch_ups: Counter,
     pub(super) panics: Counter,
     pub(super) encode: Histogram,
+    pub(super) events_resent: Counter,
+    pub(super) events_unkept: Counter,
+    peak: Gauge,
+    sessions: Family<ByTransport, Gauge>,
+    events: Family<ByKind, Counter>,
+    events_missed: Counter,
+    resyncs: Family<ByReason, Counter>,
     received: Family<ByType, Counter>,
     errors: Family<ByCode, Counter>,
+    errors_answered: Arc<AtomicU64>,
     closed: Family<ByReason, Counter>,
     refused: Family<ByReason, Counter>,
     opened: Family<ByTransport, Counter>,
@@ -61,10 +73,34 @@ impl Metrics {
                 .unit(Unit::Seconds),
                 encode,
             )?,
+            events_resent: registry.counter((
+                "gaugecast_stream_events_resent",
+                "Events sent again to clients that came back after they had happened.",
+            ))?,
+            events_unkept: registry.counter((
+                "gaugecast_stream_events_unkept",
+                "Lasting states that no resync tells, since too many last.",
+            ))?,
+            peak: registry.gauge(("gaugecast_stream_clients_peak", "Most stream clients at once."))?,
+            sessions: registry
+                .family(("gaugecast_stream_sessions", "Connected stream clients, by transport."), ())?,
+            events: registry.family(("gaugecast_stream_events", "Events published, by kind."), ())?,
+            events_missed: registry.counter((
+                "gaugecast_stream_events_missed",
+                "Events that a client was told the outcome of only, since it was too far behind.",
+            ))?,
+            resyncs: registry.family(
+                (
+                    "gaugecast_stream_event_resyncs",
+                    "Times that a client was told all lasting states in place of events, by reason.",
+                ),
+                (),
+            )?,
             received: registry
                 .family(("gaugecast_stream_messages_received", "Messages of stream clients, by type."), ())?,
             errors: registry
                 .family(("gaugecast_stream_errors", "Error messages sent to stream clients, by code."), ())?,
+            errors_answered: Arc::default(),
             closed: registry.family(
                 (
                     "gaugecast_stream_closed",
@@ -81,6 +117,36 @@ impl Metrics {
         })
     }
 
+    /// A client was let in; `peak` is the most at once up to now.
+    pub(super) fn entered(&self, transport: &'static str, peak: usize) {
+        self.clients.inc();
+        self.sessions.get(&ByTransport { transport }).inc();
+        self.opened.get(&ByTransport { transport }).inc();
+        self.peak.set(i64::try_from(peak).unwrap_or(i64::MAX));
+    }
+
+    /// It is gone.
+    pub(super) fn left(&self, transport: &'static str) {
+        self.clients.dec();
+        self.sessions.get(&ByTransport { transport }).dec();
+    }
+
+    /// An event was published.
+    pub(super) fn event(&self, kind: super::events::Kind) {
+        self.events.get(&ByKind { kind: kind.as_str() }).inc();
+    }
+
+    /// A client was told what lasts, and not these events.
+    pub(super) fn resync(&self, reason: &'static str, missed: u64) {
+        self.resyncs.get(&ByReason { reason }).inc();
+        self.events_missed.inc_by(missed);
+    }
+
+    /// Errors answered, of all codes.
+    pub(super) fn errors_answered(&self) -> u64 {
+        self.errors_answered.load(Ordering::Relaxed)
+    }
+
     /// A message came.
     pub(super) fn received(&self, kind: Kind) {
         self.received.get(&ByType { r#type: kind.as_str() }).inc();
@@ -89,11 +155,7 @@ impl Metrics {
     /// An error was answered.
     pub(super) fn error(&self, code: ErrorCode) {
         self.errors.get(&ByCode { code: code.as_str() }).inc();
-    }
-
-    /// A connection began, by `websocket`, `sse` or `ndjson`.
-    pub(super) fn opened(&self, transport: &'static str) {
-        self.opened.get(&ByTransport { transport }).inc();
+        self.errors_answered.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A connection ended; `None`: by the client.

@@ -2,15 +2,20 @@
 //!
 //! - [`Hub`] follows the ticks and owns channels and connections; [`upgrade`] and [`feed`] turn an HTTP request into one.
 //! - [`protocol`] is what is said, as `docs/protocol.md` defines it; `encode` writes the frames with the numbers.
+//! - [`Events`] is the lane by which other parts of the program tell clients what happened ([`events`]).
+//! - `admission` says who is let in, `drain` who goes when at the end, `performance` how all fare.
 //! - `channel` answers "what changed since offset X" for all equal subscriptions at once.
 //! - `session` is one client's conversation without its socket, `websocket` the socket.
 //! - `feed` is the one-way stream over HTTP, `text` its two forms, `pipe` the body of its answer.
 //!
 //! A subscriber's whole state on the server is the offset it has. Nothing is queued for anybody.
 
+mod admission;
 mod channel;
 mod config;
+mod drain;
 mod encode;
+pub mod events;
 mod feed;
 mod frame;
 mod handshake;
@@ -18,14 +23,19 @@ mod hub;
 mod limits;
 mod metrics;
 mod outbox;
+mod performance;
 mod pipe;
 pub mod protocol;
 mod session;
+mod targets;
 mod text;
 mod websocket;
 
 pub use config::Config;
+pub use events::Events;
 pub use feed::feed;
+pub use handshake::Refusal;
 pub use hub::Hub;
+pub use performance::Figures;
 pub use pipe::Feed;
 pub use websocket::upgrade;

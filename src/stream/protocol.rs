@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::events::Kinds;
 use super::frame::{self, Frames};
 
 /// The subprotocol by name.
@@ -65,8 +66,8 @@ pub struct Request {
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Introduces itself; has no answer.
-    Hello,
+    /// Introduces itself.
+    Hello(Hello),
     /// A new subscription.
     Subscribe(Subscribe),
     /// Changes the selection, interval or form of a subscription; what is not said stays.
@@ -78,7 +79,7 @@ pub enum Command {
     },
     /// Asks for a `pong`.
     Ping,
-    /// A sign of life that answers the server's `ping`; has no answer.
+    /// A sign of life that answers the server's `ping`.
     Pong,
 }
 
@@ -87,7 +88,7 @@ impl Command {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Command::Hello => Kind::Hello,
+            Command::Hello(_) => Kind::Hello,
             Command::Subscribe(_) => Kind::Subscribe,
             Command::Update(_) => Kind::Update,
             Command::Unsubscribe { .. } => Kind::Unsubscribe,
@@ -143,6 +144,29 @@ impl Kind {
         ];
         known.into_iter().find(|kind| kind.as_str() == word).unwrap_or(Kind::Other)
     }
+}
+
+/// What `hello` says; `None` is not said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// Kinds of events that are wanted.
+    pub events: Option<Kinds>,
+    /// The last event that was had.
+    pub resume: Option<ResumeEvents>,
+}
+
+/// After which event a client that was connected before wants to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResumeEvents {
+    /// The last that it had, or that `welcome` told.
+    After {
+        /// As told by `welcome`.
+        epoch: String,
+        /// As told by the event, or by `welcome`.
+        seq: u64,
+    },
+    /// Something else; answered by a resync.
+    Malformed,
 }
 
 /// What `subscribe` and `update` say; `None` is not said.
@@ -384,7 +408,8 @@ impl Close {
     #[must_use]
     pub const fn retry_after(self) -> Option<Duration> {
         match self {
-            Close::GoingAway | Close::Internal | Close::Slow | Close::NoPong | Close::HelloTimeout => {
+            Close::GoingAway => Some(Duration::ZERO),
+            Close::Internal | Close::Slow | Close::NoPong | Close::HelloTimeout => {
                 Some(Duration::from_secs(1))
             }
             Close::TooManyCommands | Close::TooManyPings => Some(Duration::from_secs(10)),
@@ -412,7 +437,7 @@ impl Close {
     }
 }
 
-/// What a server says, but for `schema`, `snapshot` and `delta`.
+/// What a server says, but for `schema`, `snapshot`, `delta` and events.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Server<'a> {
@@ -426,6 +451,8 @@ pub enum Server<'a> {
         server_time: i64,
         /// After how much silence the server pings.
         ping_ms: u64,
+        /// Number of the last event.
+        seq: u64,
         /// See [`Limits`].
         limits: Limits,
         /// What this server can do, in words.
@@ -478,16 +505,10 @@ pub enum Server<'a> {
         /// Unix milliseconds.
         server_time: i64,
     },
-    /// Something that happened.
-    Event {
-        /// Counts events, from 1.
-        seq: u64,
-        /// What happened; `clock`: the server's wall clock stepped.
-        kind: &'a str,
-        /// By how much, forward if positive.
-        step_ms: i64,
-        /// When, Unix milliseconds.
-        t: i64,
+    /// Answers a command that has an id and no other answer.
+    Ok {
+        /// Repeated.
+        id: &'a Id,
     },
     /// Something to know about a channel.
     Notice {
@@ -579,7 +600,7 @@ pub fn decode(text: &str) -> Result<Request, (Kind, Fault)> {
     };
     let kind = Kind::of(word);
     let command = match kind {
-        Kind::Hello => Ok(Command::Hello),
+        Kind::Hello => read_hello(&fields).map(Command::Hello),
         Kind::Ping => Ok(Command::Ping),
         Kind::Pong => Ok(Command::Pong),
         Kind::Subscribe => read_subscribe(&fields).and_then(|asked| match asked.selectors {
@@ -614,6 +635,26 @@ fn cut(text: &str) -> &str {
 
 /// Fields of `subscribe` that later versions know. Ignoring them would answer another question than was asked.
 const LATER: [&str; 3] = ["query", "history", "derived"];
+
+/// Kinds that `hello` may name: more than there are, since later servers know more.
+const MAX_KINDS: usize = 32;
+
+fn read_hello(fields: &Map<String, Value>) -> Result<Hello, Fault> {
+    let words = |list: &Vec<Value>| list.iter().all(Value::is_string) && list.len() <= MAX_KINDS;
+    let events = match fields.get("events") {
+        None | Some(Value::Null) => None,
+        Some(Value::Array(list)) if words(list) => Some(Kinds::of(list.iter().filter_map(Value::as_str))),
+        Some(_) => return Err(bad(format!("events is a list of at most {MAX_KINDS} kinds of events"))),
+    };
+    let resume = fields.get("resume").filter(|resume| !resume.is_null()).map(|resume| {
+        let epoch = resume.get("epoch").and_then(Value::as_str).filter(|epoch| is_name(epoch));
+        match (epoch, resume.get("seq").and_then(Value::as_u64)) {
+            (Some(epoch), Some(seq)) => ResumeEvents::After { epoch: epoch.to_owned(), seq },
+            _ => ResumeEvents::Malformed,
+        }
+    });
+    Ok(Hello { events, resume })
+}
 
 fn read_sub(fields: &Map<String, Value>) -> Result<String, Fault> {
     match fields.get("sub") {

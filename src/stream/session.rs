@@ -7,18 +7,21 @@
 //! followed by [`Session::opened`].
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::channel::{Due, Spec};
 use super::config::Config;
+use super::events::{self, Cursor, Had};
 use super::frame::{self, Frames};
 use super::hub::{Lease, Opened, Round};
 use super::limits::{Bucket, Faults};
 use super::metrics::Metrics;
 use super::outbox::Outbox;
+use super::performance::{Figures, Reader};
 use super::protocol::{
-    self, Close, Command, DEFAULT_INTERVAL, ErrorCode, Fault, Id, Kind, Limits, Request, Resume, Server,
-    Subscribe, millis,
+    self, Close, Command, DEFAULT_INTERVAL, ErrorCode, Fault, Id, Kind, Limits, Request, Resume,
+    ResumeEvents, Server, Subscribe, millis,
 };
 use crate::clock::Moment;
 use crate::series::Selector;
@@ -39,14 +42,14 @@ const MALFORMED: (usize, Duration) = (10, Duration::from_secs(60));
 const MESSAGE_TIME: Duration = Duration::from_secs(10);
 
 /// What this server can do, for `welcome`.
-pub(super) const FEATURES: [&str; 5] = ["match", "limit", "exact", "resume", "clock"];
+pub(super) const FEATURES: [&str; 5] = ["match", "limit", "exact", "resume", "events"];
 
 /// What to do after a message.
 #[derive(Debug)]
 pub(super) enum Step {
     /// Nothing more.
     Go,
-    /// Ask the hub for a channel of this spec, then call [`Session::opened`].
+    /// Read what is asked for ([`Opening::spec`]), ask the hub for a channel of it, then call [`Session::opened`].
     Open(Box<Opening>),
     /// End the connection.
     Close(Close),
@@ -55,11 +58,11 @@ pub(super) enum Step {
 /// A subscription that waits for its channel.
 #[derive(Debug)]
 pub(super) struct Opening {
-    /// Of which channel.
-    pub(super) spec: Arc<Spec>,
+    /// What is asked for.
+    pub(super) asked: Subscribe,
+    /// What is not said is as here.
+    pub(super) before: Option<Arc<Spec>>,
     id: Option<Id>,
-    sub: String,
-    resume: Option<Resume>,
 }
 
 /// What the driver sees of the socket.
@@ -95,7 +98,10 @@ pub(super) struct Session {
     following: Vec<Following>,
     /// Where the next delivery begins, so that a slow client gets all its channels in turn.
     turn: usize,
-    last_event: u64,
+    events: Cursor,
+    performance: Reader,
+    /// What is counted for this client.
+    figures: Arc<Figures>,
     greeted: bool,
     began: Duration,
     heard: Duration,
@@ -113,12 +119,13 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A conversation that begins now; events after `last_event` will be told.
+    /// A conversation that begins now, after this round.
     pub(super) fn new(
         config: &Config,
         tick: Duration,
         metrics: &Metrics,
-        last_event: u64,
+        figures: Arc<Figures>,
+        round: &Round,
         now: &Moment,
     ) -> Self {
         let per_second = config.commands_per_second;
@@ -129,7 +136,9 @@ impl Session {
             subscriptions: Vec::new(),
             following: Vec::new(),
             turn: 0,
-            last_event,
+            events: Cursor::new(&round.events, metrics),
+            performance: Reader::new(&round.performance, now),
+            figures,
             greeted: false,
             began: now.since_start,
             heard: now.since_start,
@@ -145,8 +154,9 @@ impl Session {
     }
 
     /// Says `welcome`.
-    pub(super) fn welcome(&self, session: &str, epoch: &str, now: &Moment, out: &mut Outbox) {
-        out.push(welcome(&self.config, self.tick, self.config.ping, session, epoch, now));
+    pub(super) fn welcome(&self, epoch: &str, now: &Moment, out: &mut Outbox) {
+        let (session, seq) = (&self.figures.session, self.events.last());
+        out.push(welcome(&self.config, self.tick, self.config.ping, session, epoch, seq, now));
     }
 
     /// A text message came.
@@ -169,8 +179,12 @@ impl Session {
         };
         self.metrics.received(command.kind());
         match command {
-            Command::Hello => self.greeted = true,
-            Command::Pong => {}
+            Command::Hello(hello) => {
+                self.greeted = true;
+                self.events.greet(hello.events, had(hello.resume));
+                acknowledge(id.as_ref(), out);
+            }
+            Command::Pong => acknowledge(id.as_ref(), out),
             Command::Ping => {
                 let pong = Server::Pong { id: id.as_ref(), server_time: now.unix_ms };
                 out.push(pong.frame());
@@ -183,7 +197,10 @@ impl Session {
     }
 
     /// A ping came, or a pong: a sign of life, but not without end.
-    pub(super) fn control(&mut self, now: &Moment) -> Step {
+    pub(super) fn control(&mut self, is_pong: bool, now: &Moment) -> Step {
+        if is_pong && let Some(pinged) = self.pinged {
+            self.figures.answered(now.since_start.saturating_sub(pinged));
+        }
         self.heard(now);
         if self.pings.take(now) { Step::Go } else { Step::Close(Close::TooManyPings) }
     }
@@ -195,6 +212,7 @@ impl Session {
 
     fn refuse(&mut self, fault: &Fault, now: &Moment, out: &mut Outbox) -> Step {
         self.metrics.error(fault.code);
+        self.figures.errors.fetch_add(1, Ordering::Relaxed);
         out.push(Server::Error(fault).frame());
         if fault.is_malformed() && self.malformed.note(now) {
             return Step::Close(Close::BadRequests);
@@ -207,7 +225,10 @@ impl Session {
     }
 
     fn subscribe(&mut self, id: Option<Id>, asked: Subscribe, now: &Moment, out: &mut Outbox) -> Step {
-        self.greeted = true;
+        if !self.greeted {
+            self.greeted = true;
+            self.events.greet(None, Had::None);
+        }
         let sub = asked.sub.clone();
         let allowed = self.config.max_subscriptions;
         let fault = if self.find(&sub).is_some() {
@@ -217,30 +238,17 @@ impl Session {
             let message = format!("a connection may have {allowed} subscriptions");
             Fault { limit: Some(allowed), ..Fault::new(ErrorCode::LimitExceeded, message) }
         } else {
-            match spec(&self.config, self.tick, &asked, None) {
-                Ok(spec) => {
-                    let spec = Arc::new(spec);
-                    return Step::Open(Box::new(Opening { spec, id, sub, resume: asked.resume }));
-                }
-                Err(fault) => fault,
-            }
+            return Step::Open(Box::new(Opening { asked, before: None, id }));
         };
         self.refuse(&fault.about(Some(&sub), id.as_ref()), now, out)
     }
 
     fn update(&mut self, id: Option<Id>, asked: Subscribe, now: &Moment, out: &mut Outbox) -> Step {
-        let sub = asked.sub.clone();
-        let spec = match self.find(&sub) {
-            None => Err(unknown(&sub)),
-            Some(at) => spec(&self.config, self.tick, &asked, Some(&self.subscriptions[at].lease.spec)),
+        let Some(at) = self.find(&asked.sub) else {
+            return self.refuse(&unknown(&asked.sub).about(Some(&asked.sub), id.as_ref()), now, out);
         };
-        match spec {
-            Ok(spec) => {
-                let spec = Arc::new(spec);
-                Step::Open(Box::new(Opening { spec, id, sub, resume: asked.resume }))
-            }
-            Err(fault) => self.refuse(&fault.about(Some(&sub), id.as_ref()), now, out),
-        }
+        let before = Some(Arc::clone(&self.subscriptions[at].lease.spec));
+        Step::Open(Box::new(Opening { asked, before, id }))
     }
 
     fn unsubscribe(&mut self, id: Option<Id>, sub: &str, now: &Moment, out: &mut Outbox) -> Step {
@@ -255,12 +263,13 @@ impl Session {
     fn remove(&mut self, at: usize) {
         let channel = self.subscriptions.swap_remove(at).lease.channel;
         self.metrics.subscriptions.dec();
+        self.figures.subscriptions.fetch_sub(1, Ordering::Relaxed);
         if !self.subscriptions.iter().any(|other| other.lease.channel == channel) {
             self.following.retain(|following| following.channel != channel);
         }
     }
 
-    /// The hub answered an [`Opening`].
+    /// The hub answered an [`Opening`], or it asked for what cannot be.
     pub(super) fn opened(
         &mut self,
         opening: Opening,
@@ -268,7 +277,7 @@ impl Session {
         now: &Moment,
         out: &mut Outbox,
     ) -> Step {
-        let Opening { id, sub, resume, .. } = opening;
+        let Opening { asked: Subscribe { sub, resume, .. }, id, .. } = opening;
         let opened = match answer {
             Ok(opened) => opened,
             Err(fault) => return self.refuse(&fault.about(Some(&sub), id.as_ref()), now, out),
@@ -283,20 +292,29 @@ impl Session {
         let before = self.find(&sub);
         self.subscriptions.push(Subscription { sub, lease });
         self.metrics.subscriptions.inc();
+        self.figures.subscriptions.fetch_add(1, Ordering::Relaxed);
         if let Some(at) = before {
             self.remove(at);
         }
         Step::Go
     }
 
+    /// Adds the events of a round that this client wants and has not had.
+    pub(super) fn tell(&mut self, round: &Round, now: &Moment, out: &mut Outbox) {
+        self.events.take(&round.events, |_, frames| out.push(frames.clone()));
+        let wanted = self.events.wants(events::Kind::Performance);
+        if let Some(frames) = self.performance.take(wanted, &round.performance, &self.figures, now) {
+            out.push(frames);
+            if self.pinged.is_none() {
+                out.push(frame::ping());
+                self.pinged = Some(now.since_start);
+            }
+        }
+    }
+
     /// Adds what this client has not had of a round, channel by channel, until much waits. Each channel goes
     /// from the offset the client has straight to the last: the shared frame when it fits, else one of its own.
     pub(super) fn deliver(&mut self, round: &Round, out: &mut Outbox) {
-        let news = round.events.partition_point(|(seq, _)| *seq <= self.last_event);
-        for (seq, frames) in &round.events[news..] {
-            out.push(frames.clone());
-            self.last_event = *seq;
-        }
         let count = self.following.len();
         for i in 0..count {
             if out.len() > HIGH_WATER {
@@ -310,6 +328,7 @@ impl Session {
                 Some(Due::Shared(published)) => out.push(published.frames.clone()),
                 Some(Due::Own(frames)) => {
                     self.metrics.catch_ups.inc();
+                    self.figures.catch_ups.fetch_add(1, Ordering::Relaxed);
                     out.push(frames);
                 }
             }
@@ -388,6 +407,7 @@ pub(super) fn welcome(
     ping: Duration,
     session: &str,
     epoch: &str,
+    seq: u64,
     now: &Moment,
 ) -> Frames {
     let intervals = protocol::intervals(tick);
@@ -405,11 +425,27 @@ pub(super) fn welcome(
         epoch,
         server_time: now.unix_ms,
         ping_ms: millis(ping),
+        seq,
         limits,
         features: &FEATURES,
         version: crate::build::VERSION,
     };
     welcome.frame()
+}
+
+/// Answers a command that has no other answer, if it wants one.
+fn acknowledge(id: Option<&Id>, out: &mut Outbox) {
+    if let Some(id) = id {
+        out.push(Server::Ok { id }.frame());
+    }
+}
+
+fn had(resume: Option<ResumeEvents>) -> Had {
+    match resume {
+        None => Had::None,
+        Some(ResumeEvents::After { epoch, seq }) => Had::Seq(epoch, seq),
+        Some(ResumeEvents::Malformed) => Had::Malformed,
+    }
 }
 
 /// `subscribed`, and what a client that goes on has missed; one that begins anew gets everything instead.

@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::super::events::{ClockStep, Events};
 use super::super::frame;
 use super::super::hub::Channels;
+use super::super::performance::{Connections, Latencies, Performance};
 use super::*;
+use crate::clock::Clock;
 use crate::registry::Registry;
 use crate::series::{Epoch, FamilyMeta, NO_TIME, Role, Slot, SourceId, Table, Tick};
 
@@ -18,10 +21,13 @@ mod fixtures;
 
 /// A server in small: a table, its channels, and one client.
 struct Bench {
+    config: Config,
     table: Table,
     source: SourceId,
     tick: Arc<Tick>,
+    events: Events,
     channels: Channels,
+    performance: Performance,
     session: Session,
     out: Outbox,
     ms: u64,
@@ -37,11 +43,16 @@ impl Bench {
         let mut table = Table::new(Epoch(7), 100_000);
         let source = table.add_source("test");
         let tick = table.commit(at(0), 0);
-        let channels = Channels::new(config.max_channels, config.max_series);
         let metrics = Metrics::register(&Registry::new()).unwrap();
-        let session = Session::new(&config, Duration::from_secs(1), &metrics, 0, &at(0));
+        let events = Events::with(Epoch(7), Clock::start(), metrics.clone());
+        let channels = Channels::new(config.max_channels, config.max_series, events.clone());
+        let (remote, name) = (([127, 0, 0, 1], 1).into(), "5f2c9a3be81d4c07".to_owned());
+        let figures = Arc::new(Figures::new(name, remote, "websocket", None, at(0)));
+        let second = Duration::from_secs(1);
+        let session = Session::new(&config, second, &metrics, figures, &Round::default(), &at(0));
+        let performance = Performance::default();
         let (out, ms, written) = (Outbox::default(), 0, 0);
-        Bench { table, source, tick, channels, session, out, ms, written }
+        Bench { config, table, source, tick, events, channels, performance, session, out, ms, written }
     }
 
     fn gauge(&mut self, name: &str, value: f64) -> Slot {
@@ -60,6 +71,27 @@ impl Bench {
         self.channels.advance(&self.tick).clone()
     }
 
+    /// So many events, in a round of their own.
+    fn happens(&mut self, count: usize) -> Round {
+        (0..count).for_each(|_| self.events.publish(&ClockStep { step_ms: 1 }));
+        self.channels.tell().clone()
+    }
+
+    /// A reading of the server's figures comes into a round.
+    fn reads(&mut self, round: &mut Round) {
+        let connections = Connections { total: 12, active: 1, peak: 7 };
+        self.performance =
+            self.performance.next(connections, &self.session.metrics, &Latencies::default(), &at(self.ms));
+        round.performance = self.performance.clone();
+    }
+
+    /// Another client, that comes after this round.
+    fn come(&self, round: &Round) -> Session {
+        let figures = Arc::clone(&self.session.figures);
+        let second = Duration::from_secs(1);
+        Session::new(&self.config, second, &self.session.metrics, figures, round, &at(self.ms))
+    }
+
     /// What the client was sent since it was last asked.
     fn sent(&mut self) -> Vec<Value> {
         let bytes = self.out.take();
@@ -72,7 +104,9 @@ impl Bench {
         let now = at(self.ms);
         let step = match self.session.receive(text, &now, &mut self.out) {
             Step::Open(opening) => {
-                let answer = self.channels.open(Arc::clone(&opening.spec), &self.tick);
+                let second = Duration::from_secs(1);
+                let answer = spec(&self.config, second, &opening.asked, opening.before.as_deref())
+                    .and_then(|spec| self.channels.open(Arc::new(spec), &self.tick));
                 self.session.opened(*opening, answer, &now, &mut self.out)
             }
             step => step,
@@ -88,6 +122,7 @@ impl Bench {
     }
 
     fn deliver(&mut self, round: &Round) -> Vec<Value> {
+        self.session.tell(round, &at(self.ms), &mut self.out);
         self.session.deliver(round, &mut self.out);
         self.sent()
     }
@@ -97,6 +132,11 @@ impl Bench {
         let socket = Socket { written: self.written, within_message: false };
         self.session.wake(socket, &at(ms), &mut self.out)
     }
+}
+
+fn target(collector: &str, up: bool) -> events::Target {
+    let labels = [("collector", collector.to_owned())].into();
+    events::Target { labels, up, reason: (!up).then_some("error"), message: None }
 }
 
 fn subscribe(sub: &str, selector: &str) -> Value {
@@ -256,10 +296,10 @@ fn b28_more_than_fifty_commands_a_second_are_refused_and_then_end_the_connection
 fn b25_more_than_ten_pings_a_second_end_the_connection() {
     let mut bench = Bench::new();
     for _ in 0..10 {
-        assert!(matches!(bench.session.control(&at(0)), Step::Go));
+        assert!(matches!(bench.session.control(false, &at(0)), Step::Go));
     }
-    assert!(matches!(bench.session.control(&at(0)), Step::Close(Close::TooManyPings)));
-    assert!(matches!(bench.session.control(&at(1000)), Step::Go));
+    assert!(matches!(bench.session.control(false, &at(0)), Step::Close(Close::TooManyPings)));
+    assert!(matches!(bench.session.control(false, &at(1000)), Step::Go));
 }
 
 #[test]
@@ -414,7 +454,7 @@ fn f49_after_25_s_of_silence_there_is_a_ping_and_without_an_answer_the_end() {
     bench.session.sent(&at(25_000));
     assert_eq!(bench.session.next_wake(), Duration::from_secs(35));
     assert_eq!((bench.wake(34_999), bench.wake(35_000)), (None, Some(Close::NoPong)));
-    assert!(matches!(bench.session.control(&at(35_000)), Step::Go));
+    assert!(matches!(bench.session.control(false, &at(35_000)), Step::Go));
     assert_eq!(bench.wake(35_000), None, "a pong is in time until the end is decided");
 }
 
@@ -464,11 +504,145 @@ fn a_step_of_the_clock_is_told_once_to_all_that_are_connected() {
     let event = json!({"type": "event", "seq": 1, "kind": "clock", "step_ms": -3_600_000, "t": t});
     assert_eq!(bench.deliver(&round), [event]);
     assert!(bench.deliver(&round).is_empty());
-    let metrics = Metrics::register(&Registry::new()).unwrap();
-    let mut later =
-        Session::new(&Config::default(), Duration::from_secs(1), &metrics, round.last_event(), &at(0));
-    later.deliver(&round, &mut bench.out);
-    assert!(bench.sent().is_empty(), "who comes later is not told");
+    bench.session = bench.come(&round);
+    bench.ask(json!({"type": "hello"}));
+    assert!(bench.deliver(&round).is_empty(), "who comes later is not told");
+}
+
+#[test]
+fn f42_events_wait_for_hello_and_a_client_that_comes_back_gets_those_it_missed_and_no_other() {
+    let mut bench = Bench::new();
+    let round = bench.tick(1000);
+    assert!(bench.deliver(&round).is_empty());
+    let round = bench.happens(3);
+    assert!(bench.deliver(&round).is_empty(), "it has not introduced itself");
+    let events = |sent: &[Value]| sent.iter().map(|event| event["seq"].as_u64().unwrap()).collect::<Vec<_>>();
+    bench.ask(json!({"type": "hello"}));
+    assert_eq!(events(&bench.deliver(&round)), [1, 2, 3], "what came since welcome is not lost");
+
+    let round = bench.happens(4);
+    bench.session = bench.come(&round);
+    let hello = json!({"type": "hello", "id": 5, "resume": {"epoch": "0000000000000007", "seq": 5}});
+    assert_eq!(bench.ask(hello.clone()), [json!({"type": "ok", "id": 5})]);
+    assert_eq!(events(&bench.deliver(&round)), [6, 7]);
+    bench.ask(hello);
+    assert!(bench.deliver(&round).is_empty(), "resume counts once");
+    let round = bench.happens(1);
+    assert_eq!(events(&bench.deliver(&round)), [8]);
+}
+
+#[test]
+fn f42_a_client_that_cannot_go_on_is_told_what_lasts_and_then_what_follows() {
+    for (resume, reason) in [
+        (json!({"epoch": "0000000000000007", "seq": 1}), "too_old"),
+        (json!({"epoch": "0000000000000007", "seq": 9_999}), "future_seq"),
+        (json!({"epoch": "00000000000000ff", "seq": 1}), "unknown_epoch"),
+        (json!({"epoch": "0000000000000007", "seq": -1}), "malformed"),
+        (json!("last"), "malformed"),
+        (Value::Null, "new"),
+    ] {
+        let mut bench = Bench::new();
+        bench.events.publish(&target("a", false));
+        bench.events.publish(&target("b", false));
+        bench.events.publish(&target("a", true));
+        let round = bench.happens(300);
+        bench.session = bench.come(&round);
+        bench.ask(json!({"type": "hello", "resume": resume}));
+        let sent = bench.deliver(&round);
+        assert_eq!(sent.len(), 1, "{reason}");
+        assert_eq!((&sent[0]["kind"], &sent[0]["reason"]), (&json!("resync"), &json!(reason)));
+        assert_eq!(sent[0]["seq"], 303);
+        let state = &sent[0]["state"];
+        assert_eq!((state.as_array().unwrap().len(), &state[0]["labels"]["collector"]), (1, &json!("b")));
+        assert_eq!((&state[0]["seq"], &state[0]["up"]), (&json!(2), &json!(false)));
+        let round = bench.happens(1);
+        assert_eq!(bench.deliver(&round)[0]["seq"], 304);
+    }
+}
+
+#[test]
+fn f42_a_client_that_reads_nothing_while_the_lane_overruns_is_told_what_lasts() {
+    let mut bench = Bench::new();
+    bench.ask(json!({"type": "hello"}));
+    let round = bench.happens(events::KEPT);
+    assert_eq!(bench.deliver(&round).len(), events::KEPT, "as many as are kept come whole");
+    let round = bench.happens(events::KEPT + 1);
+    let sent = bench.deliver(&round);
+    assert_eq!((sent.len(), &sent[0]["reason"]), (1, &json!("too_old")));
+    assert_eq!((&sent[0]["seq"], &sent[0]["state"]), (&json!(2 * events::KEPT + 1), &json!([])));
+}
+
+#[test]
+fn a_client_gets_the_kinds_that_it_names_and_all_but_performance_if_it_names_none() {
+    let mut bench = Bench::new();
+    let kinds = |sent: Vec<Value>| -> Vec<String> {
+        sent.iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    bench.ask(json!({"type": "hello"}));
+    bench.events.publish(&target("a", false));
+    let mut round = bench.happens(1);
+    bench.reads(&mut round);
+    assert_eq!(
+        kinds(bench.deliver(&round)),
+        ["target", "clock"],
+        "also what came before it introduced itself"
+    );
+    bench.ask(json!({"type": "hello", "events": ["performance", "clock", "later"]}));
+    bench.events.publish(&target("b", false));
+    let mut round = bench.happens(1);
+    round.performance = bench.performance.clone();
+    assert_eq!(kinds(bench.deliver(&round)), ["clock"], "the reading before it asked is over");
+    bench.reads(&mut round);
+    assert_eq!(kinds(bench.deliver(&round)), ["performance"]);
+    bench.ask(json!({"type": "hello", "events": ["target"]}));
+    let sent = bench.deliver(&round);
+    assert_eq!(sent[0]["state"].as_array().unwrap().len(), 2, "what lasts of a kind that it did not hear of");
+    for bad in [json!("clock"), json!([1]), json!(vec!["x"; 33])] {
+        assert_eq!(codes(&bench.ask(json!({"type": "hello", "events": bad}))), ["bad_request"]);
+    }
+}
+
+#[test]
+fn performance_says_how_the_connection_fares_and_pings_it() {
+    let mut bench = Bench::new();
+    bench.gauge("a", 1.0);
+    bench.ask(json!({"type": "hello", "events": ["performance"]}));
+    let mut round = bench.tick(2000);
+    bench.session.figures.sent(10, 1000);
+    bench.ask(json!([]));
+    bench.reads(&mut round);
+    bench.session.tell(&round, &at(2000), &mut bench.out);
+    let bytes = bench.out.take();
+    assert!(bytes.ends_with(&[0x89, 0]), "a ping follows");
+    let event: Value = serde_json::from_str(&frame::payloads(&bytes)[0]).unwrap();
+    let client = json!({"duration_ms": 2000, "messages": 10, "bytes": 1000, "messages_per_second": 5.0,
+                        "bytes_per_second": 500.0, "errors": 1});
+    assert_eq!((&event["client"], event.get("seq")), (&client, None));
+    bench.session.control(true, &at(2003));
+    bench.ms = 4000;
+    bench.reads(&mut round);
+    assert_eq!(bench.deliver(&round)[0]["client"]["rtt_ms"], 3.0);
+}
+
+#[test]
+fn a_command_with_an_id_is_always_answered_with_it() {
+    let mut bench = Bench::new();
+    bench.gauge("a", 1.0);
+    bench.tick(1000);
+    for command in [
+        json!({"type": "hello"}),
+        json!({"type": "pong"}),
+        json!({"type": "ping"}),
+        json!({"type": "subscribe", "sub": "s", "match": ["a"]}),
+        json!({"type": "update", "sub": "s", "interval": "5s"}),
+        json!({"type": "unsubscribe", "sub": "s"}),
+        json!({"type": "refresh"}),
+        json!({"type": "shout"}),
+    ] {
+        let mut command = command;
+        command["id"] = "mine".into();
+        assert_eq!(bench.ask(command.clone())[0]["id"], "mine", "{command}");
+    }
 }
 
 #[test]

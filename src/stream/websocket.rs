@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{FutureExt, Sink, StreamExt};
 use http_body_util::Full;
+use hyper::header::USER_AGENT;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -29,9 +30,11 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::config::Config;
-use super::handshake::Handshake;
+use super::drain::COME_BACK;
+use super::handshake::{Handshake, Refusal};
 use super::hub::{Hub, Shared};
 use super::outbox::{Conduit, ENDLESS};
+use super::performance::Figures;
 use super::protocol::Close;
 use super::session::{HIGH_WATER, Session, Socket, Step};
 
@@ -48,46 +51,47 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Sleeps are cut here, so that no setting can overflow a point in time.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
-/// Over this time clients are spread that are told to come back.
-const SPREAD: Duration = Duration::from_secs(10);
-
-/// Answers a request for the stream: 101 and a connection of the hub, or why not (400, 405, 426, 429, 503).
+/// Answers a request for the stream: 101 and a connection of the hub.
 ///
 /// `peer` is whose connections are counted together. The caller has checked Host, Origin and rights. Must be
 /// called on the tokio runtime; the connection ends with [`Hub::stop`].
-pub fn upgrade<B>(hub: &Hub, mut request: Request<B>, peer: SocketAddr) -> Response<Full<Bytes>> {
+///
+/// # Errors
+/// Why it is not let in (400, 405, 426, 429, 503).
+pub fn upgrade<B>(
+    hub: &Hub,
+    mut request: Request<B>,
+    peer: SocketAddr,
+) -> Result<Response<Full<Bytes>>, Refusal> {
     let shared = Arc::clone(&hub.shared);
-    let admitted = Handshake::check(&request).and_then(|handshake| Ok((handshake, shared.seat(peer.ip())?)));
-    let (handshake, seat) = match admitted {
-        Ok(admitted) => admitted,
-        Err(refusal) => {
-            shared.metrics.refused(&refusal);
-            tracing::debug!(%peer, reason = refusal.reason(), "stream handshake refused");
-            return refusal.response();
-        }
-    };
-    shared.metrics.opened("websocket");
+    let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let admitted = Handshake::check(&request)
+        .and_then(|handshake| Ok((handshake, shared.seat(peer, "websocket", agent)?)));
+    let (handshake, seat) = admitted.inspect_err(|refusal| {
+        shared.metrics.refused(refusal);
+        tracing::debug!(%peer, reason = refusal.reason(), "stream handshake refused");
+    })?;
     let upgraded = hyper::upgrade::on(&mut request);
     hub.shared.tasks.spawn(async move {
-        let _seat = seat;
         let upgraded = tokio::select! {
             upgraded = upgraded => upgraded,
             () = shared.kill.cancelled() => return,
         };
         match upgraded {
-            Ok(upgraded) => serve(TokioIo::new(upgraded), &shared, peer).await,
+            Ok(upgraded) => serve(TokioIo::new(upgraded), &shared, &seat.figures).await,
             Err(error) => tracing::debug!(%peer, %error, "stream upgrade failed"),
         }
+        drop(seat);
     });
-    handshake.response()
+    Ok(handshake.response())
 }
 
 /// Serves a connection to its end. A panic ends this connection only.
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, shared: &Shared, peer: SocketAddr) {
-    let name = shared.name();
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, shared: &Shared, figures: &Arc<Figures>) {
+    let (name, peer) = (&figures.session, figures.remote);
     tracing::debug!(session = name, %peer, "stream client connected");
     let mut stream = accept(socket, &shared.config).await;
-    let conversation = AssertUnwindSafe(converse(&mut stream, shared, &name)).catch_unwind();
+    let conversation = AssertUnwindSafe(converse(&mut stream, shared, figures)).catch_unwind();
     let ended = tokio::select! {
         ended = conversation => ended,
         () = shared.kill.cancelled() => return shared.metrics.closed(Some(Close::GoingAway)),
@@ -140,19 +144,26 @@ async fn accept<S: AsyncRead + AsyncWrite + Unpin>(socket: S, config: &Config) -
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut Stream<S>,
     shared: &Shared,
-    name: &str,
+    figures: &Arc<Figures>,
 ) -> Option<Close> {
     let mut rounds = shared.rounds.clone();
     let now = shared.clock.now();
-    let last_event = rounds.borrow().last_event();
-    let mut session = Session::new(&shared.config, shared.tick, &shared.metrics, last_event, &now);
-    session.welcome(name, &shared.epoch.to_string(), &now, &mut stream.get_mut().outbox);
+    let mut farewell = std::pin::pin!(shared.farewell());
+    let round = Arc::clone(&rounds.borrow());
+    let mut session =
+        Session::new(&shared.config, shared.tick, &shared.metrics, Arc::clone(figures), &round, &now);
+    // Commit of the tick of which frames are on their way.
+    let mut under_way = None;
+    session.welcome(&shared.epoch.to_string(), &now, &mut stream.get_mut().outbox);
     loop {
         let now = shared.clock.now();
         let conduit = stream.get_mut();
         if conduit.outbox.is_empty() {
             let round = Arc::clone(&rounds.borrow_and_update());
+            session.tell(&round, &now, &mut conduit.outbox);
+            let before = conduit.outbox.len();
             session.deliver(&round, &mut conduit.outbox);
+            under_way = (conduit.outbox.len() > before).then_some(round.at);
         }
         let seen = Socket { written: conduit.written(), within_message: conduit.is_within_message() };
         if let Some(close) = session.wake(seen, &now, &mut conduit.outbox) {
@@ -162,6 +173,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         if frames > 0 {
             shared.metrics.frames.inc_by(frames);
             shared.metrics.bytes.inc_by(bytes);
+            figures.sent(frames, bytes);
             session.sent(&now);
         }
         let waits = !conduit.outbox.is_empty();
@@ -169,7 +181,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         let wake = Instant::now() + session.next_wake().saturating_sub(now.since_start).min(LONGEST_SLEEP);
         let happened = tokio::select! {
             biased;
-            () = shared.stop.cancelled() => return Some(goodbye(stream, shared, Close::GoingAway).await),
+            () = &mut farewell => return Some(goodbye(stream, shared, Close::GoingAway).await),
             happened = poll_fn(|context| poll_socket(stream, reads, context)) => happened,
             // The hub's task ends only when it is told to stop.
             _ = rounds.changed(), if !waits => continue,
@@ -177,7 +189,14 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         };
         let now = shared.clock.now();
         let step = match happened {
-            Happened::Written => Step::Go,
+            Happened::Written => {
+                if stream.get_ref().outbox.is_empty()
+                    && let Some(at) = under_way.take()
+                {
+                    shared.latencies.record(now.since_start.saturating_sub(at));
+                }
+                Step::Go
+            }
             Happened::Gone => return None,
             Happened::Failed(error) => match fault(&error) {
                 Some(close) => Step::Close(close),
@@ -188,7 +207,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 match message {
                     Message::Text(text) => session.receive(&text, &now, &mut stream.get_mut().outbox),
                     Message::Binary(_) => Step::Close(Close::Binary),
-                    Message::Ping(_) | Message::Pong(_) => session.control(&now),
+                    Message::Ping(_) => session.control(false, &now),
+                    Message::Pong(_) => session.control(true, &now),
                     Message::Close(_) => {
                         answer_close(stream).await;
                         return None;
@@ -199,7 +219,10 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         };
         let step = match step {
             Step::Open(opening) => {
-                let answer = shared.open(Arc::clone(&opening.spec)).await;
+                let answer = match shared.spec(&opening.asked, opening.before.as_ref()).await {
+                    Ok(spec) => shared.open(spec).await,
+                    Err(fault) => Err(fault),
+                };
                 session.opened(*opening, answer, &now, &mut stream.get_mut().outbox)
             }
             other => other,
@@ -269,7 +292,7 @@ async fn goodbye<S: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,
     close: Close,
 ) -> Close {
-    let spread = if close.retry_after().is_some() { shared.spread(SPREAD) } else { Duration::ZERO };
+    let spread = if close.retry_after().is_some() { shared.spread(COME_BACK) } else { Duration::ZERO };
     let conduit = stream.get_mut();
     for frames in close.frames(spread) {
         conduit.outbox.push(frames);
@@ -344,7 +367,8 @@ mod tests {
             client.filter_map(|message| async { message.ok() }).collect::<Vec<_>>().await
         };
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let ((), told) = tokio::join!(serve(Faulty(far, false), &hub.shared, peer), client);
+        let seat = hub.shared.seat(peer, "websocket", None).unwrap();
+        let ((), told) = tokio::join!(serve(Faulty(far, false), &hub.shared, &seat.figures), client);
         let [Message::Text(welcome), Message::Text(bye), Message::Close(Some(close))] = &told[..] else {
             panic!("{told:?}")
         };
