@@ -66,12 +66,12 @@ pub(super) struct Shared {
     /// End at once.
     pub(super) kill: CancellationToken,
     /// Deliveries, timed.
-    pub(super) latencies: Latencies,
+    pub(super) latencies: Arc<Latencies>,
     events: Events,
     /// All connections are gone: the hub's task can go too.
     gone: CancellationToken,
     ask: mpsc::Sender<Ask>,
-    admission: Admission,
+    admission: Arc<Admission>,
     names: Names,
     /// One permit a thread that reads selectors.
     readers: Arc<Semaphore>,
@@ -107,16 +107,26 @@ impl Hub {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
-            latencies: Latencies::default(),
+            latencies: Arc::default(),
             events,
             gone: CancellationToken::new(),
             ask,
-            admission: Admission::new(&config, &metrics, &clock.now()),
+            admission: Arc::new(Admission::new(&config, &metrics, &clock.now())),
             names: Names::default(),
             readers: Arc::new(Semaphore::new(READERS)),
             config,
         });
-        let task = tokio::spawn(run(Arc::clone(&shared), first, ticks, asked, publish));
+        let reading = Reading {
+            every: shared.config.performance.max(Duration::from_millis(1)),
+            clock,
+            admission: Arc::clone(&shared.admission),
+            latencies: Arc::clone(&shared.latencies),
+            metrics,
+        };
+        let channels =
+            Channels::new(shared.config.max_channels, shared.config.max_series, shared.events.clone());
+        // Nothing of `shared`: when that is dropped, nobody asks any more and the task ends.
+        let task = tokio::spawn(run(channels, reading, first, ticks, asked, publish, shared.gone.clone()));
         Ok(Hub { shared, task: Arc::new(Mutex::new(Some(task))) })
     }
 
@@ -376,29 +386,45 @@ impl Channels {
     }
 }
 
+/// What the readings of the server's figures are made of.
+struct Reading {
+    every: Duration,
+    clock: Clock,
+    admission: Arc<Admission>,
+    latencies: Arc<Latencies>,
+    metrics: Metrics,
+}
+
+impl Reading {
+    fn next(&self, last: &Performance) -> Performance {
+        last.next(self.admission.connections(), &self.metrics, &self.latencies, &self.clock.now())
+    }
+}
+
 async fn run(
-    shared: Arc<Shared>,
+    mut channels: Channels,
+    reading: Reading,
     mut tick: Arc<Tick>,
     following: Ticks,
     mut asked: mpsc::Receiver<Ask>,
     publish: watch::Sender<Arc<Round>>,
+    gone: CancellationToken,
 ) {
-    let Shared { config, metrics, events, .. } = &*shared;
-    let mut channels = Channels::new(config.max_channels, config.max_series, events.clone());
+    let (metrics, events) = (&reading.metrics, channels.events.clone());
     let mut ticks = following.subscribe();
     let mut failing = following.failing();
     failing.mark_changed();
     let mut failed = Arc::default();
     let mut happened = events.subscribe();
-    let every = config.performance.max(Duration::from_millis(1));
-    let mut reading = tokio::time::interval_at((Instant::now() + every).into(), every);
-    reading.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let every = reading.every;
+    let mut timer = tokio::time::interval_at((Instant::now() + every).into(), every);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let (mut ticking, mut watching) = (true, true);
     loop {
         // First the tick: who asks then gets a channel that is up to date.
         tokio::select! {
             biased;
-            () = shared.gone.cancelled() => return,
+            () = gone.cancelled() => return,
             changed = ticks.changed(), if ticking => {
                 ticking = changed.is_ok();
                 tick = Arc::clone(&ticks.borrow_and_update());
@@ -418,11 +444,9 @@ async fn run(
                 happened.mark_unchanged();
                 publish.send_replace(Arc::new(channels.tell().clone()));
             }
-            _ = reading.tick() => {
-                let connections = shared.admission.connections();
+            _ = timer.tick() => {
                 let round = &mut channels.round;
-                let next = round.performance.next(connections, metrics, &shared.latencies, &shared.clock.now());
-                round.performance = next;
+                round.performance = reading.next(&round.performance);
                 publish.send_replace(Arc::new(round.clone()));
             }
             ask = asked.recv() => {
