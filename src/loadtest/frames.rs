@@ -101,7 +101,8 @@ impl Decoder {
     fn understand(&mut self, message: Message) -> Result<Said, String> {
         Ok(match message {
             Message::Welcome(welcome) => {
-                let epoch = Some(welcome.epoch).filter(|epoch| !epoch.is_empty()).ok_or("a welcome without epoch")?;
+                let epoch =
+                    Some(welcome.epoch).filter(|epoch| !epoch.is_empty()).ok_or("a welcome without epoch")?;
                 if epoch != self.epoch {
                     // Numbers of series mean something only within an epoch.
                     *self = Self { epoch, ..Self::default() };
@@ -131,7 +132,7 @@ impl Decoder {
             Message::Delta(frame) => Said::Frame(self.frame(&frame, true)?),
             Message::Error(refusal) => Said::Refused(format!("{}: {}", refusal.code, refusal.message)),
             Message::Bye(bye) => Said::Bye(bye.reason),
-            Message::Notice(_) | Message::Ping | Message::Other => Said::Other,
+            Message::Notice(_) | Message::Event(_) | Message::Ping | Message::Other => Said::Other,
         })
     }
 
