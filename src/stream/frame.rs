@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 const FIN_TEXT: u8 = 0x81;
+const FIN_BINARY: u8 = 0x82;
 const FIN_CLOSE: u8 = 0x88;
 const FIN_PING: u8 = 0x89;
 
@@ -68,6 +69,14 @@ pub(super) fn text(payload: &[u8]) -> Frames {
     let mut writer = FrameWriter::default();
     writer.text(&[payload]);
     writer.finish()
+}
+
+/// One binary frame.
+pub(super) fn binary(payload: &[u8]) -> Frames {
+    let mut out = Vec::with_capacity(payload.len() + 10);
+    header(&mut out, FIN_BINARY, payload.len());
+    out.extend_from_slice(payload);
+    Frames { bytes: out.into(), count: 1 }
 }
 
 /// A ping without payload.

@@ -14,6 +14,7 @@ mod admission;
 mod channel;
 mod config;
 mod drain;
+mod echo;
 mod encode;
 pub mod events;
 mod feed;
@@ -29,10 +30,13 @@ pub mod protocol;
 mod session;
 mod targets;
 mod text;
+mod utf8;
 mod websocket;
 
 pub use config::Config;
 pub use events::Events;
+#[doc(hidden)]
+pub use echo::echo;
 pub use feed::feed;
 pub use handshake::Refusal;
 pub use hub::Hub;

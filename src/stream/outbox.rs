@@ -14,6 +14,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frame::Frames;
+use super::utf8::Utf8;
 
 /// How many slices go into one write. The kernel takes up to 1024; more than this many frames are rarely due.
 const SLICES: usize = 64;
@@ -94,18 +95,38 @@ pub(super) struct Conduit<S> {
     /// Bytes read since [`Conduit::message_ended`].
     unfinished: usize,
     most_unfinished: usize,
+    text: Utf8,
+    not_text: bool,
+    ignores: bool,
 }
 
 /// Kind of the error by which a read ends when a client sends fragments without end.
 pub(super) const ENDLESS: io::ErrorKind = io::ErrorKind::QuotaExceeded;
+
+/// Kind of the error by which a read ends after text that cannot be UTF-8.
+pub(super) const NOT_TEXT: io::ErrorKind = io::ErrorKind::InvalidData;
 
 impl<S> Conduit<S> {
     /// Around a socket. More than `most_unfinished` bytes read without a whole message are an error of the
     /// kind [`ENDLESS`]: tungstenite bounds the payload of a message, but not the number of its fragments,
     /// which may be empty.
     pub(super) fn new(socket: S, most_unfinished: usize) -> Self {
-        let outbox = Outbox::default();
-        Conduit { socket, outbox, written: 0, unflushed: false, unfinished: 0, most_unfinished }
+        Conduit {
+            socket,
+            outbox: Outbox::default(),
+            written: 0,
+            unflushed: false,
+            unfinished: 0,
+            most_unfinished,
+            text: Utf8::default(),
+            not_text: false,
+            ignores: false,
+        }
+    }
+
+    /// What comes from now on is of no interest, right or wrong.
+    pub(super) fn ignore(&mut self) {
+        self.ignores = true;
     }
 
     /// A message was read to its end.
@@ -156,12 +177,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Conduit<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.not_text && !self.ignores {
+            return Poll::Ready(Err(NOT_TEXT.into()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
+        if self.ignores {
+            return Poll::Ready(Ok(()));
+        }
         self.unfinished += buffer.filled().len() - before;
         if self.unfinished > self.most_unfinished {
             return Poll::Ready(Err(ENDLESS.into()));
         }
+        // Said at the next read: whole messages may stand before the wrong byte.
+        self.not_text |= !self.text.take(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }

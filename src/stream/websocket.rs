@@ -33,7 +33,7 @@ use super::config::Config;
 use super::drain::COME_BACK;
 use super::handshake::{Handshake, Refusal};
 use super::hub::{Hub, Shared};
-use super::outbox::{Conduit, ENDLESS};
+use super::outbox::{Conduit, ENDLESS, NOT_TEXT};
 use super::performance::Figures;
 use super::protocol::Close;
 use super::session::{HIGH_WATER, Session, Socket, Step};
@@ -114,7 +114,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, shared: &Shared, fi
 }
 
 /// What happened on a socket.
-enum Happened {
+pub(super) enum Happened {
     /// A message came.
     Message(Message),
     /// Some of what waited is written, or all.
@@ -125,10 +125,10 @@ enum Happened {
     Gone,
 }
 
-type Stream<S> = WebSocketStream<Conduit<S>>;
+pub(super) type Stream<S> = WebSocketStream<Conduit<S>>;
 
 /// The WebSocket on a socket whose opening handshake is done.
-async fn accept<S: AsyncRead + AsyncWrite + Unpin>(socket: S, config: &Config) -> Stream<S> {
+pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(socket: S, config: &Config) -> Stream<S> {
     let limits = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
@@ -182,7 +182,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         let happened = tokio::select! {
             biased;
             () = &mut farewell => return Some(goodbye(stream, shared, Close::GoingAway).await),
-            happened = poll_fn(|context| poll_socket(stream, reads, context)) => happened,
+            happened = next(stream, reads) => happened,
             // The hub's task ends only when it is told to stop.
             _ = rounds.changed(), if !waits => continue,
             () = sleep_until(wake) => continue,
@@ -233,6 +233,11 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
+/// Waits until something happens; nothing is read unless `reads`. Cancel safe.
+pub(super) async fn next<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut Stream<S>, reads: bool) -> Happened {
+    poll_fn(|context| poll_socket(stream, reads, context)).await
+}
+
 /// Writes what waits and reads. Writing comes first and last: a client that never stops sending must not keep
 /// its own answers back, and reading may have made a pong.
 fn poll_socket<S: AsyncRead + AsyncWrite + Unpin>(
@@ -263,11 +268,12 @@ fn poll_socket<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// What to tell a client whose frames could not be read; `None` if there is nobody to tell.
-fn fault(error: &Error) -> Option<Close> {
+pub(super) fn fault(error: &Error) -> Option<Close> {
     match error {
         Error::Utf8(_) => Some(Close::NotUtf8),
         Error::Capacity(_) => Some(Close::TooLong),
         Error::Io(error) if error.kind() == ENDLESS => Some(Close::TooLong),
+        Error::Io(error) if error.kind() == NOT_TEXT => Some(Close::NotUtf8),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
         Error::Protocol(_) => Some(Close::ProtocolError),
         _ => None,
@@ -275,7 +281,7 @@ fn fault(error: &Error) -> Option<Close> {
 }
 
 /// Sends the answer to the client's close, which tungstenite has made.
-async fn answer_close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut Stream<S>) {
+pub(super) async fn answer_close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut Stream<S>) {
     // The flush moves the answer into the outbox and then says that the connection is closed.
     let _ = poll_fn(|context| std::pin::Pin::new(&mut *stream).poll_flush(context)).await;
     let conduit = stream.get_mut();
@@ -300,18 +306,23 @@ async fn goodbye<S: AsyncRead + AsyncWrite + Unpin>(
     let (frames, bytes) = conduit.outbox.take_counts();
     shared.metrics.frames.inc_by(frames);
     shared.metrics.bytes.inc_by(bytes);
+    leave(stream).await;
+    close
+}
+
+/// Sends what waits, a close frame at its end, and lets the client hear it.
+pub(super) async fn leave<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut Stream<S>) {
+    let conduit = stream.get_mut();
+    conduit.ignore();
     // Whether the client still listens decides whether it hears; there is nothing to do about a failure.
     let _ = timeout(GOODBYE, async {
         poll_fn(|context| conduit.poll_drain(context)).await?;
         conduit.shutdown().await?;
         let mut ignored = [0; 1024];
-        while conduit.read(&mut ignored).await? > 0 {
-            conduit.message_ended();
-        }
+        while conduit.read(&mut ignored).await? > 0 {}
         std::io::Result::Ok(())
     })
     .await;
-    close
 }
 
 #[cfg(test)]

@@ -33,11 +33,13 @@ DEADLINE = 30.0
 class Program:
     """A child process whose output is kept and can be waited for, line by line."""
 
-    def __init__(self, argv: list[str], **options) -> None:
+    def __init__(self, argv: list[str], endless_stdin: bool = False, **options) -> None:
+        """`endless_stdin`: an input that ends only with us, for programs that run as long as they have one."""
         self.argv = argv
         self.started = time.monotonic()
+        stdin = subprocess.PIPE if endless_stdin else subprocess.DEVNULL
         self.process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+            argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
         )
         self.lines: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._news: queue.Queue[tuple[str, str | None]] = queue.Queue()
