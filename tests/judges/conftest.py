@@ -33,9 +33,17 @@ DEADLINE = 30.0
 class Program:
     """A child process whose output is kept and can be waited for, line by line."""
 
-    def __init__(self, argv: list[str], endless_stdin: bool = False, **options) -> None:
-        """`endless_stdin`: an input that ends only with us, for programs that run as long as they have one."""
+    def __init__(
+        self,
+        argv: list[str],
+        endless_stdin: bool = False,
+        heard: Callable[[str, str], object] | None = None,
+        **options,
+    ) -> None:
+        """`endless_stdin`: an input that ends only with us, for programs that run as long as they have one. `heard` is
+        told every line with its stream, and the lines are not kept then."""
         self.argv = argv
+        self._heard = heard
         self.started = time.monotonic()
         stdin = subprocess.PIPE if endless_stdin else subprocess.DEVNULL
         self.process = subprocess.Popen(
@@ -52,6 +60,9 @@ class Program:
 
     def _read(self, name: str, stream) -> None:
         for line in stream:
+            if self._heard:
+                self._heard(name, line)
+                continue
             self.lines[name].append(line.rstrip("\n"))
             self._news.put((name, line.rstrip("\n")))
         self._news.put((name, None))
