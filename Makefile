@@ -1,7 +1,7 @@
 # The commands of this repository. `make help` lists them; the steps behind them are in tests/run.
 
 .DEFAULT_GOAL := help
-.PHONY: help build setup test fmt lint web judges fuzz deny bench clean
+.PHONY: help build setup test fmt lint web judges fuzz deny bench soak clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,9 @@ deny: ## licences, bans and sources of the dependencies (installs cargo-deny)
 
 bench: ## all benchmarks, some 18 minutes; prints the tables of docs/benchmarks.md
 	tests/bench/run
+
+soak: build ## a thousand clients that come, go and misbehave, for SOAK_SECONDS (1800)
+	cargo run --release --locked --quiet --example soak
 
 clean: ## remove what was built or installed inside the tree
 	cargo clean
