@@ -1,7 +1,7 @@
 """A way to a server that can be disturbed: cut, delayed, throttled, half open, a black hole.
 
-`Proxy` forwards every connection to a port of this machine. What it does to them is set by the test at any time, from the
-test's own thread; it holds for all connections, open and to come.
+`Proxy` forwards every connection to a port of this machine. What it does to them is set by the test at any time, from
+the test's own thread; it holds for all connections, open and to come.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class Proxy:
             for end in pair:
                 end.transport.abort()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, way: Way, budget: int | None) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, way: Way, budget: int | None
+    ) -> None:
         with contextlib.suppress(OSError):
             while budget is None or budget > 0:
                 await way.open.wait()

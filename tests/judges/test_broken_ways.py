@@ -116,29 +116,35 @@ class PythonFollower:
         state, connections = State(), 0
         while not self._stopping.is_set():
             with contextlib.suppress(WebSocketException, OSError, EOFError):
-                with connect(self._url, subprotocols=["gaugecast.v1.json"], proxy=None, close_timeout=1) as socket:
-                    connections += 1
-                    welcome = json.loads(socket.recv(DEADLINE))
-                    state.take(welcome)
-                    hello = {"client": "judge", "resume": {"epoch": welcome["epoch"], "seq": state.seq}}
-                    socket.send(json.dumps({"type": "hello", **hello}))
-                    resume = {} if state.offset is None else {"resume": {"epoch": state.epoch, "offset": state.offset}}
-                    ask = {"type": "subscribe", "sub": "s", "match": [MATCH], "interval": INTERVAL, **resume}
-                    socket.send(json.dumps(ask))
-                    for text in socket:
-                        message = json.loads(text)
-                        try:
-                            fresh = state.take(message)
-                        except AssertionError as fault:
-                            self.reports.put({"fault": str(fault)})
-                            return
-                        if fresh:
-                            said = {"epoch": state.epoch, "offset": state.offset, "connections": connections}
-                            self.reports.put({**said, "values": state.values()})
-                        if message["type"] == "event":
-                            self.reports.put({"event": state.seq, "kind": message["kind"]})
-                        if self._stopping.is_set():
-                            return
+                connections += 1
+                if not self._connection(state, connections):
+                    return
+
+    def _connection(self, state: State, number: int) -> bool:
+        """Follows over one connection; whether to come back after it."""
+        with connect(self._url, subprotocols=["gaugecast.v1.json"], proxy=None, close_timeout=1) as socket:
+            welcome = json.loads(socket.recv(DEADLINE))
+            state.take(welcome)
+            hello = {"client": "judge", "resume": {"epoch": welcome["epoch"], "seq": state.seq}}
+            socket.send(json.dumps({"type": "hello", **hello}))
+            resume = {} if state.offset is None else {"resume": {"epoch": state.epoch, "offset": state.offset}}
+            ask = {"type": "subscribe", "sub": "s", "match": [MATCH], "interval": INTERVAL, **resume}
+            socket.send(json.dumps(ask))
+            for text in socket:
+                message = json.loads(text)
+                try:
+                    fresh = state.take(message)
+                except AssertionError as fault:
+                    self.reports.put({"fault": str(fault)})
+                    return False
+                if fresh:
+                    said = {"epoch": state.epoch, "offset": state.offset, "connections": number}
+                    self.reports.put({**said, "values": state.values()})
+                if message["type"] == "event":
+                    self.reports.put({"event": state.seq, "kind": message["kind"]})
+                if self._stopping.is_set():
+                    return False
+        return True
 
     def stop(self) -> None:
         self._stopping.set()
@@ -173,19 +179,22 @@ class Truth:
         self._gaugecast = gaugecast
         self._seen: dict[int, dict] = {}
         self.epoch = ""
+        self.events: list[int] = []
 
     def newest(self) -> int:
         """Reads what has come; the offset that it is at now."""
-        first = self._take(self._follower.reports.get(timeout=DEADLINE))
-        while not self._follower.reports.empty():
-            first = self._take(self._follower.reports.get())
-        return first
+        self._take(self._follower.reports.get(timeout=DEADLINE))
+        while not self._follower.reports.empty() or not self._seen:
+            self._take(self._follower.reports.get(timeout=DEADLINE))
+        return max(self._seen)
 
-    def _take(self, report: dict) -> int:
+    def _take(self, report: dict) -> None:
         assert "fault" not in report and report.get("connections", 1) == 1, report
+        if "event" in report:
+            self.events.append(report["event"])
+            return
         self.epoch = report["epoch"]
         self._seen[report["offset"]] = report["values"]
-        return report["offset"]
 
     def at(self, offset: int) -> dict | None:
         """What it saw there; None if it was given another offset after that."""

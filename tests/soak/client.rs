@@ -76,6 +76,8 @@ enum Ended {
     Done,
     /// The server closed, with this code, or cut it (0).
     Closed(u16),
+    /// It did not begin.
+    Failed,
     /// Something that must not be.
     Fault(String),
 }
@@ -95,10 +97,11 @@ pub(crate) async fn live(shared: Arc<Shared>, kind: Kind, number: u64) {
                 shared.gone(&mut state);
                 state = State::default();
             }
-            // To be told 4408 needs someone who reads; otherwise the connection just breaks.
-            Ended::Closed(0 | 4408) if matches!(kind, Kind::Slow | Kind::Stalled) => {
+            // To be told why needs someone who reads; otherwise the connection just breaks.
+            Ended::Closed(0 | 4408 | 4409) if matches!(kind, Kind::Slow | Kind::Stalled) => {
                 shared.sent_away.fetch_add(1, Relaxed);
             }
+            Ended::Failed => _ = shared.failed.fetch_add(1, Relaxed),
             Ended::Closed(code) => shared.fault(format!("{kind:?}: the server closed with {code}")),
             Ended::Fault(what) => {
                 shared.fault(format!("{kind:?}: {what}"));
@@ -157,7 +160,7 @@ async fn converse(
     let rate = (kind == Kind::Slow && until.is_none()).then(|| 4_000 + dice.roll(16_000));
     let mut stream = match connect(shared, kind, rate).await {
         Ok(stream) => stream,
-        Err(error) => return Ended::Fault(format!("no connection: {error}")),
+        Err(_) => return Ended::Failed,
     };
     shared.connections.fetch_add(1, Relaxed);
     let stay = match kind {
@@ -191,7 +194,8 @@ async fn converse(
                     }
                     continue;
                 }
-                Kind::Cut => return Ended::Left,
+                // One who reads slowly has no time for a goodbye.
+                Kind::Cut | Kind::Slow => return Ended::Left,
                 _ => {
                     let _ = stream.close(None).await;
                     while let Some(Ok(_)) = stream.next().await {}
@@ -253,6 +257,9 @@ async fn converse(
             state.offset >= Some(goal.offset) && (!state.tells_events || state.seq() >= Some(goal.event))
         };
         if until.is_some_and(is_there) {
+            if matches!(kind, Kind::Slow | Kind::Stalled) {
+                return Ended::Done;
+            }
             let _ = stream.close(None).await;
             while let Some(Ok(_)) = stream.next().await {}
             return Ended::Done;

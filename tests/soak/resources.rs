@@ -21,7 +21,7 @@ pub(crate) struct Sample {
     subscriptions: f64,
     catch_ups: f64,
     pub(crate) panics: f64,
-    /// Connections that ended, by reason.
+    /// Connections that ended or were turned away, by reason.
     pub(crate) closed: Vec<(String, f64)>,
 }
 
@@ -33,8 +33,13 @@ impl Sample {
             lines().find(|(key, _)| *key == name).map_or(0.0, |(_, value)| value.parse().unwrap())
         };
         let closed = lines().filter_map(|(key, value)| {
-            let reason = key.strip_prefix("gaugecast_stream_closed_total{reason=\"")?.strip_suffix("\"}")?;
-            Some((reason.to_owned(), value.parse().unwrap())).filter(|(_, times)| *times > 0.0)
+            let endings = [
+                "gaugecast_stream_closed_total{",
+                "gaugecast_http_rejected_total{",
+                "gaugecast_stream_handshakes",
+            ];
+            endings.iter().find(|begin| key.starts_with(**begin))?;
+            Some((key.to_owned(), value.parse().unwrap())).filter(|(_, times)| *times > 0.0)
         });
         let sockets = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |entries| entries.count());
         Sample {
@@ -169,6 +174,6 @@ mod tests {
         let (before, after) = (Sample::of(&page(3), 0), Sample::of(&page(4), 0));
         assert_eq!(Sample::left_over(&before, &after), [("tasks", 3.0, 4.0)]);
         assert_eq!(Sample::left_over(&after, &before), []);
-        assert_eq!(after.closed, [("slow".to_owned(), 2.0)]);
+        assert_eq!(after.closed, [("gaugecast_stream_closed_total{reason=\"slow\"}".to_owned(), 2.0)]);
     }
 }

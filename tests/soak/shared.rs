@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) cuts: AtomicU64,
     pub(crate) recovered: AtomicU64,
     pub(crate) sent_away: AtomicU64,
+    /// Connections that did not come about.
+    pub(crate) failed: AtomicU64,
     pub(crate) frames: AtomicU64,
     compared: AtomicU64,
     goal: watch::Sender<Option<Goal>>,
@@ -53,6 +55,7 @@ impl Shared {
             cuts: AtomicU64::new(0),
             recovered: AtomicU64::new(0),
             sent_away: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             frames: AtomicU64::new(0),
             compared: AtomicU64::new(0),
             goal: watch::Sender::new(None),
@@ -144,8 +147,9 @@ impl Shared {
             (known.events.len(), known.faults.values().sum::<u64>())
         };
         format!(
-            "{} connections, {} cut, {} went on, {} sent away; {} frames, {} states compared, {events} events; {faults} faults",
+            "{} connections, {} failed, {} cut, {} went on, {} sent away; {} frames, {} states compared, {events} events; {faults} faults",
             get(&self.connections),
+            get(&self.failed),
             get(&self.cuts),
             get(&self.recovered),
             get(&self.sent_away),
