@@ -130,7 +130,7 @@ async fn accept(listener: TcpListener, hub: Hub) {
         let (socket, from) = listener.accept().await.unwrap();
         let hub = hub.clone();
         let service = hyper::service::service_fn(move |request| {
-            let response = upgrade(&hub, request, from);
+            let response = upgrade(&hub, request, from).unwrap_or_else(|refusal| refusal.response());
             async move { Ok::<_, Infallible>(response) }
         });
         let connection = hyper::server::conn::http1::Builder::new();

@@ -34,9 +34,9 @@ mod utf8;
 mod websocket;
 
 pub use config::Config;
-pub use events::Events;
 #[doc(hidden)]
 pub use echo::echo;
+pub use events::Events;
 pub use feed::feed;
 pub use handshake::Refusal;
 pub use hub::Hub;
