@@ -202,6 +202,17 @@ impl Histogram {
         self.observe(duration.as_secs_f64());
     }
 
+    /// Records the same observation several times, at the price of one where there are classic buckets only.
+    pub fn observe_many(&self, value: f64, times: u64) {
+        let observed = match &self.store {
+            Store::Classic(classic) => classic.observe(value, times),
+            Store::Native(native) => (0..times).try_for_each(|_| native.observe(value)),
+        };
+        if let Err(error) = observed {
+            self.refused.count(error);
+        }
+    }
+
     /// Records an observation.
     ///
     /// # Errors
@@ -209,7 +220,7 @@ impl Histogram {
     #[inline]
     pub fn try_observe(&self, value: f64) -> Result<(), ValueError> {
         match &self.store {
-            Store::Classic(classic) => classic.observe(value),
+            Store::Classic(classic) => classic.observe(value, 1),
             Store::Native(native) => native.observe(value),
         }
     }
@@ -231,11 +242,11 @@ fn acceptable(value: f64, signed: bool) -> Result<(), ValueError> {
 
 impl Classic {
     #[inline]
-    fn observe(&self, value: f64) -> Result<(), ValueError> {
+    fn observe(&self, value: f64, times: u64) -> Result<(), ValueError> {
         acceptable(value, self.signed)?;
         let at = self.bounds.upper.partition_point(|bound| *bound < value);
-        self.counts[at].fetch_add(1, Ordering::Relaxed);
-        Atomic::<f64>::inc_by(&self.sum, value);
+        self.counts[at].fetch_add(times, Ordering::Relaxed);
+        Atomic::<f64>::inc_by(&self.sum, value * times as f64);
         Ok(())
     }
 

@@ -497,3 +497,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_observation_may_be_recorded_several_times_at_once() -> Result<(), Box<dyn std::error::Error>> {
+    let registry = Registry::new();
+    for (name, buckets) in [("classic", Buckets::classic([1.0])?), ("native", Buckets::native(1.1)?)] {
+        let [once, many] = ["once", "many"].map(|how| {
+            registry.histogram((&*format!("{name}_{how}"), "Sizes"), buckets.clone()).expect("a free name")
+        });
+        (0..3).for_each(|_| once.observe(0.5));
+        many.observe_many(0.5, 3);
+        many.observe_many(-1.0, 3);
+        assert_eq!((once.count(), many.count()), (3, 3));
+    }
+    let mut page = Vec::new();
+    registry.page(&mut page);
+    let page = String::from_utf8(page)?;
+    assert!(page.contains("classic_many_sum 1.5\n"), "{page}");
+    Ok(())
+}
