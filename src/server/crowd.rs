@@ -204,6 +204,11 @@ impl Seat {
         self.state.reader.register(reader);
     }
 
+    /// Nobody is to be woken any more: a waker keeps its whole task in memory, also one that has ended.
+    pub(super) fn forget_reader(&self) {
+        drop(self.state.reader.take());
+    }
+
     pub(super) fn note_head(&self, head: Head) {
         self.state.head.store(head as u8, Ordering::Release);
     }
@@ -291,5 +296,19 @@ mod tests {
         drop(seat);
         assert_eq!((crowd.len(), crowd.lock().half_open.len()), (0, 0));
         assert!(crowd.enter().is_some());
+    }
+
+    #[test]
+    fn a_connection_that_became_a_stream_keeps_nothing_of_the_task_it_had() {
+        struct Task;
+        impl std::task::Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+        let (crowd, task) = (crowd(1, 1), Arc::new(Task));
+        let seat = crowd.enter().expect("a seat");
+        seat.register(&Arc::clone(&task).into());
+        assert_eq!(Arc::strong_count(&task), 2);
+        seat.forget_reader();
+        assert_eq!(Arc::strong_count(&task), 1);
     }
 }

@@ -102,6 +102,7 @@ impl<T> Io<T> {
     /// stream.
     #[must_use]
     pub fn into_parts(self) -> (T, Arc<Seat>) {
+        self.seat.forget_reader();
         (self.inner, self.seat)
     }
 
