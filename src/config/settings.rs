@@ -463,6 +463,20 @@ fn table() -> Vec<Setting> {
             duration(|c| &mut c.stream.performance, 100, 3_600_000),
             "How often clients that ask are told how server and connection fare",
         )),
+        rare(row(
+            Group::Stream,
+            "stream.flush-interval",
+            "stream.flush_interval",
+            duration(|c| &mut c.stream.flush_interval, 0, 1_000),
+            "Least time between two rounds of writes; 0 writes at every tick",
+        )),
+        rare(row(
+            Group::Stream,
+            "stream.send-buffer",
+            "stream.send_buffer",
+            size(|c| &mut c.stream.send_buffer, 4 << 10, 16 << 20),
+            "What the kernel may hold for a client (SO_SNDBUF)",
+        )),
         row(
             Group::Log,
             "log.level",

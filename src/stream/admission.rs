@@ -30,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub(super) struct Admission {
     max_clients: usize,
     max_clients_per_ip: usize,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     seats: Arc<Mutex<Seats>>,
 }
 
@@ -50,7 +50,7 @@ struct Seats {
 }
 
 impl Admission {
-    pub(super) fn new(config: &Config, metrics: &Metrics, now: &Moment) -> Self {
+    pub(super) fn new(config: &Config, metrics: &Arc<Metrics>, now: &Moment) -> Self {
         let rate = config.max_new_per_second;
         let seats = Seats {
             taken: HashMap::new(),
@@ -64,7 +64,7 @@ impl Admission {
         Admission {
             max_clients: config.max_clients,
             max_clients_per_ip: config.max_clients_per_ip,
-            metrics: metrics.clone(),
+            metrics: Arc::clone(metrics),
             seats: Arc::new(Mutex::new(seats)),
         }
     }
@@ -107,7 +107,13 @@ impl Admission {
         seats.taken.insert(number, Arc::clone(&figures));
         seats.peak = seats.peak.max(seats.taken.len());
         self.metrics.entered(transport, seats.peak);
-        Ok(Seat { figures, number, network, seats: Arc::clone(&self.seats), metrics: self.metrics.clone() })
+        Ok(Seat {
+            figures,
+            number,
+            network,
+            seats: Arc::clone(&self.seats),
+            metrics: Arc::clone(&self.metrics),
+        })
     }
 
     /// How many are connected.
@@ -135,7 +141,7 @@ pub(super) struct Seat {
     number: u64,
     network: Option<IpAddr>,
     seats: Arc<Mutex<Seats>>,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 }
 
 impl Drop for Seat {
@@ -180,7 +186,7 @@ mod tests {
     }
 
     fn admission(config: &Config) -> Admission {
-        Admission::new(config, &Metrics::register(&Registry::new()).unwrap(), &at(0))
+        Admission::new(config, &Arc::new(Metrics::register(&Registry::new()).unwrap()), &at(0))
     }
 
     fn enter(admission: &Admission, from: &str, now: &Moment) -> Result<Seat, Refusal> {

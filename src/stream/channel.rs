@@ -15,13 +15,15 @@
 //!
 //! Nothing here does I/O or asks for the time.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::encode::{SchemaWriter, Values};
 use super::frame::{FrameWriter, Frames};
 use super::protocol::Server;
+use super::recent::{Published, Recent};
 use super::text::{Form, Texts};
 use crate::series::{Family, Selector, Series, Tick};
 
@@ -208,9 +210,25 @@ pub(super) struct View {
     exact: bool,
     tick: Arc<Tick>,
     selection: Arc<Selection>,
+    /// Frames that the channel had published up to this tick.
+    frames: u64,
     full: OnceLock<Frames>,
     full_texts: Texts,
+    /// Changes that were asked for, so that clients which missed the same share the bytes.
+    told: Mutex<Vec<(Told, Frames)>>,
 }
+
+/// Which changes: after which offset, instead of how many more frames, and whether to somebody who comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    from: u64,
+    conflated: u64,
+    all_families: bool,
+}
+
+/// Answers a view keeps. Clients that were cut off together ask for the same; more different ones at one tick come
+/// from clients of which each was cut off, or busy, at another time.
+const ANSWERS: usize = 16;
 
 /// Why a subscription cannot go on from where it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,6 +259,11 @@ impl View {
     /// Offset of its tick.
     pub(super) fn offset(&self) -> u64 {
         self.tick.offset
+    }
+
+    /// How many frames the channel had published up to its tick.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// How many series are picked, sent or not.
@@ -284,10 +307,21 @@ impl View {
     /// What changed after offset `from`: `schema` of new series if there are any, then `delta`, even if it is
     /// empty. Everything, as [`View::full`], when that is not known any more.
     pub(super) fn since(&self, from: u64) -> Frames {
-        if from < self.tick.forgotten {
-            return self.full().clone();
+        self.conflated(from, 0)
+    }
+
+    /// Like [`View::since`], for a client that missed frames; the delta says instead of how many more it stands.
+    pub(super) fn conflated(&self, from: u64, conflated: u64) -> Frames {
+        if self.knows(from) {
+            self.changes(Told { from, conflated, all_families: false })
+        } else {
+            self.full().clone()
         }
-        self.changes(from, false)
+    }
+
+    /// Is it known what changed after offset `from`?
+    pub(super) fn knows(&self, from: u64) -> bool {
+        from >= self.tick.forgotten
     }
 
     /// Like [`View::since`], for a client that comes back: all families are told again, since their meaning
@@ -305,11 +339,26 @@ impl View {
         } else if self.selection.cutoff.is_some() {
             Err(Lost::Truncated)
         } else {
-            Ok(self.changes(from, true))
+            Ok(self.changes(Told { from, conflated: 0, all_families: true }))
         }
     }
 
-    fn changes(&self, from: u64, all_families: bool) -> Frames {
+    /// Encodes changes, or gives what was encoded before. Two who ask at the same time may both encode: nobody is
+    /// to wait for a lock meanwhile.
+    fn changes(&self, told: Told) -> Frames {
+        let told_before = || self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, frames)) = told_before().iter().find(|(other, _)| *other == told) {
+            return frames.clone();
+        }
+        let frames = self.encode(told);
+        let mut all = told_before();
+        if all.len() < ANSWERS {
+            all.push((told, frames.clone()));
+        }
+        frames
+    }
+
+    fn encode(&self, Told { from, conflated, all_families }: Told) -> Frames {
         let mut frames = FrameWriter::default();
         let mut schema = SchemaWriter::new(self.channel);
         let mut values = Values::new(&self.tick, self.exact);
@@ -330,7 +379,8 @@ impl View {
         schema.finish(&mut frames);
         if self.selection.truncated > from {
             let message = "more series match than a subscription may have; the oldest are sent";
-            frames.text(&[&Server::Notice { channel: self.channel, code: "truncated", message }.json()]);
+            let (channel, code) = (self.channel, "truncated");
+            frames.text(&[&Server::Notice { channel, code, interval_ms: None, message }.json()]);
         }
         let graves = &self.selection.graves;
         let first = graves.partition_point(|(offset, _)| *offset <= from);
@@ -341,47 +391,8 @@ impl View {
             let back = all.filter(|member| member.seniority() > last && member.series.born > from);
             stale.extend(back.map(|member| member.series.number));
         }
-        values.delta(self.channel, from, &stale, &mut frames);
+        values.delta(self.channel, from, conflated, &stale, &mut frames);
         frames.finish()
-    }
-}
-
-/// The last frame of a channel, and the view it was made from.
-#[derive(Debug)]
-pub(super) struct Published {
-    /// Offset that a client must have for [`Published::frames`] to be right for it.
-    pub(super) prev: u64,
-    /// [`View::since`] `prev`.
-    pub(super) frames: Frames,
-    /// For clients that have another offset.
-    pub(super) view: Arc<View>,
-    texts: Texts,
-}
-
-/// What a client is to get of a channel.
-#[derive(Debug)]
-pub(super) enum Due<'a> {
-    /// What all get that kept up.
-    Shared(&'a Published),
-    /// For this client alone, since it missed some.
-    Own(Frames),
-}
-
-impl Published {
-    /// What takes a client from offset `from` straight to this one; `None` if it has that already.
-    pub(super) fn since(&self, from: u64) -> Option<Due<'_>> {
-        if self.view.offset() <= from {
-            None
-        } else if self.prev == from {
-            Some(Due::Shared(self))
-        } else {
-            Some(Due::Own(self.view.since(from)))
-        }
-    }
-
-    /// [`Published::frames`] as text; made once for each form.
-    pub(super) fn text(&self, form: Form) -> &Bytes {
-        self.texts.get(form, || form.placed(&self.frames, &self.view.place()))
     }
 }
 
@@ -395,6 +406,8 @@ pub(super) struct Channel {
     view: Option<Arc<View>>,
     last_offset: u64,
     last_beat: u64,
+    frames: u64,
+    recent: Recent,
 }
 
 impl Channel {
@@ -404,7 +417,8 @@ impl Channel {
         let limit = spec.limit.unwrap_or(max_series).min(max_series);
         let selection = Arc::new(Selection::default().advance(&spec, tick, limit));
         let (last_offset, last_beat) = (tick.offset, tick.beat);
-        Channel { number, spec, limit, selection, view: None, last_offset, last_beat }
+        let recent = Recent::default();
+        Channel { number, spec, limit, selection, view: None, last_offset, last_beat, frames: 0, recent }
     }
 
     /// The number clients know it by.
@@ -427,16 +441,18 @@ impl Channel {
             exact: self.spec.exact,
             tick: Arc::clone(tick),
             selection: Arc::clone(&self.selection),
+            frames: self.frames,
             full: OnceLock::new(),
             full_texts: Texts::default(),
+            told: Mutex::default(),
         });
         self.view = Some(Arc::clone(&view));
         view
     }
 
     /// The frame of this tick, if one is due: at every tick for an interval of one tick, on-demand ticks
-    /// included; else when the timer has made as many ticks as the interval has.
-    pub(super) fn publish(&mut self, tick: &Arc<Tick>) -> Option<Published> {
+    /// included; else when the timer has made as many ticks as the interval has. `committed` is when the tick was.
+    pub(super) fn publish(&mut self, tick: &Arc<Tick>, committed: Duration) -> Option<Published> {
         let due = match self.spec.every {
             1 => tick.offset > self.last_offset,
             every => tick.beat >= self.last_beat.saturating_add(every),
@@ -445,10 +461,13 @@ impl Channel {
             return None;
         }
         let prev = self.last_offset;
+        self.frames += 1;
         let view = self.view(tick);
         let frames = view.since(prev);
         (self.last_offset, self.last_beat) = (tick.offset, tick.beat);
-        Some(Published { prev, frames, view, texts: Texts::default() })
+        let published = Published::after(&self.recent, prev, frames, view, committed);
+        self.recent = published.recent().clone();
+        Some(published)
     }
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::super::frame;
+use super::super::recent::Due;
 use super::*;
 use crate::clock::Moment;
 use crate::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Slot, SourceId, Table};
@@ -200,7 +201,7 @@ proptest! {
                 Op::Remove(family, series) => bench.remove(family, series),
                 Op::Tick(seconds, who, timer) => {
                     let tick = if timer { bench.tick(seconds * 1000) } else { bench.commit(seconds * 1000) };
-                    if let Some(published) = channel.publish(&tick) {
+                    if let Some(published) = channel.publish(&tick, tick.at.since_start) {
                         prop_assert_eq!(published.view.offset(), tick.offset);
                         last = Some((published, tick));
                     } else if who & 64 != 0 {
@@ -217,8 +218,8 @@ proptest! {
                         if !behind || i > 0 && who & (1 << (i % 6)) == 0 {
                             continue;
                         }
-                        if client.offset == published.prev {
-                            client.take(&published.frames);
+                        if client.offset == published.last().prev {
+                            client.take(&published.last().frames);
                         } else {
                             client.take(&published.view.since(client.offset));
                         }
@@ -270,6 +271,10 @@ proptest! {
     }
 }
 
+fn publish(channel: &mut Channel, tick: &Arc<Tick>) -> Option<Published> {
+    channel.publish(tick, tick.at.since_start)
+}
+
 fn texts(frames: &Frames) -> Vec<String> {
     frame::payloads(&frames.bytes)
 }
@@ -280,9 +285,9 @@ fn a_delta_comes_at_every_due_tick_even_if_nothing_changed() {
     bench.set(0, 0, 1.0);
     let tick = bench.tick(1000);
     let mut channel = Channel::open(3, spec(&["f0"], 1, None), &tick, 1000);
-    let published = channel.publish(&bench.tick(1000)).unwrap();
+    let published = publish(&mut channel, &bench.tick(1000)).unwrap();
     assert_eq!(
-        texts(&published.frames),
+        texts(&published.last().frames),
         [r#"{"type":"delta","channel":3,"offset":2,"prev":1,"t":1700000002000,"values":[]}"#]
     );
 }
@@ -293,11 +298,11 @@ fn an_interval_of_one_tick_is_sent_at_ticks_on_demand_too_and_longer_ones_by_the
     let first = bench.tick(1000);
     let mut each = Channel::open(1, spec(&["f0"], 1, None), &first, 1000);
     let mut third = Channel::open(2, spec(&["f0"], 3, None), &first, 1000);
-    assert!(each.publish(&first).is_none(), "the tick it began with is not sent again");
+    assert!(publish(&mut each, &first).is_none(), "the tick it began with is not sent again");
     let ticks = [bench.commit(10), bench.tick(990), bench.commit(10), bench.tick(990), bench.tick(1000)];
-    assert_eq!(ticks.each_ref().map(|tick| each.publish(tick).is_some()), [true; 5]);
+    assert_eq!(ticks.each_ref().map(|tick| publish(&mut each, tick).is_some()), [true; 5]);
     assert_eq!(
-        ticks.each_ref().map(|tick| third.publish(tick).map(|sent| sent.prev)),
+        ticks.each_ref().map(|tick| publish(&mut third, tick).map(|sent| sent.last().prev)),
         [None, None, None, None, Some(1)]
     );
 }
@@ -320,12 +325,12 @@ fn a_family_that_is_told_anew_keeps_its_series() {
     let mut channel = Channel::open(1, spec(&["f0"], 1, None), &tick, 1000);
     let mut client = Client::fresh(&channel.view(&tick));
     bench.table.redefine(&meta("f0", "now with help"));
-    let published = channel.publish(&bench.tick(1000)).unwrap();
-    client.take(&published.frames);
+    let published = publish(&mut channel, &bench.tick(1000)).unwrap();
+    client.take(&published.last().frames);
     assert_eq!(client.helps["f0"], "now with help");
     assert_eq!(client.values.len(), 1);
-    let published = channel.publish(&bench.tick(1000)).unwrap();
-    assert_eq!(published.frames.count, 1, "told once");
+    let published = publish(&mut channel, &bench.tick(1000)).unwrap();
+    assert_eq!(published.last().frames.count, 1, "told once");
 }
 
 #[test]
@@ -337,16 +342,16 @@ fn a_channel_that_comes_to_have_too_many_series_says_so_once_and_keeps_the_oldes
     let mut client = Client::fresh(&channel.view(&tick));
     bench.set(0, 5, 0.0);
     bench.set(0, 0, 0.0);
-    let published = channel.publish(&bench.tick(1000)).unwrap();
-    let told = texts(&published.frames);
+    let published = publish(&mut channel, &bench.tick(1000)).unwrap();
+    let told = texts(&published.last().frames);
     assert!(told.iter().any(|text| text.contains(r#""code":"truncated""#)), "{told:?}");
-    client.take(&published.frames);
+    client.take(&published.last().frames);
     assert_eq!((published.view.picked(), published.view.sent(), client.values.len()), (4, 3, 3));
     bench.remove(0, 1);
-    let published = channel.publish(&bench.tick(1000)).unwrap();
-    client.take(&published.frames);
+    let published = publish(&mut channel, &bench.tick(1000)).unwrap();
+    client.take(&published.last().frames);
     assert_eq!(client.shown().len(), 3, "the next takes the place of one that went");
-    assert!(!texts(&published.frames).iter().any(|text| text.contains("notice")));
+    assert!(!texts(&published.last().frames).iter().any(|text| text.contains("notice")));
 }
 
 #[test]
@@ -423,11 +428,11 @@ fn a_form_that_nobody_reads_is_not_made_and_one_that_is_read_is_made_once() {
     assert_eq!(view.full().count, 2);
     assert_eq!(view.full_texts.made(), 0);
     bench.set(0, 0, 2.0);
-    let published = channel.publish(&bench.tick(1000)).unwrap();
-    let Some(Due::Shared(shared)) = published.since(published.prev) else { panic!("it keeps up") };
-    assert_eq!((shared.frames.count, published.texts.made()), (1, 0), "frames alone make no text");
-    let (one, two) = (published.text(Form::Sse).clone(), published.text(Form::Sse).clone());
-    assert_eq!((one.as_ptr(), published.texts.made()), (two.as_ptr(), 1), "all readers share one copy");
+    let published = publish(&mut channel, &bench.tick(1000)).unwrap();
+    let Some(Due::Shared(shared)) = published.since(published.last().prev) else { panic!("it keeps up") };
+    assert_eq!((shared.joined().count, published.last().made()), (1, 0), "frames alone make no text");
+    let (one, two) = (published.last().text(Form::Sse).clone(), published.last().text(Form::Sse).clone());
+    assert_eq!((one.as_ptr(), published.last().made()), (two.as_ptr(), 1), "all readers share one copy");
     assert!(published.since(published.view.offset()).is_none());
-    assert!(matches!(published.since(0), Some(Due::Own(_))), "who missed some gets a frame of their own");
+    assert!(matches!(published.since(0), Some(Due::Missed)), "who missed some gets a frame of their own");
 }

@@ -96,8 +96,16 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Writes a `delta` of these values; `stale` are the numbers of series that are gone.
-    pub(super) fn delta(self, channel: u32, prev: u64, stale: &[u32], frames: &mut FrameWriter) {
+    /// Writes a `delta` of these values; `stale` are the numbers of series that are gone, `conflated` is how many
+    /// more deltas it stands for, which its first part says.
+    pub(super) fn delta(
+        self,
+        channel: u32,
+        prev: u64,
+        conflated: u64,
+        stale: &[u32],
+        frames: &mut FrameWriter,
+    ) {
         let tick = self.tick;
         let pieces = self.pieces.finish();
         let mut tail = b"]}".to_vec();
@@ -112,13 +120,15 @@ impl<'a> Values<'a> {
             }
             tail.extend_from_slice(b"]}");
         }
+        let mut count = if conflated == 0 { String::new() } else { format!(",\"conflated\":{conflated}") };
         for (i, values) in pieces.iter().enumerate() {
             let head = format!(
-                "{{\"type\":\"delta\",\"channel\":{channel},\"offset\":{},\"prev\":{prev},\"t\":{}{},\"values\":[",
+                "{{\"type\":\"delta\",\"channel\":{channel},\"offset\":{},\"prev\":{prev},\"t\":{}{}{count},\"values\":[",
                 tick.offset,
                 tick.at.unix_ms,
                 part(i, pieces.len()),
             );
+            count.clear();
             let tail = if i + 1 == pieces.len() { &tail[..] } else { b"]}" };
             frames.text(&[head.as_bytes(), values, tail]);
         }

@@ -167,7 +167,7 @@ pub struct Events {
     /// Number of the last event, for who waits for one.
     last: watch::Sender<u64>,
     clock: Clock,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -180,6 +180,8 @@ struct Lane {
     kept: VecDeque<Kept>,
     /// JSON of the events that stand, without `type`.
     standing: Arc<BTreeMap<(Kind, String), Box<str>>>,
+    /// This as it was last asked for, until something happens: clients hold on to it.
+    asked: Option<Arc<Recent>>,
 }
 
 /// An event in the lane.
@@ -210,10 +212,10 @@ impl Events {
     /// # Errors
     /// When the registry holds something else under one of the stream's names.
     pub fn new(epoch: Epoch, clock: Clock, registry: &Registry) -> Result<Self, RegisterError> {
-        Ok(Events::with(epoch, clock, Metrics::register(registry)?))
+        Ok(Events::with(epoch, clock, Arc::new(Metrics::register(registry)?)))
     }
 
-    pub(super) fn with(epoch: Epoch, clock: Clock, metrics: Metrics) -> Self {
+    pub(super) fn with(epoch: Epoch, clock: Clock, metrics: Arc<Metrics>) -> Self {
         Events { epoch, lane: Arc::default(), last: watch::Sender::new(0), clock, metrics }
     }
 
@@ -259,7 +261,7 @@ impl Events {
         }
         let offset = lane.offset;
         lane.kept.push_back(Kept { seq, offset, kind: T::KIND, frames: frame::text(text.as_bytes()) });
-        (lane.last, lane.time_ms) = (seq, t);
+        (lane.last, lane.time_ms, lane.asked) = (seq, t, None);
         drop(lane);
         self.metrics.event(T::KIND);
         self.last.send_replace(seq);
@@ -277,15 +279,18 @@ impl Events {
 
     /// The lane as it is now.
     pub(super) fn recent(&self) -> Arc<Recent> {
-        let lane = self.lock();
-        Arc::new(Recent {
-            epoch: self.epoch.to_string(),
-            last: lane.last,
-            time_ms: lane.time_ms,
-            kept: lane.kept.iter().cloned().collect(),
-            standing: Arc::clone(&lane.standing),
-            resyncs: Mutex::default(),
-        })
+        let lane = &mut *self.lock();
+        let made = lane.asked.get_or_insert_with(|| {
+            Arc::new(Recent {
+                epoch: self.epoch.to_string(),
+                last: lane.last,
+                time_ms: lane.time_ms,
+                kept: lane.kept.iter().cloned().collect(),
+                standing: Arc::clone(&lane.standing),
+                resyncs: Mutex::default(),
+            })
+        });
+        Arc::clone(made)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Lane> {
@@ -307,6 +312,19 @@ pub(super) struct Recent {
 }
 
 impl Recent {
+    /// A lane of these frames, numbered from 1, for tests.
+    #[cfg(test)]
+    pub(super) fn of(frames: &[Frames]) -> Arc<Recent> {
+        let kept = |(seq, frames): (u64, &Frames)| Kept {
+            seq,
+            offset: 0,
+            kind: Kind::Clock,
+            frames: frames.clone(),
+        };
+        let kept: Box<[Kept]> = (1..).zip(frames).map(kept).collect();
+        Arc::new(Recent { last: kept.len() as u64, kept, ..Recent::default() })
+    }
+
     /// Number of the last event, 0 before the first.
     pub(super) fn last(&self) -> u64 {
         self.last
@@ -363,7 +381,7 @@ pub(super) struct Cursor {
     /// Up to here it is told again what it may have been told before.
     again: u64,
     state: State,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug)]
@@ -379,9 +397,9 @@ enum State {
 
 impl Cursor {
     /// For a client that comes now.
-    pub(super) fn new(recent: &Arc<Recent>, metrics: &Metrics) -> Self {
+    pub(super) fn new(recent: &Arc<Recent>, metrics: &Arc<Metrics>) -> Self {
         let (last, state) = (recent.last, State::Silent(Arc::clone(recent)));
-        Cursor { kinds: Kinds::default(), last, again: last, state, metrics: metrics.clone() }
+        Cursor { kinds: Kinds::default(), last, again: last, state, metrics: Arc::clone(metrics) }
     }
 
     /// The client introduces itself, or wants other kinds; what it has had counts the first time.
@@ -409,6 +427,8 @@ impl Cursor {
     pub(super) fn take(&mut self, recent: &Recent, mut give: impl FnMut(u64, &Frames)) {
         let state = match &self.state {
             State::Silent(_) => return,
+            // Nearly always, for each client and round.
+            State::Going if self.last == recent.last => return,
             _ => std::mem::replace(&mut self.state, State::Going),
         };
         let lost = match &state {

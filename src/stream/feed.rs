@@ -23,7 +23,6 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::admission::Seat;
-use super::channel::Due;
 use super::drain::COME_BACK;
 use super::events::{self, Cursor, Had, Kinds};
 use super::handshake::Refusal;
@@ -32,6 +31,7 @@ use super::metrics::Metrics;
 use super::performance::{Figures, Reader};
 use super::pipe::{Feed, Tap, pipe};
 use super::protocol::{Close, ErrorCode, Fault, Resume, Subscribe, read_subscribe};
+use super::recent::Due;
 use super::session::{answer_to, welcome};
 use super::text::Form;
 use crate::clock::Moment;
@@ -206,10 +206,11 @@ async fn begin(
         lease,
         epoch,
         offset: view.offset(),
+        frames: view.frames(),
         events: cursor,
         performance: Reader::new(&round.performance, &now),
         figures: Arc::clone(&seat.figures),
-        metrics: shared.metrics.clone(),
+        metrics: Arc::clone(&shared.metrics),
         out: Vec::new(),
     };
     viewer.metrics.subscriptions.inc();
@@ -228,12 +229,13 @@ struct Viewer {
     form: Form,
     lease: Lease,
     epoch: String,
-    /// What the client has.
+    /// What the client has, and how many frames the channel had published up to there.
     offset: u64,
+    frames: u64,
     events: Cursor,
     performance: Reader,
     figures: Arc<Figures>,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     out: Vec<Bytes>,
 }
 
@@ -259,21 +261,27 @@ impl Viewer {
         }
     }
 
-    /// Adds what this client has not had of a round, from the offset it has straight to the last.
-    fn deliver(&mut self, round: &Round) {
-        let Some(published) = round.channels.get(&self.lease.channel) else { return };
-        match published.since(self.offset) {
-            None => return,
-            Some(Due::Shared(published)) => {
-                self.say(published.text(self.form).clone(), published.frames.count);
+    /// Adds what this client has not had of a round, from the offset it has straight to the last. Says when that was
+    /// committed.
+    fn deliver(&mut self, round: &Round) -> Option<Duration> {
+        let published = round.channels.get(&self.lease.channel)?;
+        let view = &published.view;
+        match published.since(self.offset)? {
+            Due::Shared(run) if run.sent().len() == 1 => {
+                let last = published.last();
+                self.say(last.text(self.form).clone(), last.frames.count);
             }
-            Some(Due::Own(frames)) => {
+            _ => {
+                let missed = view.frames().saturating_sub(self.frames + 1);
                 self.metrics.catch_ups.inc();
                 self.figures.catch_ups.fetch_add(1, Ordering::Relaxed);
-                self.say(self.form.placed(&frames, &published.view.place()), frames.count);
+                self.metrics.conflated.inc_by(missed);
+                let frames = view.conflated(self.offset, missed);
+                self.say(self.form.placed(&frames, &view.place()), frames.count);
             }
         }
-        self.offset = published.view.offset();
+        (self.offset, self.frames) = (view.offset(), view.frames());
+        Some(published.last().committed)
     }
 
     /// `bye`; `EventSource` is told when to come back by its own means too.
@@ -335,13 +343,11 @@ async fn tell(shared: &Shared, mut viewer: Viewer, tap: Tap) -> Option<Close> {
         if tap.is_empty() {
             let now = shared.clock.now();
             if let Some(at) = under_way.take() {
-                shared.latencies.record(now.since_start.saturating_sub(at));
+                shared.metrics.delivered(now.since_start.saturating_sub(at), 1);
             }
             let round = Arc::clone(&rounds.borrow_and_update());
             viewer.tell(&round, &now);
-            let before = viewer.offset;
-            viewer.deliver(&round);
-            under_way = (viewer.offset > before).then_some(round.at);
+            under_way = viewer.deliver(&round);
             if viewer.pour(&tap) {
                 moved = Instant::now();
             }

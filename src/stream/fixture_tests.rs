@@ -112,10 +112,14 @@ fn said() -> BTreeMap<String, Value> {
     note("notice", sent.iter().find(|message| message["type"] == "notice").unwrap());
     note("error too_many_series", &bench.ask(subscribe("all", "node_cpu_seconds_total"))[0]);
 
+    for (name, message) in said_to_a_slow_client() {
+        note(name, &message);
+    }
+
     let mut stepped = at(bench.ms + 1000);
     stepped.unix_ms += 3_600_000;
     let tick = bench.table.commit(stepped, bench.tick.beat + 1);
-    let round = bench.channels.advance(&tick).clone();
+    let round = bench.channels.advance(&tick, &stepped).clone();
     note("event clock", &bench.deliver(&round)[0]);
     let mut happens = |seconds: i64, happening: &dyn Fn(&Events, i64)| {
         happening(&bench.events, stepped.unix_ms + seconds * 1000);
@@ -133,11 +137,33 @@ fn said() -> BTreeMap<String, Value> {
     note("event reload refused", &happens(4, &|events, t| events.publish_at(t, &wrong)));
     note("ok", &bench.ask(json!({"type": "pong", "id": 1}))[0]);
     note("event resync", &resync(&mut bench));
-    note("event performance", &performance(&bench.session.metrics));
+    note("event performance", &performance());
     note("ping", &serde_json::from_slice(&Server::Ping { server_time: 1_700_000_031_000 }.json()).unwrap());
     for (name, close, spread) in [("bye", Close::GoingAway, 4200), ("bye for good", Close::BadRequests, 0)] {
         let [bye, _] = close.frames(Duration::from_millis(spread));
         note(name, &serde_json::from_str(&frame::payloads(&bye.bytes)[0]).unwrap());
+    }
+    said
+}
+
+/// What only somebody hears whose socket is busy for six seconds, and who then keeps up.
+fn said_to_a_slow_client() -> Vec<(&'static str, Value)> {
+    let mut bench = Bench::new();
+    let load = bench.gauge("node_load1", 0.25);
+    bench.tick(1000);
+    bench.ask(subscribe("load", "node_load1"));
+    for _ in 0..6 {
+        let round = bench.tick(1000);
+        bench.busy(&round);
+    }
+    bench.table.set(load, 0.5, NO_TIME);
+    let round = bench.tick(1000);
+    let sent = bench.deliver(&round);
+    let mut said = vec![("notice slowed", sent[0].clone()), ("delta, conflated", sent[1].clone())];
+    while said.len() < 3 {
+        let round = bench.tick(1000);
+        let notices = bench.deliver(&round).into_iter().filter(|message| message["type"] == "notice");
+        said.extend(notices.map(|notice| ("notice restored", notice)));
     }
     said
 }
@@ -151,18 +177,17 @@ fn resync(bench: &mut Bench) -> Value {
 }
 
 /// A reading, an hour after the server's begin and a minute after the client's.
-fn performance(metrics: &Metrics) -> Value {
-    let metrics = Metrics::register(&Registry::new()).unwrap_or_else(|_| metrics.clone());
+fn performance() -> Value {
+    let metrics = Metrics::register(&Registry::new()).unwrap();
     metrics.frames.inc_by(2400);
     metrics.bytes.inc_by(480_000);
     (0..2).for_each(|_| metrics.error(ErrorCode::BadRequest));
-    let latencies = Latencies::default();
     for us in [600, 700, 740, 760, 1200] {
-        latencies.record(Duration::from_micros(us));
+        metrics.delivered(Duration::from_micros(us), 1);
     }
     let connections = Connections { total: 12, active: 1, peak: 7 };
     let mut now = at(3_615_000);
-    let reading = Performance::default().next(connections, &metrics, &latencies, &now);
+    let reading = Performance::default().next(connections, &metrics, &now);
     let remote = ([127, 0, 0, 1], 1).into();
     let figures = Figures::new(String::new(), remote, "websocket", None, at(3_555_000));
     figures.sent(90, 18_030);

@@ -1,15 +1,16 @@
 //! The hub: owner of the channels and of the connections.
 //!
 //! One task follows the ticks. At each it lets every channel that is due encode its frame, and publishes a
-//! [`Round`]: for each channel the last frame and the view it was made from. Connections read the round and send
-//! what their client's offset asks for; the hub keeps nothing for a client, not even its offset. A connection
-//! that subscribes asks the task for a channel and gets a [`Lease`] on it; a channel on which there is no lease
-//! any more is dropped at the next tick, and an equal subscription after that gets a new number.
+//! [`Round`]: for each channel the last frames and the view to which they lead. The loops of the
+//! [`fanout`](super::fanout) and the connections read the round and send what a client's offset asks for; the hub
+//! keeps nothing for a client, not even its offset. A connection that subscribes asks the task for a channel and gets
+//! a [`Lease`] on it; a channel on which there is no lease any more is dropped at the next tick, and an equal
+//! subscription after that gets a new number.
 //!
 //! [`Hub::stop`] lets every connection say goodbye in its turn (`drain`) and waits for all of them; the task ends after
 //! them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,17 +23,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::admission::{Admission, Seat};
-use super::channel::{Channel, Published, Spec, View};
+use super::channel::{Channel, Spec, View};
 use super::config::Config;
 use super::drain;
 use super::events::{ClockStep, Events, Recent};
+use super::fanout::Fanout;
 use super::handshake::Refusal;
 use super::metrics::Metrics;
-use super::performance::{Figures, Latencies, Performance};
+use super::performance::{Figures, Performance};
 use super::protocol::{ErrorCode, Fault, Subscribe};
+use super::recent::Published;
 use super::session::spec;
 use super::targets;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::collect::Ticks;
 use crate::registry::{RegisterError, Registry};
 use crate::series::{Epoch, Tick};
@@ -54,19 +57,18 @@ pub struct Hub {
 /// What connections need of the hub.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) tick: Duration,
     pub(super) clock: Clock,
     pub(super) epoch: Epoch,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) fanout: Fanout,
     pub(super) rounds: watch::Receiver<Arc<Round>>,
     pub(super) tasks: TaskTracker,
     /// Say goodbye.
     pub(super) stop: CancellationToken,
     /// End at once.
     pub(super) kill: CancellationToken,
-    /// Deliveries, timed.
-    pub(super) latencies: Arc<Latencies>,
     events: Events,
     /// All connections are gone: the hub's task can go too.
     gone: CancellationToken,
@@ -93,34 +95,34 @@ impl Hub {
         clock: Clock,
         registry: &Registry,
     ) -> Result<Hub, RegisterError> {
-        let metrics = Metrics::register(registry)?;
+        let metrics = Arc::new(Metrics::register(registry)?);
         let first = ticks.latest();
-        let events = Events::with(first.epoch, clock, metrics.clone());
+        let events = Events::with(first.epoch, clock, Arc::clone(&metrics));
         let (publish, rounds) = watch::channel(Arc::default());
         let (ask, asked) = mpsc::channel(ASKING);
+        let fanout = Fanout::start(config.flush_interval, &rounds, clock, &metrics);
         let shared = Arc::new(Shared {
             tick: tick.max(Duration::from_millis(1)),
             clock,
             epoch: first.epoch,
-            metrics: metrics.clone(),
+            metrics: Arc::clone(&metrics),
+            fanout,
             rounds,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
-            latencies: Arc::default(),
             events,
             gone: CancellationToken::new(),
             ask,
             admission: Arc::new(Admission::new(&config, &metrics, &clock.now())),
             names: Names::default(),
             readers: Arc::new(Semaphore::new(READERS)),
-            config,
+            config: Arc::new(config),
         });
         let reading = Reading {
             every: shared.config.performance.max(Duration::from_millis(1)),
             clock,
             admission: Arc::clone(&shared.admission),
-            latencies: Arc::clone(&shared.latencies),
             metrics,
         };
         let channels =
@@ -171,6 +173,7 @@ impl Hub {
         } {
             tracing::error!(%error, "the stream's hub did not end well");
         }
+        shared.fanout.ended().await;
         went
     }
 }
@@ -208,7 +211,8 @@ impl Shared {
         let fault = |_| Fault::new(ErrorCode::Internal, "a fault of the server");
         // Held by the thread, which goes on if the client does not wait.
         let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| fault(()))?;
-        let (config, tick, asked, before) = (self.config.clone(), self.tick, asked.clone(), before.cloned());
+        let (config, tick, asked, before) =
+            (Arc::clone(&self.config), self.tick, asked.clone(), before.cloned());
         let read = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             spec(&config, tick, &asked, before.as_deref()).map(Arc::new)
@@ -283,10 +287,8 @@ pub(super) struct Lease {
 /// What connections send from, published at each tick.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Round {
-    /// Monotonic time of its tick.
-    pub(super) at: Duration,
-    /// The last frame of each channel, by number.
-    pub(super) channels: HashMap<u32, Arc<Published>>,
+    /// The last frames of each channel, by number. Looked up for each client, which hashing would slow down.
+    pub(super) channels: BTreeMap<u32, Arc<Published>>,
     /// The last events.
     pub(super) events: Arc<Recent>,
     /// The last reading of the server's figures.
@@ -333,7 +335,9 @@ impl Channels {
             self.open.insert(Arc::clone(&spec), (channel, Arc::default()));
             self.next += 1;
         }
-        let (channel, held) = self.open.get_mut(&spec).expect("it was put there if it was not");
+        // The channel's own spec, so that clients do not each keep their selectors' expressions.
+        let spec = Arc::clone(self.open.get_key_value(&spec).expect("it was put there if it was not").0);
+        let (channel, held) = self.open.get_mut(&spec).expect("it is there");
         let view = channel.view(tick);
         let picked = view.picked();
         if spec.limit.is_none() && picked > self.max_series && Arc::strong_count(held) == 1 {
@@ -347,18 +351,18 @@ impl Channels {
             (fault.matched, fault.limit) = (Some(picked), Some(self.max_series));
             return Err(fault);
         }
-        let lease = Lease { channel: channel.number(), spec: Arc::clone(&spec), _held: Arc::clone(held) };
+        let lease = Lease { channel: channel.number(), spec, _held: Arc::clone(held) };
         Ok(Opened { lease, view })
     }
 
-    /// The round of a tick.
-    pub(super) fn advance(&mut self, tick: &Arc<Tick>) -> &Round {
+    /// The round of a tick that is committed `now`.
+    pub(super) fn advance(&mut self, tick: &Arc<Tick>, now: &Moment) -> &Round {
         let Channels { open, round, events, clock_shift_ms, .. } = self;
         open.retain(|_, (channel, held)| {
             let wanted = Arc::strong_count(held) > 1;
             if !wanted {
                 round.channels.remove(&channel.number());
-            } else if let Some(published) = channel.publish(tick) {
+            } else if let Some(published) = channel.publish(tick, now.since_start) {
                 round.channels.insert(channel.number(), Arc::new(published));
             }
             wanted
@@ -371,7 +375,6 @@ impl Channels {
         }
         events.ticked(tick.offset);
         round.events = events.recent();
-        round.at = tick.at.since_start;
         round
     }
 
@@ -391,13 +394,12 @@ struct Reading {
     every: Duration,
     clock: Clock,
     admission: Arc<Admission>,
-    latencies: Arc<Latencies>,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 }
 
 impl Reading {
     fn next(&self, last: &Performance) -> Performance {
-        last.next(self.admission.connections(), &self.metrics, &self.latencies, &self.clock.now())
+        last.next(self.admission.connections(), &self.metrics, &self.clock.now())
     }
 }
 
@@ -428,9 +430,9 @@ async fn run(
             changed = ticks.changed(), if ticking => {
                 ticking = changed.is_ok();
                 tick = Arc::clone(&ticks.borrow_and_update());
-                let started = Instant::now();
-                guarded(metrics, || publish.send_replace(Arc::new(channels.advance(&tick).clone())));
-                metrics.encode.observe_duration(started.elapsed());
+                let now = reading.clock.now();
+                guarded(metrics, || publish.send_replace(Arc::new(channels.advance(&tick, &now).clone())));
+                metrics.encode.observe_duration(reading.clock.now().since(&now));
                 metrics.channels.set(i64::try_from(channels.len()).unwrap_or(i64::MAX));
             }
             changed = failing.changed(), if watching => {

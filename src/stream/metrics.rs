@@ -1,12 +1,14 @@
 //! The stream's own figures, `gaugecast_stream_*`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::registry::{Buckets, Counter, Desc, Family, Gauge, Histogram, RegisterError, Registry, Unit};
 
 use super::handshake::Refusal;
+use super::performance::Latencies;
 use super::protocol::{Close, ErrorCode, Kind};
+use super::slow::Stage;
 
 // Values are words of the program, so their number is bounded.
 crate::label_set! {
@@ -15,19 +17,30 @@ crate::label_set! {
     struct ByReason { reason: &'static str }
     struct ByKind { kind: &'static str }
     struct ByTransport { transport: &'static str }
+    struct ByStage { stage: &'static str }
 }
 
-/// The stream's own figures; clones share them, and so do several hubs on one registry.
-#[derive(Clone, Debug)]
+/// The stream's own figures; several hubs on one registry share those that are registered.
+#[derive(Debug)]
 pub(super) struct Metrics {
     pub(super) clients: Gauge,
     pub(super) subscriptions: Gauge,
     pub(super) channels: Gauge,
     pub(super) frames: Counter,
     pub(super) bytes: Counter,
+    /// Writes to sockets by the fan-out; with the frames they show how many leave together.
+    pub(super) writes: Counter,
+    pub(super) queue_bytes: Gauge,
     pub(super) catch_ups: Counter,
+    /// Frames that clients did not get, since a later delta stood for them.
+    pub(super) conflated: Counter,
     pub(super) panics: Counter,
     pub(super) encode: Histogram,
+    pub(super) sweep: Histogram,
+    /// Deliveries since they were last read, for `performance`.
+    pub(super) latencies: Latencies,
+    lag: Histogram,
+    slow: Family<ByStage, Counter>,
     pub(super) events_resent: Counter,
     pub(super) events_unkept: Counter,
     peak: Gauge,
@@ -37,7 +50,7 @@ pub(super) struct Metrics {
     resyncs: Family<ByReason, Counter>,
     received: Family<ByType, Counter>,
     errors: Family<ByCode, Counter>,
-    errors_answered: Arc<AtomicU64>,
+    errors_answered: AtomicU64,
     closed: Family<ByReason, Counter>,
     refused: Family<ByReason, Counter>,
     opened: Family<ByTransport, Counter>,
@@ -48,7 +61,15 @@ impl Metrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, RegisterError> {
         // 10 us to 2.6 s: a channel of ten series takes some microseconds, one of 10,000 about a millisecond.
         let encode = Buckets::exponential(1e-5, 4.0, 10).expect("constant bounds that grow");
-        Ok(Metrics {
+        // 10 us to 0.3 s: a client costs some microseconds, and 10,000 of them are to be done within 100 ms.
+        let sweep = Buckets::exponential(1e-5, 2.0, 16).expect("constant bounds that grow");
+        // 0.1 ms to 60 s: a whole sweep lies between the first and the last client, a slow one waits for seconds.
+        let lag = [
+            0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+            10.0, 30.0, 60.0,
+        ];
+        let lag = Buckets::classic(lag).expect("constant bounds that grow");
+        let metrics = Metrics {
             clients: registry.gauge(("gaugecast_stream_clients", "Connected stream clients."))?,
             subscriptions: registry
                 .gauge(("gaugecast_stream_subscriptions", "Subscriptions of all stream clients."))?,
@@ -59,9 +80,19 @@ impl Metrics {
                 Desc::new("gaugecast_stream", "Bytes of messages put on the way to clients.")
                     .unit(Unit::Bytes),
             )?,
+            writes: registry
+                .counter(("gaugecast_stream_writes", "Writes to sockets of clients that were due something."))?,
+            queue_bytes: registry.gauge(
+                Desc::new("gaugecast_stream_queue", "Bytes that wait for sockets of clients which are slow.")
+                    .unit(Unit::Bytes),
+            )?,
             catch_ups: registry.counter((
                 "gaugecast_stream_catch_ups",
-                "Deltas made for one client that had missed frames because its socket was busy.",
+                "Frames sent to one client in place of those it had missed.",
+            ))?,
+            conflated: registry.counter((
+                "gaugecast_stream_conflated",
+                "Frames left out for a client because a later one stood for them.",
             ))?,
             panics: registry
                 .counter(("gaugecast_stream_panics", "Faults of the program caught in stream tasks."))?,
@@ -72,6 +103,27 @@ impl Metrics {
                 )
                 .unit(Unit::Seconds),
                 encode,
+            )?,
+            latencies: Latencies::default(),
+            sweep: registry.histogram(
+                Desc::new("gaugecast_stream_sweep", "Time of one fan-out loop to go over all its clients.")
+                    .unit(Unit::Seconds),
+                sweep,
+            )?,
+            lag: registry.histogram(
+                Desc::new(
+                    "gaugecast_stream_delivery_lag",
+                    "Time from the commit of a tick until the kernel took its frame, for each frame and client.",
+                )
+                .unit(Unit::Seconds),
+                lag,
+            )?,
+            slow: registry.family(
+                (
+                    "gaugecast_stream_slow",
+                    "Slow clients by what was done: conflated, slowed, resynced by a snapshot, closed.",
+                ),
+                (),
             )?,
             events_resent: registry.counter((
                 "gaugecast_stream_events_resent",
@@ -100,7 +152,7 @@ impl Metrics {
                 .family(("gaugecast_stream_messages_received", "Messages of stream clients, by type."), ())?,
             errors: registry
                 .family(("gaugecast_stream_errors", "Error messages sent to stream clients, by code."), ())?,
-            errors_answered: Arc::default(),
+            errors_answered: AtomicU64::default(),
             closed: registry.family(
                 (
                     "gaugecast_stream_closed",
@@ -114,7 +166,12 @@ impl Metrics {
             )?,
             opened: registry
                 .family(("gaugecast_stream_opened", "Stream connections that began, by transport."), ())?,
-        })
+        };
+        // So that a first slow client is seen as an increase.
+        for stage in Stage::ALL {
+            let _ = metrics.slow.get(&ByStage { stage: stage.as_str() });
+        }
+        Ok(metrics)
     }
 
     /// A client was let in; `peak` is the most at once up to now.
@@ -156,6 +213,29 @@ impl Metrics {
     pub(super) fn error(&self, code: ErrorCode) {
         self.errors.get(&ByCode { code: code.as_str() }).inc();
         self.errors_answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many frames were taken by the kernel this long after the commit of their tick.
+    pub(super) fn delivered(&self, lag: Duration, frames: u64) {
+        self.lag.observe_many(lag.as_secs_f64(), frames);
+        self.latencies.record(lag, frames);
+    }
+
+    /// How many frames were taken, for tests.
+    #[cfg(test)]
+    pub(super) fn delivered_frames(&self) -> u64 {
+        self.lag.count()
+    }
+
+    /// A slow client came to a stage.
+    pub(super) fn slow(&self, stage: Stage) {
+        self.slow.get(&ByStage { stage: stage.as_str() }).inc();
+    }
+
+    /// How many clients came to a stage, for tests.
+    #[cfg(test)]
+    pub(super) fn slowed(&self, stage: Stage) -> u64 {
+        self.slow.get(&ByStage { stage: stage.as_str() }).get()
     }
 
     /// A connection ended; `None`: by the client.

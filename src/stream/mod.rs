@@ -4,8 +4,9 @@
 //! - [`protocol`] is what is said, as `docs/protocol.md` defines it; `encode` writes the frames with the numbers.
 //! - [`Events`] is the lane by which other parts of the program tell clients what happened ([`events`]).
 //! - `admission` says who is let in, `drain` who goes when at the end, `performance` how all fare.
-//! - `channel` answers "what changed since offset X" for all equal subscriptions at once.
-//! - `session` is one client's conversation without its socket, `websocket` the socket.
+//! - `channel` answers "what changed since offset X" for all equal subscriptions at once; `recent` keeps its last frames.
+//! - `fanout` writes to all WebSocket clients what is due, each through its `link`, which it shares with the client's
+//!   task in `websocket`. `session` is the client's conversation without its socket, `slow` what happens when it lags.
 //! - `feed` is the one-way stream over HTTP, `text` its two forms, `pipe` the body of its answer.
 //!
 //! A subscriber's whole state on the server is the offset it has. Nothing is queued for anybody.
@@ -17,17 +18,21 @@ mod drain;
 mod echo;
 mod encode;
 pub mod events;
+mod fanout;
 mod feed;
 mod frame;
 mod handshake;
 mod hub;
 mod limits;
+mod link;
 mod metrics;
 mod outbox;
 mod performance;
 mod pipe;
 pub mod protocol;
+mod recent;
 mod session;
+mod slow;
 mod targets;
 mod text;
 mod utf8;

@@ -40,10 +40,10 @@ impl Default for Latencies {
 
 impl Latencies {
     /// Counts one duration.
-    pub(super) fn record(&self, duration: Duration) {
+    pub(super) fn record(&self, duration: Duration, times: u64) {
         let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.buckets[bucket(us)].fetch_add(1, Ordering::Relaxed);
-        self.sum_us.fetch_add(us.min(u64::MAX >> 20), Ordering::Relaxed);
+        self.buckets[bucket(us)].fetch_add(times, Ordering::Relaxed);
+        self.sum_us.fetch_add(us.min(u64::MAX >> 40).saturating_mul(times), Ordering::Relaxed);
         self.max_us.fetch_max(us, Ordering::Relaxed);
     }
 
@@ -192,13 +192,7 @@ pub(super) struct Connections {
 
 impl Performance {
     /// The next reading.
-    pub(super) fn next(
-        &self,
-        connections: Connections,
-        metrics: &Metrics,
-        latencies: &Latencies,
-        now: &Moment,
-    ) -> Performance {
+    pub(super) fn next(&self, connections: Connections, metrics: &Metrics, now: &Moment) -> Performance {
         #[derive(Serialize)]
         struct Server {
             uptime_ms: u64,
@@ -215,7 +209,7 @@ impl Performance {
             messages: metrics.frames.get(),
             bytes: metrics.bytes.get(),
             errors: metrics.errors_answered(),
-            latency_ms: latencies.take(),
+            latency_ms: metrics.latencies.take(),
         };
         let server = serde_json::to_string(&server).expect("numbers only");
         let t = now.unix_ms;
@@ -305,7 +299,7 @@ mod tests {
         let latencies = Latencies::default();
         assert_eq!(latencies.take(), None);
         for ms in 1..=100 {
-            latencies.record(Duration::from_millis(ms));
+            latencies.record(Duration::from_millis(ms), 1);
         }
         let read = latencies.take().unwrap();
         assert_eq!((read.count, read.mean, read.max), (100, 50.5, 100.0));

@@ -516,6 +516,9 @@ pub enum Server<'a> {
         channel: u32,
         /// For programs.
         code: &'a str,
+        /// How often its frames come now, where that changed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        interval_ms: Option<u64>,
         /// For people.
         message: &'a str,
     },

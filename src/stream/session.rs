@@ -1,7 +1,7 @@
 //! One client's conversation, as a state machine: messages and the time go in, frames and decisions come out.
 //!
 //! A [`Session`] knows what its client subscribed to and which offset of each channel it has; that is all it
-//! keeps for sending. It touches no socket and asks for no time: [`super::websocket`] drives it, and tests do.
+//! keeps for sending. It touches no socket and asks for no time: a [`Link`](super::link::Link) drives it, and tests do.
 //!
 //! What ends a conversation is said by [`Step::Close`]; what needs the hub (a channel) by [`Step::Open`], to be
 //! followed by [`Session::opened`].
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::channel::{Due, Spec};
+use super::channel::{Spec, View};
 use super::config::Config;
 use super::events::{self, Cursor, Had};
 use super::frame::{self, Frames};
@@ -23,6 +23,8 @@ use super::protocol::{
     self, Close, Command, DEFAULT_INTERVAL, ErrorCode, Fault, Id, Kind, Limits, Request, Resume,
     ResumeEvents, Server, Subscribe, millis,
 };
+use super::recent::{Due, Published};
+use super::slow::{Change, Pace, Stage};
 use crate::clock::Moment;
 use crate::series::Selector;
 
@@ -67,7 +69,7 @@ pub(super) struct Opening {
 
 /// What the driver sees of the socket.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Socket {
+pub(super) struct Seen {
     /// Bytes written since the connection began.
     pub(super) written: u64,
     /// Has the client begun a message that has not ended?
@@ -84,20 +86,80 @@ struct Subscription {
 #[derive(Clone, Copy, Debug)]
 struct Following {
     channel: u32,
+    interval: Duration,
     /// What the client has.
     offset: u64,
+    /// How many frames the channel had published up to there.
+    frames: u64,
+    /// When that was committed, or the client subscribed.
+    at: Duration,
+    /// When the client was last sent something of it.
+    sent: Duration,
+    /// Was the client busy since, when something was due?
+    skipped: bool,
+}
+
+impl Following {
+    fn new(channel: u32, interval: Duration, view: &View, now: &Moment) -> Self {
+        let (offset, frames, at) = (view.offset(), view.frames(), now.since_start);
+        Following { channel, interval, offset, frames, at, sent: now.since_start, skipped: false }
+    }
+
+    /// The client is sent the newest frame, or what stands for it.
+    fn reach(&mut self, published: &Published, now: &Moment) {
+        let at = published.last().committed;
+        *self = Following { at, ..Following::new(self.channel, self.interval, &published.view, now) };
+    }
+
+    /// Has enough time passed since the last frame, when intervals are `factor` times as long as granted? A timer
+    /// that is early by less than half an interval is on time.
+    fn may_go(&self, factor: u32, now: &Moment) -> bool {
+        factor == 1 || now.since_start >= self.sent + self.interval * factor - self.interval / 2
+    }
+}
+
+/// When the ticks were committed of which frames were put on the way at once, in monotonic time.
+#[derive(Debug, Default)]
+pub(super) struct Parcel {
+    commits: Vec<Duration>,
+}
+
+impl Parcel {
+    /// The times.
+    pub(super) fn commits(&self) -> &[Duration] {
+        &self.commits
+    }
+
+    /// How many, and the earliest; `None` if there are none.
+    pub(super) fn late(&self) -> Option<(u64, Duration)> {
+        self.commits.iter().min().map(|oldest| (self.commits.len() as u64, *oldest))
+    }
+
+    /// Forgets them.
+    pub(super) fn clear(&mut self) {
+        self.commits.clear();
+    }
+
+    /// Of frames that were committed then, for tests.
+    #[cfg(test)]
+    pub(super) fn of(commits: impl Iterator<Item = Duration>) -> Self {
+        Parcel { commits: commits.collect() }
+    }
 }
 
 /// One client's conversation; see the module.
 #[derive(Debug)]
 pub(super) struct Session {
-    config: Config,
+    config: Arc<Config>,
     tick: Duration,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     subscriptions: Vec<Subscription>,
     following: Vec<Following>,
     /// Where the next delivery begins, so that a slow client gets all its channels in turn.
     turn: usize,
+    pace: Pace,
+    /// A change of the pace that the client is to be told.
+    change: Option<u32>,
     events: Cursor,
     performance: Reader,
     /// What is counted for this client.
@@ -121,21 +183,23 @@ pub(super) struct Session {
 impl Session {
     /// A conversation that begins now, after this round.
     pub(super) fn new(
-        config: &Config,
+        config: &Arc<Config>,
         tick: Duration,
-        metrics: &Metrics,
+        metrics: &Arc<Metrics>,
         figures: Arc<Figures>,
         round: &Round,
         now: &Moment,
     ) -> Self {
         let per_second = config.commands_per_second;
         Session {
-            config: config.clone(),
+            config: Arc::clone(config),
             tick,
-            metrics: metrics.clone(),
+            metrics: Arc::clone(metrics),
             subscriptions: Vec::new(),
             following: Vec::new(),
             turn: 0,
+            pace: Pace::default(),
+            change: None,
             events: Cursor::new(&round.events, metrics),
             performance: Reader::new(&round.performance, now),
             figures,
@@ -286,9 +350,9 @@ impl Session {
         let Opened { lease, view } = opened;
         out.push(subscribed);
         out.push(missed.unwrap_or_else(|| view.full().clone()));
-        let (channel, offset) = (lease.channel, view.offset());
+        let channel = lease.channel;
         self.following.retain(|following| following.channel != channel);
-        self.following.push(Following { channel, offset });
+        self.following.push(Following::new(channel, interval(&lease.spec, self.tick), &view, now));
         let before = self.find(&sub);
         self.subscriptions.push(Subscription { sub, lease });
         self.metrics.subscriptions.inc();
@@ -300,7 +364,7 @@ impl Session {
     }
 
     /// Adds the events of a round that this client wants and has not had.
-    pub(super) fn tell(&mut self, round: &Round, now: &Moment, out: &mut Outbox) {
+    fn tell(&mut self, round: &Round, now: &Moment, out: &mut Outbox) {
         self.events.take(&round.events, |_, frames| out.push(frames.clone()));
         let wanted = self.events.wants(events::Kind::Performance);
         if let Some(frames) = self.performance.take(wanted, &round.performance, &self.figures, now) {
@@ -312,33 +376,126 @@ impl Session {
         }
     }
 
-    /// Adds what this client has not had of a round, channel by channel, until much waits. Each channel goes
-    /// from the offset the client has straight to the last: the shared frame when it fits, else one of its own.
-    pub(super) fn deliver(&mut self, round: &Round, out: &mut Outbox) {
+    /// Adds what this client has not had of a round, events first, then channel by channel, until much waits; true if then more is
+    /// due. To be called when nothing waits. A channel goes from the offset that the client has to the last: by the
+    /// frames that everybody gets, or by one delta if it was busy or too far behind.
+    pub(super) fn deliver(
+        &mut self,
+        round: &Round,
+        now: &Moment,
+        out: &mut Outbox,
+        parcel: &mut Parcel,
+    ) -> bool {
+        self.tell(round, now, out);
         let count = self.following.len();
         for i in 0..count {
             if out.len() > HIGH_WATER {
                 self.turn = (self.turn + i) % count;
-                return;
+                return true;
             }
-            let following = &mut self.following[(self.turn + i) % count];
-            let Some(published) = round.channels.get(&following.channel) else { continue };
-            match published.since(following.offset) {
-                None => continue,
-                Some(Due::Shared(published)) => out.push(published.frames.clone()),
-                Some(Due::Own(frames)) => {
-                    self.metrics.catch_ups.inc();
-                    self.figures.catch_ups.fetch_add(1, Ordering::Relaxed);
-                    out.push(frames);
-                }
+            let at = (self.turn + i) % count;
+            let Some(published) = round.channels.get(&self.following[at].channel) else { continue };
+            self.advance(at, published, now, out, parcel);
+        }
+        false
+    }
+
+    /// Takes one channel to where it is.
+    fn advance(
+        &mut self,
+        at: usize,
+        published: &Published,
+        now: &Moment,
+        out: &mut Outbox,
+        parcel: &mut Parcel,
+    ) {
+        let following = &self.following[at];
+        let Some(due) = published.since(following.offset) else { return };
+        if !following.may_go(self.pace.factor(), now) {
+            return;
+        }
+        let change = self.pace.ready(now.since_start);
+        self.note(change);
+        self.tell_pace(out);
+        let is_even = !self.following[at].skipped && self.pace.factor() == 1;
+        match due {
+            Due::Shared(run) if is_even || run.sent().len() == 1 => {
+                parcel.commits.extend(run.sent().iter().map(|sent| sent.committed));
+                out.push(run.joined());
             }
-            following.offset = published.view.offset();
+            _ => {
+                parcel.commits.push(published.last().committed);
+                out.push(self.catch_up(at, published));
+            }
+        }
+        self.following[at].reach(published, now);
+    }
+
+    /// One frame in place of all that the client has missed of a channel.
+    fn catch_up(&mut self, at: usize, published: &Published) -> Frames {
+        let following = &self.following[at];
+        let view = &published.view;
+        self.metrics.catch_ups.inc();
+        self.figures.catch_ups.fetch_add(1, Ordering::Relaxed);
+        let missed = view.frames().saturating_sub(following.frames + 1);
+        self.metrics.conflated.inc_by(missed);
+        let granted = following.interval.saturating_mul(self.pace.factor());
+        let behind = published.last().committed.saturating_sub(following.at).saturating_sub(granted);
+        if self.pace.resyncs(behind) || !view.knows(following.offset) {
+            self.metrics.slow(Stage::Resynced);
+            return view.full().clone();
+        }
+        view.conflated(following.offset, missed)
+    }
+
+    /// At a round, when something still waits: what is due now is left out.
+    pub(super) fn busy(&mut self, round: &Round, now: &Moment) {
+        let factor = self.pace.factor();
+        let mut any = false;
+        for following in &mut self.following {
+            let published = round.channels.get(&following.channel);
+            let is_due = published.is_some_and(|published| published.view.offset() > following.offset);
+            if is_due && following.may_go(factor, now) {
+                following.skipped = true;
+                any = true;
+            }
+        }
+        if any {
+            let change = self.pace.busy(now.since_start);
+            self.note(change);
+        }
+    }
+
+    fn note(&mut self, change: Option<Change>) {
+        match change {
+            None => {}
+            Some(Change::Conflated) => self.metrics.slow(Stage::Conflated),
+            Some(Change::Slowed(factor)) => {
+                self.metrics.slow(Stage::Slowed);
+                self.change = Some(factor);
+            }
+            Some(Change::Raised(factor)) => self.change = Some(factor),
+        }
+    }
+
+    /// Tells the client how often it is sent its channels from now on, if that changed.
+    fn tell_pace(&mut self, out: &mut Outbox) {
+        let Some(factor) = self.change.take() else { return };
+        for following in &self.following {
+            let (code, message) = if factor == 1 {
+                ("restored", "frames come as often as granted again")
+            } else {
+                ("slowed", "frames come less often, since they are not read as fast as they come")
+            };
+            let interval_ms = Some(millis(following.interval.saturating_mul(factor)));
+            let notice = Server::Notice { channel: following.channel, code, interval_ms, message };
+            out.push(notice.frame());
         }
     }
 
     /// Looks after time: pings, and says when the connection must end. To be called after everything else and
     /// at the latest at [`Session::next_wake`].
-    pub(super) fn wake(&mut self, socket: Socket, now: &Moment, out: &mut Outbox) -> Option<Close> {
+    pub(super) fn wake(&mut self, socket: Seen, now: &Moment, out: &mut Outbox) -> Option<Close> {
         let time = now.since_start;
         let passed = |since: Duration| time.saturating_sub(since);
         self.within_message = if socket.within_message { self.within_message.or(Some(time)) } else { None };
@@ -354,6 +511,7 @@ impl Session {
             return Some(Close::Unfinished);
         }
         if self.waiting.is_some_and(|(since, _)| passed(since) >= self.config.stall_timeout) {
+            self.metrics.slow(Stage::Closed);
             return Some(Close::Slow);
         }
         match self.pinged {
@@ -371,8 +529,9 @@ impl Session {
         None
     }
 
-    /// Something was put on the way.
-    pub(super) fn sent(&mut self, now: &Moment) {
+    /// So much was put on the way.
+    pub(super) fn sent(&mut self, messages: u64, bytes: u64, now: &Moment) {
+        self.figures.sent(messages, bytes);
         self.sent = now.since_start;
     }
 
@@ -462,12 +621,11 @@ pub(super) fn answer_to(
         Some(Resume::Malformed) => Err(Some("malformed")),
         Some(Resume::At { epoch, offset }) => view.resume(epoch, *offset).map_err(|lost| Some(lost.as_str())),
     };
-    let interval = tick.saturating_mul(u32::try_from(lease.spec.every).unwrap_or(u32::MAX));
     let subscribed = Server::Subscribed {
         sub,
         id,
         channel: lease.channel,
-        interval_ms: millis(interval),
+        interval_ms: millis(interval(&lease.spec, tick)),
         matched: view.sent(),
         recovered: resumed.is_ok(),
         reason: resumed.as_ref().err().copied().flatten(),
@@ -496,6 +654,11 @@ pub(super) fn spec(
     let limit = limit.or(before.and_then(|before| before.limit));
     let exact = asked.exact.unwrap_or(before.is_some_and(|before| before.exact));
     Ok(Spec::new(selectors, every, limit, exact))
+}
+
+/// From one frame of a channel to the next.
+fn interval(spec: &Spec, tick: Duration) -> Duration {
+    tick.saturating_mul(u32::try_from(spec.every).unwrap_or(u32::MAX))
 }
 
 fn unknown(sub: &str) -> Fault {

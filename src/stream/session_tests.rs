@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::events::{ClockStep, Events};
 use super::super::frame;
 use super::super::hub::Channels;
-use super::super::performance::{Connections, Latencies, Performance};
+use super::super::performance::{Connections, Performance};
 use super::*;
 use crate::clock::Clock;
 use crate::registry::Registry;
@@ -21,7 +21,7 @@ mod fixtures;
 
 /// A server in small: a table, its channels, and one client.
 struct Bench {
-    config: Config,
+    config: Arc<Config>,
     table: Table,
     source: SourceId,
     tick: Arc<Tick>,
@@ -43,9 +43,10 @@ impl Bench {
         let mut table = Table::new(Epoch(7), 100_000);
         let source = table.add_source("test");
         let tick = table.commit(at(0), 0);
-        let metrics = Metrics::register(&Registry::new()).unwrap();
-        let events = Events::with(Epoch(7), Clock::start(), metrics.clone());
+        let metrics = Arc::new(Metrics::register(&Registry::new()).unwrap());
+        let events = Events::with(Epoch(7), Clock::start(), Arc::clone(&metrics));
         let channels = Channels::new(config.max_channels, config.max_series, events.clone());
+        let config = Arc::new(config);
         let (remote, name) = (([127, 0, 0, 1], 1).into(), "5f2c9a3be81d4c07".to_owned());
         let figures = Arc::new(Figures::new(name, remote, "websocket", None, at(0)));
         let second = Duration::from_secs(1);
@@ -68,7 +69,7 @@ impl Bench {
     fn tick(&mut self, ms: u64) -> Round {
         self.ms += ms;
         self.tick = self.table.commit(at(self.ms), self.tick.beat + 1);
-        self.channels.advance(&self.tick).clone()
+        self.channels.advance(&self.tick, &at(self.ms)).clone()
     }
 
     /// So many events, in a round of their own.
@@ -80,8 +81,7 @@ impl Bench {
     /// A reading of the server's figures comes into a round.
     fn reads(&mut self, round: &mut Round) {
         let connections = Connections { total: 12, active: 1, peak: 7 };
-        self.performance =
-            self.performance.next(connections, &self.session.metrics, &Latencies::default(), &at(self.ms));
+        self.performance = self.performance.next(connections, &self.session.metrics, &at(self.ms));
         round.performance = self.performance.clone();
     }
 
@@ -122,14 +122,18 @@ impl Bench {
     }
 
     fn deliver(&mut self, round: &Round) -> Vec<Value> {
-        self.session.tell(round, &at(self.ms), &mut self.out);
-        self.session.deliver(round, &mut self.out);
+        self.session.deliver(round, &at(self.ms), &mut self.out, &mut Parcel::default());
         self.sent()
+    }
+
+    /// Like [`Bench::deliver`], while the client's socket still has something to take.
+    fn busy(&mut self, round: &Round) {
+        self.session.busy(round, &at(self.ms));
     }
 
     fn wake(&mut self, ms: u64) -> Option<Close> {
         self.ms = ms;
-        let socket = Socket { written: self.written, within_message: false };
+        let socket = Seen { written: self.written, within_message: false };
         self.session.wake(socket, &at(ms), &mut self.out)
     }
 }
@@ -197,8 +201,12 @@ fn clients_that_have_the_same_share_the_bytes() {
     let round = bench.tick(1000);
     assert_eq!(round.channels.len(), 1, "equal selections are one channel");
     let mut outbox = Outbox::default();
-    bench.session.deliver(&round, &mut outbox);
-    assert_eq!(outbox.len(), round.channels[&1].frames.bytes.len(), "sent once, for both subscriptions");
+    bench.session.deliver(&round, &at(1000), &mut outbox, &mut Parcel::default());
+    assert_eq!(
+        outbox.len(),
+        round.channels[&1].last().frames.bytes.len(),
+        "sent once, for both subscriptions"
+    );
     bench.ask(json!({"type": "unsubscribe", "sub": "one"}));
     let round = bench.tick(1000);
     assert_eq!(codes(&bench.deliver(&round)), ["delta"], "the other goes on");
@@ -451,7 +459,7 @@ fn f49_after_25_s_of_silence_there_is_a_ping_and_without_an_answer_the_end() {
     assert_eq!(bench.session.next_wake(), Duration::from_secs(25));
     assert_eq!(bench.wake(25_000), None);
     assert_eq!(bench.out.take()[..2], [0x89, 0]);
-    bench.session.sent(&at(25_000));
+    bench.session.sent(1, 1, &at(25_000));
     assert_eq!(bench.session.next_wake(), Duration::from_secs(35));
     assert_eq!((bench.wake(34_999), bench.wake(35_000)), (None, Some(Close::NoPong)));
     assert!(matches!(bench.session.control(false, &at(35_000)), Step::Go));
@@ -483,10 +491,10 @@ fn a_client_that_reads_nothing_is_closed_and_one_that_reads_slowly_is_not() {
 fn b24_a_message_that_does_not_end_in_time_ends_the_connection() {
     let mut bench = Bench::new();
     bench.ask(json!({"type": "hello"}));
-    let within = Socket { written: 0, within_message: true };
+    let within = Seen { written: 0, within_message: true };
     let mut wake = |ms, socket| bench.session.wake(socket, &at(ms), &mut bench.out);
     assert_eq!(wake(1000, within), None);
-    assert_eq!(wake(10_999, Socket::default()), None);
+    assert_eq!(wake(10_999, Seen::default()), None);
     assert_eq!(wake(11_000, within), None, "it ended, this is another");
     assert_eq!((wake(20_999, within), wake(21_000, within)), (None, Some(Close::Unfinished)));
 }
@@ -499,7 +507,7 @@ fn a_step_of_the_clock_is_told_once_to_all_that_are_connected() {
     let mut back = at(2000);
     back.unix_ms -= 3_600_000;
     let tick = bench.table.commit(back, 2);
-    let round = bench.channels.advance(&tick).clone();
+    let round = bench.channels.advance(&tick, &tick.at).clone();
     let t = back.unix_ms;
     let event = json!({"type": "event", "seq": 1, "kind": "clock", "step_ms": -3_600_000, "t": t});
     assert_eq!(bench.deliver(&round), [event]);
@@ -611,7 +619,7 @@ fn performance_says_how_the_connection_fares_and_pings_it() {
     bench.session.figures.sent(10, 1000);
     bench.ask(json!([]));
     bench.reads(&mut round);
-    bench.session.tell(&round, &at(2000), &mut bench.out);
+    bench.session.deliver(&round, &at(2000), &mut bench.out, &mut Parcel::default());
     let bytes = bench.out.take();
     assert!(bytes.ends_with(&[0x89, 0]), "a ping follows");
     let event: Value = serde_json::from_str(&frame::payloads(&bytes)[0]).unwrap();
@@ -653,12 +661,12 @@ fn b85_a_step_is_told_although_the_hub_missed_its_tick() {
     let later = |ms: u64| Moment { unix_ms: at(ms).unix_ms + 7_200_000, ..at(ms) };
     bench.table.commit(later(2000), 2);
     let tick = bench.table.commit(later(3000), 3);
-    let round = bench.channels.advance(&tick).clone();
+    let round = bench.channels.advance(&tick, &tick.at).clone();
     let t = later(3000).unix_ms;
     let event = json!({"type": "event", "seq": 1, "kind": "clock", "step_ms": 7_200_000, "t": t});
     assert_eq!(bench.deliver(&round), [event]);
     let tick = bench.table.commit(later(4000), 4);
-    let round = bench.channels.advance(&tick).clone();
+    let round = bench.channels.advance(&tick, &tick.at).clone();
     assert!(bench.deliver(&round).is_empty(), "once");
 }
 
@@ -684,4 +692,118 @@ fn what_waits_for_a_client_is_bounded_and_its_channels_take_turns() {
     assert!(bench.deliver(&round).is_empty());
     got.sort_unstable();
     assert_eq!(got, [1, 2, 3, 4]);
+}
+
+#[test]
+fn f40_a_client_that_keeps_up_gets_every_frame_and_those_due_together_joined() {
+    let mut bench = Bench::new();
+    let a = bench.gauge("a", 0.0);
+    bench.tick(1000);
+    bench.ask(subscribe("s", "a"));
+    let mut round = Round::default();
+    for i in 1..=5 {
+        bench.table.set(a, f64::from(i), NO_TIME);
+        round = bench.tick(10);
+    }
+    let mut parcel = Parcel::default();
+    bench.session.deliver(&round, &at(bench.ms), &mut bench.out, &mut parcel);
+    assert_eq!(parcel.commits(), [1010, 1020, 1030, 1040, 1050].map(Duration::from_millis));
+    let sent = bench.sent();
+    let told: Vec<_> =
+        sent.iter().map(|delta| (delta["prev"].clone(), delta["values"][0][1].clone())).collect();
+    assert_eq!(told, (1..=5).map(|i| (json!(i + 1), json!(i))).collect::<Vec<_>>());
+    assert!(sent.iter().all(|delta| delta["conflated"].is_null()));
+}
+
+#[test]
+fn f43_clients_that_are_due_the_same_share_the_bytes_whatever_that_is() {
+    let mut bench = Bench::new();
+    bench.gauge("a", 0.0);
+    bench.tick(1000);
+    bench.ask(subscribe("s", "a"));
+    (0..3).for_each(|_| drop(bench.tick(10)));
+    let view = |round: &Round| Arc::clone(&round.channels[&1].view);
+    let round = bench.tick(10);
+    let joined = |from| match round.channels[&1].since(from) {
+        Some(Due::Shared(run)) => run.joined().bytes,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(joined(3).as_ptr(), joined(3).as_ptr(), "several frames joined");
+    assert_eq!(joined(5).as_ptr(), round.channels[&1].last().frames.bytes.as_ptr(), "one frame");
+    let late = |conflated| view(&round).conflated(2, conflated).bytes;
+    assert_eq!(late(3).as_ptr(), late(3).as_ptr(), "one delta for all that missed the same");
+    let epoch = bench.tick.epoch.to_string();
+    let back = || view(&round).resume(&epoch, 2).unwrap().bytes;
+    assert_eq!(back().as_ptr(), back().as_ptr(), "what those get that come back together");
+    assert_eq!(view(&round).full().bytes.as_ptr(), view(&round).full().bytes.as_ptr(), "everything");
+}
+
+#[test]
+fn f40_a_client_that_was_busy_gets_one_delta_that_says_how_many_it_stands_for() {
+    let mut bench = Bench::new();
+    let a = bench.gauge("a", 0.0);
+    bench.tick(1000);
+    bench.ask(subscribe("s", "a"));
+    for i in 1..=4 {
+        bench.table.set(a, f64::from(i), NO_TIME);
+        let round = bench.tick(10);
+        bench.busy(&round);
+    }
+    let round = bench.tick(10);
+    let sent = bench.deliver(&round);
+    assert_eq!(codes(&sent), ["delta"]);
+    assert_eq!((&sent[0]["prev"], &sent[0]["conflated"]), (&json!(2), &json!(4)));
+    assert_eq!(bench.session.metrics.conflated.get(), 4);
+    let round = bench.tick(10);
+    assert_eq!(bench.deliver(&round)[0]["conflated"], json!(null), "it keeps up again");
+}
+
+#[test]
+fn a_client_that_is_far_behind_in_time_is_not_given_a_queue_though_nothing_says_it_was_busy() {
+    let mut bench = Bench::new();
+    bench.gauge("a", 0.0);
+    bench.tick(1000);
+    bench.ask(subscribe("s", "a"));
+    (0..9).for_each(|_| drop(bench.tick(1000)));
+    let round = bench.tick(1000);
+    let sent = bench.deliver(&round);
+    assert_eq!((sent.len(), &sent[0]["conflated"]), (1, &json!(9)));
+}
+
+#[test]
+fn f41_a_slow_client_is_conflated_slowed_resynced_and_restored_and_every_stage_is_counted() {
+    let mut bench = Bench::new();
+    bench.gauge("a", 0.0);
+    bench.tick(1000);
+    bench.ask(subscribe("s", "a"));
+    let mut told = Vec::new();
+    // It takes 30 s for what is in its socket, then keeps up.
+    for s in 1..=70 {
+        let round = bench.tick(1000);
+        if s <= 30 {
+            bench.busy(&round);
+            continue;
+        }
+        for message in bench.deliver(&round) {
+            let what = message["code"].as_str().or(message["type"].as_str()).unwrap();
+            told.push((s, what.to_owned(), message["interval_ms"].clone()));
+        }
+    }
+    let notices: Vec<_> = told.iter().filter(|(_, _, interval)| !interval.is_null()).collect();
+    let want = [(31, "slowed", 8000), (47, "slowed", 4000), (59, "slowed", 2000), (69, "restored", 1000)];
+    let want = want.map(|(s, code, interval)| (s, code.to_owned(), json!(interval)));
+    assert_eq!(notices, want.iter().collect::<Vec<_>>());
+    assert_eq!(told.iter().filter(|(_, what, _)| what == "snapshot").count(), 1, "{told:?}");
+    let deltas: Vec<u64> = told.iter().filter(|(_, what, _)| what == "delta").map(|(s, ..)| *s).collect();
+    assert_eq!(deltas, [39, 47, 51, 55, 59, 61, 63, 65, 67, 69, 70]);
+    assert_eq!(Stage::ALL.map(|stage| bench.session.metrics.slowed(stage)), [1, 3, 1, 0]);
+}
+
+#[test]
+fn f41_a_client_that_takes_nothing_is_closed_and_that_is_counted() {
+    let mut bench = Bench::new();
+    bench.ask(json!({"type": "hello"}));
+    bench.out.push(frame::text(b"waits"));
+    assert_eq!((bench.wake(1000), bench.wake(31_000)), (None, Some(Close::Slow)));
+    assert_eq!(bench.session.metrics.slowed(Stage::Closed), 1);
 }

@@ -1,9 +1,9 @@
-//! The WebSocket transport: the upgrade, and the task that drives one client's [`Session`].
+//! The WebSocket transport: the upgrade, and the task of one client.
 //!
-//! Everything of a connection happens in its one task: tungstenite reads, answers pings and closes; ready frames
-//! go past its encoder; both write through one [`Outbox`](super::outbox), so whole frames take turns. When the
-//! socket has taken all that waited, the session adds what its client has not had, and only then: a client that
-//! is slow gets fewer frames and no queue. While much waits nothing is read from the client either.
+//! The task reads, by tungstenite, lets the [`Session`] answer, writes on what the socket did not take at once, and
+//! keeps the session's time. What is due at a tick is written by the [`fanout`](super::fanout), which wakes the task
+//! only when something is left over. Both write through one [`Link`]. While much waits nothing is read from the
+//! client either.
 //!
 //! Ends: the client closes or goes away; the session closes (see [`Close`]); the hub stops (1001). On our part
 //! `bye` and a close frame are sent, then the writing side is shut, and what the client still sends is read away
@@ -20,9 +20,11 @@ use bytes::Bytes;
 use futures_util::{FutureExt, Sink, StreamExt};
 use http_body_util::Full;
 use hyper::header::USER_AGENT;
+use hyper::upgrade::Upgraded;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -33,14 +35,16 @@ use super::config::Config;
 use super::drain::COME_BACK;
 use super::handshake::{Handshake, Refusal};
 use super::hub::{Hub, Shared};
-use super::outbox::{Conduit, ENDLESS, NOT_TEXT};
+use super::link::{Conduit, ENDLESS, Link, NOT_TEXT, Socket, Turn};
 use super::performance::Figures;
 use super::protocol::Close;
-use super::session::{HIGH_WATER, Session, Socket, Step};
+use super::session::{Opening, Session, Step};
+use crate::clock::Moment;
+use crate::server;
 
-/// Read ahead from a client. Its messages are short; tungstenite's own default of 128 KiB is most of what a
-/// connection would cost.
-const READ_BUFFER: usize = 4096;
+/// Read ahead from a client, and kept for it: most of what an idle connection costs. Its messages are short, and the
+/// buffer grows for one that is longer. tungstenite's own default is 128 KiB.
+const READ_BUFFER: usize = 1024;
 
 /// tungstenite writes pongs and the answer to a close, each below 140 bytes, and the outbox takes all at once.
 const WRITE_BUFFER: usize = 4096;
@@ -78,7 +82,10 @@ pub fn upgrade<B>(
             () = shared.kill.cancelled() => return,
         };
         match upgraded {
-            Ok(upgraded) => serve(TokioIo::new(upgraded), &shared, &seat.figures).await,
+            Ok(upgraded) => {
+                let (socket, ahead, _held) = unwrap(upgraded, shared.config.send_buffer);
+                serve(socket, ahead, &shared, &seat.figures).await;
+            }
             Err(error) => tracing::debug!(%peer, %error, "stream upgrade failed"),
         }
         drop(seat);
@@ -86,49 +93,92 @@ pub fn upgrade<B>(
     Ok(handshake.response())
 }
 
+/// The socket of an upgraded connection, what was read from it already, and what it keeps while it is open. A bare
+/// TCP socket comes out of everything that was around it, under our server or another that uses hyper.
+pub(super) fn unwrap(upgraded: Upgraded, send_buffer: usize) -> (Socket, Bytes, Option<Arc<server::Seat>>) {
+    let bare = match server::downcast::<TcpStream>(upgraded) {
+        Ok((socket, ahead, seat)) => Ok((socket, ahead, Some(seat))),
+        Err(upgraded) => upgraded
+            .downcast::<TokioIo<TcpStream>>()
+            .map(|parts| (parts.io.into_inner(), parts.read_buf, None)),
+    };
+    match bare {
+        Ok((socket, ahead, seat)) => {
+            if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&socket, send_buffer) {
+                tracing::debug!(%error, "SO_SNDBUF");
+            }
+            (Socket::Tcp(socket), ahead, seat)
+        }
+        Err(upgraded) => (Socket::other(TokioIo::new(upgraded)), Bytes::new(), None),
+    }
+}
+
 /// Serves a connection to its end. A panic ends this connection only.
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, shared: &Shared, figures: &Arc<Figures>) {
+async fn serve(socket: Socket, ahead: Bytes, shared: &Shared, figures: &Arc<Figures>) {
     let (name, peer) = (&figures.session, figures.remote);
     tracing::debug!(session = name, %peer, "stream client connected");
-    let mut stream = accept(socket, &shared.config).await;
-    let conversation = AssertUnwindSafe(converse(&mut stream, shared, figures)).catch_unwind();
+    let now = shared.clock.now();
+    let round = Arc::clone(&shared.rounds.borrow());
+    let session =
+        Session::new(&shared.config, shared.tick, &shared.metrics, Arc::clone(figures), &round, &now);
+    drop(round);
+    let link = Arc::new(Link::new(socket, session, Arc::clone(&shared.metrics)));
+    {
+        let line = &mut *link.line();
+        line.session.welcome(&shared.epoch.to_string(), &now, &mut line.outbox);
+    }
+    let mut stream = accept(&link, ahead, &shared.config).await;
+    let conversation = AssertUnwindSafe(converse(&mut stream, &link, shared)).catch_unwind();
     let ended = tokio::select! {
-        ended = conversation => ended,
+        ended = conversation => ended.unwrap_or(Ended::Fault),
         () = shared.kill.cancelled() => return shared.metrics.closed(Some(Close::GoingAway)),
     };
     let close = match ended {
-        Ok(close) => close,
-        Err(_) => {
+        Ended::Client => None,
+        Ended::Close(close) => Some(close),
+        Ended::Fault => {
             shared.metrics.panics.inc();
             tracing::error!(session = name, %peer, "a fault in a stream connection");
-            // What waits for the client are whole frames whatever failed, so it can still be told.
-            tokio::select! {
-                close = goodbye(&mut stream, shared, Close::Internal) => Some(close),
-                () = shared.kill.cancelled() => Some(Close::Internal),
-            }
+            Some(Close::Internal)
         }
     };
+    if let Some(close) = close {
+        tokio::select! {
+            () = Box::pin(goodbye(&mut stream, &link, shared, close)) => {}
+            () = shared.kill.cancelled() => {}
+        }
+    }
     shared.metrics.closed(close);
     let reason = close.map_or("client", Close::reason);
     tracing::debug!(session = name, %peer, reason, "stream client gone");
+}
+
+/// How a conversation ended.
+enum Ended {
+    /// The client closed, and was answered, or is gone.
+    Client,
+    /// We are to close.
+    Close(Close),
+    /// By a fault of the program. What waits for the client are whole frames whatever failed, so it can be told.
+    Fault,
 }
 
 /// What happened on a socket.
 pub(super) enum Happened {
     /// A message came.
     Message(Message),
-    /// Some of what waited is written, or all.
-    Written,
+    /// Some of what waited is written, or all; or a loop has left something to the task.
+    Turn,
     /// Reading failed.
     Failed(Box<Error>),
     /// The client is gone.
     Gone,
 }
 
-pub(super) type Stream<S> = WebSocketStream<Conduit<S>>;
+pub(super) type Stream = WebSocketStream<Conduit>;
 
-/// The WebSocket on a socket whose opening handshake is done.
-pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(socket: S, config: &Config) -> Stream<S> {
+/// The WebSocket on a connection whose opening handshake is done.
+pub(super) async fn accept(link: &Arc<Link>, ahead: Bytes, config: &Config) -> Stream {
     let limits = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
@@ -136,122 +186,101 @@ pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(socket: S, config:
         .max_message_size(Some(config.max_message))
         .max_frame_size(Some(config.max_message));
     // Twice a whole message leaves room for the headers of reasonable fragments.
-    let conduit = Conduit::new(socket, 2 * config.max_message + READ_BUFFER);
-    WebSocketStream::from_raw_socket(conduit, Role::Server, Some(limits)).await
+    let conduit = Conduit::new(Arc::clone(link), 2 * config.max_message + READ_BUFFER);
+    // A copy, since the bytes are a piece of a large buffer of hyper's.
+    WebSocketStream::from_partially_read(conduit, ahead.to_vec(), Role::Server, Some(limits)).await
 }
 
-/// Talks until the end; says which [`Close`] ended it, `None` if the client did.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut Stream<S>,
-    shared: &Shared,
-    figures: &Arc<Figures>,
-) -> Option<Close> {
-    let mut rounds = shared.rounds.clone();
-    let now = shared.clock.now();
+/// Talks until the end.
+async fn converse(stream: &mut Stream, link: &Arc<Link>, shared: &Shared) -> Ended {
+    let _place = shared.fanout.join(link);
     let mut farewell = std::pin::pin!(shared.farewell());
-    let round = Arc::clone(&rounds.borrow());
-    let mut session =
-        Session::new(&shared.config, shared.tick, &shared.metrics, Arc::clone(figures), &round, &now);
-    // Commit of the tick of which frames are on their way.
-    let mut under_way = None;
-    session.welcome(&shared.epoch.to_string(), &now, &mut stream.get_mut().outbox);
     loop {
         let now = shared.clock.now();
-        let conduit = stream.get_mut();
-        if conduit.outbox.is_empty() {
-            let round = Arc::clone(&rounds.borrow_and_update());
-            session.tell(&round, &now, &mut conduit.outbox);
-            let before = conduit.outbox.len();
-            session.deliver(&round, &mut conduit.outbox);
-            under_way = (conduit.outbox.len() > before).then_some(round.at);
-        }
-        let seen = Socket { written: conduit.written(), within_message: conduit.is_within_message() };
-        if let Some(close) = session.wake(seen, &now, &mut conduit.outbox) {
-            return Some(goodbye(stream, shared, close).await);
-        }
-        let (frames, bytes) = conduit.outbox.take_counts();
-        if frames > 0 {
-            shared.metrics.frames.inc_by(frames);
-            shared.metrics.bytes.inc_by(bytes);
-            figures.sent(frames, bytes);
-            session.sent(&now);
-        }
-        let waits = !conduit.outbox.is_empty();
-        let reads = conduit.outbox.len() <= HIGH_WATER;
-        let wake = Instant::now() + session.next_wake().saturating_sub(now.since_start).min(LONGEST_SLEEP);
+        let (until, reads) = match turn(stream, link, shared) {
+            Turn::Wait { until, reads } => (until, reads),
+            Turn::Close(close) => return Ended::Close(close),
+            Turn::Gone => return Ended::Client,
+            Turn::Faulty => return Ended::Fault,
+        };
+        let wake = Instant::now() + until.saturating_sub(now.since_start).min(LONGEST_SLEEP);
         let happened = tokio::select! {
             biased;
-            () = &mut farewell => return Some(goodbye(stream, shared, Close::GoingAway).await),
-            happened = next(stream, reads) => happened,
-            // The hub's task ends only when it is told to stop.
-            _ = rounds.changed(), if !waits => continue,
+            () = &mut farewell => return Ended::Close(Close::GoingAway),
+            happened = next(stream, link, reads) => happened,
             () = sleep_until(wake) => continue,
         };
-        let now = shared.clock.now();
         let step = match happened {
-            Happened::Written => {
-                if stream.get_ref().outbox.is_empty()
-                    && let Some(at) = under_way.take()
-                {
-                    shared.latencies.record(now.since_start.saturating_sub(at));
-                }
-                Step::Go
-            }
-            Happened::Gone => return None,
+            Happened::Turn => Step::Go,
+            Happened::Gone => return Ended::Client,
             Happened::Failed(error) => match fault(&error) {
                 Some(close) => Step::Close(close),
-                None => return None,
+                None => return Ended::Client,
             },
+            Happened::Message(Message::Close(_)) => {
+                Box::pin(answer_close(stream, link)).await;
+                return Ended::Client;
+            }
             Happened::Message(message) => {
                 stream.get_mut().message_ended();
-                match message {
-                    Message::Text(text) => session.receive(&text, &now, &mut stream.get_mut().outbox),
-                    Message::Binary(_) => Step::Close(Close::Binary),
-                    Message::Ping(_) => session.control(false, &now),
-                    Message::Pong(_) => session.control(true, &now),
-                    Message::Close(_) => {
-                        answer_close(stream).await;
-                        return None;
-                    }
-                    Message::Frame(_) => unreachable!("reading gives whole messages"),
-                }
+                answer(link, &message, &shared.clock.now())
             }
         };
-        let step = match step {
-            Step::Open(opening) => {
-                let answer = match shared.spec(&opening.asked, opening.before.as_ref()).await {
-                    Ok(spec) => shared.open(spec).await,
-                    Err(fault) => Err(fault),
-                };
-                session.opened(*opening, answer, &now, &mut stream.get_mut().outbox)
-            }
-            other => other,
-        };
-        if let Step::Close(close) = step {
-            return Some(goodbye(stream, shared, close).await);
+        match step {
+            Step::Go => {}
+            Step::Close(close) => return Ended::Close(close),
+            // Boxed, as all that is seldom: it would be a part of the task for as long as the client stays.
+            Step::Open(opening) => Box::pin(open(*opening, link, shared)).await,
+        }
+    }
+}
+
+/// Gets the channel of a subscription.
+async fn open(opening: Opening, link: &Link, shared: &Shared) {
+    let answer = match shared.spec(&opening.asked, opening.before.as_ref()).await {
+        Ok(spec) => shared.open(spec).await,
+        Err(fault) => Err(fault),
+    };
+    let line = &mut *link.line();
+    line.session.opened(opening, answer, &shared.clock.now(), &mut line.outbox);
+}
+
+/// The session's turn.
+fn turn(stream: &Stream, link: &Link, shared: &Shared) -> Turn {
+    let round = Arc::clone(&shared.rounds.borrow());
+    let now = shared.clock.now();
+    link.line().turn(&round, stream.get_ref().is_within_message(), &now, &shared.metrics)
+}
+
+/// The session's answer to a message.
+fn answer(link: &Link, message: &Message, now: &Moment) -> Step {
+    let line = &mut *link.line();
+    match message {
+        Message::Text(text) => line.session.receive(text, now, &mut line.outbox),
+        Message::Binary(_) => Step::Close(Close::Binary),
+        Message::Ping(_) => line.session.control(false, now),
+        Message::Pong(_) => line.session.control(true, now),
+        Message::Close(_) | Message::Frame(_) => {
+            unreachable!("closes are answered before, and reading gives whole messages")
         }
     }
 }
 
 /// Waits until something happens; nothing is read unless `reads`. Cancel safe.
-pub(super) async fn next<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut Stream<S>, reads: bool) -> Happened {
-    poll_fn(|context| poll_socket(stream, reads, context)).await
+pub(super) async fn next(stream: &mut Stream, link: &Link, reads: bool) -> Happened {
+    poll_fn(|context| poll_socket(stream, link, reads, context)).await
 }
 
 /// Writes what waits and reads. Writing comes first and last: a client that never stops sending must not keep
 /// its own answers back, and reading may have made a pong.
-fn poll_socket<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut Stream<S>,
-    reads: bool,
-    context: &mut Context<'_>,
-) -> Poll<Happened> {
-    let conduit = stream.get_mut();
-    let before = conduit.written();
-    if let Poll::Ready(Err(_)) = conduit.poll_drain(context) {
-        return Poll::Ready(Happened::Gone);
+fn poll_socket(stream: &mut Stream, link: &Link, reads: bool, context: &mut Context<'_>) -> Poll<Happened> {
+    if link.poll_called(context).is_ready() {
+        return Poll::Ready(Happened::Turn);
     }
-    if conduit.written() > before {
-        return Poll::Ready(Happened::Written);
+    match link.poll_drain(context) {
+        Poll::Ready(Err(_)) => return Poll::Ready(Happened::Gone),
+        Poll::Ready(Ok(1..)) => return Poll::Ready(Happened::Turn),
+        Poll::Ready(Ok(0)) | Poll::Pending => {}
     }
     if reads {
         match stream.poll_next_unpin(context) {
@@ -261,7 +290,7 @@ fn poll_socket<S: AsyncRead + AsyncWrite + Unpin>(
             Poll::Pending => {}
         }
     }
-    match stream.get_mut().poll_drain(context) {
+    match link.poll_drain(context) {
         Poll::Ready(Err(_)) => Poll::Ready(Happened::Gone),
         _ => Poll::Pending,
     }
@@ -281,42 +310,38 @@ pub(super) fn fault(error: &Error) -> Option<Close> {
 }
 
 /// Sends the answer to the client's close, which tungstenite has made.
-pub(super) async fn answer_close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut Stream<S>) {
+pub(super) async fn answer_close(stream: &mut Stream, link: &Link) {
+    link.begin_close();
     // The flush moves the answer into the outbox and then says that the connection is closed.
     let _ = poll_fn(|context| std::pin::Pin::new(&mut *stream).poll_flush(context)).await;
-    let conduit = stream.get_mut();
     let _ = timeout(GOODBYE, async {
-        poll_fn(|context| conduit.poll_drain(context)).await?;
-        conduit.shutdown().await
+        link.drained().await?;
+        stream.get_mut().shutdown().await
     })
     .await;
 }
 
 /// Says why, closes, and lets the client hear it.
-async fn goodbye<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut Stream<S>,
-    shared: &Shared,
-    close: Close,
-) -> Close {
+async fn goodbye(stream: &mut Stream, link: &Link, shared: &Shared, close: Close) {
     let spread = if close.retry_after().is_some() { shared.spread(COME_BACK) } else { Duration::ZERO };
-    let conduit = stream.get_mut();
-    for frames in close.frames(spread) {
-        conduit.outbox.push(frames);
+    link.begin_close();
+    {
+        let line = &mut *link.line();
+        for frames in close.frames(spread) {
+            line.outbox.push(frames);
+        }
+        line.count_pushed(&shared.clock.now(), &shared.metrics);
     }
-    let (frames, bytes) = conduit.outbox.take_counts();
-    shared.metrics.frames.inc_by(frames);
-    shared.metrics.bytes.inc_by(bytes);
-    leave(stream).await;
-    close
+    leave(stream, link).await;
 }
 
 /// Sends what waits, a close frame at its end, and lets the client hear it.
-pub(super) async fn leave<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut Stream<S>) {
+pub(super) async fn leave(stream: &mut Stream, link: &Link) {
     let conduit = stream.get_mut();
     conduit.ignore();
     // Whether the client still listens decides whether it hears; there is nothing to do about a failure.
     let _ = timeout(GOODBYE, async {
-        poll_fn(|context| conduit.poll_drain(context)).await?;
+        link.drained().await?;
         conduit.shutdown().await?;
         let mut ignored = [0; 1024];
         while conduit.read(&mut ignored).await? > 0 {}
@@ -330,7 +355,7 @@ mod tests {
     use std::io;
     use std::pin::Pin;
 
-    use tokio::io::{DuplexStream, ReadBuf};
+    use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
     use super::*;
     use crate::clock::Clock;
@@ -379,12 +404,24 @@ mod tests {
         };
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         let seat = hub.shared.seat(peer, "websocket", None).unwrap();
-        let ((), told) = tokio::join!(serve(Faulty(far, false), &hub.shared, &seat.figures), client);
+        let faulty = Socket::other(Faulty(far, false));
+        let ((), told) = tokio::join!(serve(faulty, Bytes::new(), &hub.shared, &seat.figures), client);
         let [Message::Text(welcome), Message::Text(bye), Message::Close(Some(close))] = &told[..] else {
             panic!("{told:?}")
         };
         assert!(welcome.contains("welcome") && bye.contains("1011"), "{welcome} {bye}");
         assert_eq!(u16::from(close.code), 1011);
         assert_eq!(hub.shared.metrics.panics.get(), 1);
+    }
+
+    #[test]
+    fn an_idle_client_costs_less_than_2_kib_beside_its_read_buffer() {
+        fn size<F>(_: impl FnOnce(Socket, Bytes, &'static Shared, &'static Arc<Figures>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let task = size(serve);
+        // The rest is a subscription, the seat, and what tokio keeps of a socket: about a kibibyte.
+        assert!(task < 1250, "{task}");
+        assert!(size_of::<Link>() < 750, "{}", size_of::<Link>());
     }
 }
