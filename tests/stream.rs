@@ -590,6 +590,16 @@ async fn f42_events_reach_all_that_are_connected_and_are_sent_again_to_who_comes
 }
 
 #[tokio::test]
+async fn f42_who_comes_back_before_the_first_tick_goes_on_as_well() {
+    let server = Server::start().await;
+    let mut back = server.connect().await;
+    back.say(json!({"type": "hello", "resume": {"epoch": "0000000000000007", "seq": 0}})).await;
+    server.hub.events().publish(&ClockStep { step_ms: 7 });
+    let event = back.message().await;
+    assert_eq!((&event["kind"], &event["seq"]), (&json!("clock"), &json!(1)));
+}
+
+#[tokio::test]
 async fn a_performance_event_comes_with_a_ping_whose_answer_is_the_round_trip() {
     let config = Config { performance: Duration::from_millis(1), ..Config::default() };
     let server = Server::with(config, None).await;

@@ -98,7 +98,8 @@ impl Hub {
         let metrics = Arc::new(Metrics::register(registry)?);
         let first = ticks.latest();
         let events = Events::with(first.epoch, clock, Arc::clone(&metrics));
-        let (publish, rounds) = watch::channel(Arc::default());
+        let channels = Channels::new(config.max_channels, config.max_series, events.clone());
+        let (publish, rounds) = watch::channel(Arc::new(channels.round.clone()));
         let (ask, asked) = mpsc::channel(ASKING);
         let fanout = Fanout::start(config.flush_interval, &rounds, clock, &metrics);
         let shared = Arc::new(Shared {
@@ -125,8 +126,6 @@ impl Hub {
             admission: Arc::clone(&shared.admission),
             metrics,
         };
-        let channels =
-            Channels::new(shared.config.max_channels, shared.config.max_series, shared.events.clone());
         // Nothing of `shared`: when that is dropped, nobody asks any more and the task ends.
         let task = tokio::spawn(run(channels, reading, first, ticks, asked, publish, shared.gone.clone()));
         Ok(Hub { shared, task: Arc::new(Mutex::new(Some(task))) })
