@@ -53,15 +53,20 @@ pub struct SelectorError {
 
 /// How a value is compared. The order is that of the canonical text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Op {
+pub enum Op {
+    /// `=`
     Equal,
+    /// `!=`
     NotEqual,
+    /// `=~`
     Like,
+    /// `!~`
     NotLike,
 }
 
+/// One label matcher.
 #[derive(Clone, Debug)]
-struct Matcher {
+pub struct Matcher {
     label: Box<str>,
     op: Op,
     value: Box<str>,
@@ -108,6 +113,12 @@ impl Selector {
         self.matchers.iter().find(named).map(|matcher| &*matcher.value)
     }
 
+    /// Its matchers, the one for the name first.
+    #[must_use]
+    pub fn matchers(&self) -> &[Matcher] {
+        &self.matchers
+    }
+
     /// The canonical text: parses to an equal selector.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -149,7 +160,9 @@ impl Op {
         matches!(self, Op::Like | Op::NotLike)
     }
 
-    const fn as_str(self) -> &'static str {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Op::Equal => "=",
             Op::NotEqual => "!=",
@@ -160,7 +173,11 @@ impl Op {
 }
 
 impl Matcher {
-    fn new(label: &str, op: Op, value: &str) -> Result<Self, String> {
+    /// A matcher, its regular expression compiled. The length of the pattern is for the caller to bound.
+    ///
+    /// # Errors
+    /// The regular expression is malformed or larger than 1 MiB when compiled; the text says which.
+    pub fn new(label: &str, op: Op, value: &str) -> Result<Self, String> {
         let regex = match op {
             Op::Equal | Op::NotEqual => None,
             Op::Like | Op::NotLike => Some(compile(value)?),
@@ -168,7 +185,27 @@ impl Matcher {
         Ok(Matcher { label: label.into(), op, value: value.into(), regex })
     }
 
-    fn accepts(&self, value: &str) -> bool {
+    /// The label that it looks at, `__name__` for the metric name.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// How it compares.
+    #[must_use]
+    pub fn op(&self) -> Op {
+        self.op
+    }
+
+    /// What it compares with: a value, or a regular expression that must match the whole value.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// Does it accept this value? A label that a series lacks has the empty one.
+    #[must_use]
+    pub fn accepts(&self, value: &str) -> bool {
         match (&self.regex, self.op) {
             (Some(regex), Op::Like) => regex.is_match(value),
             (Some(regex), _) => !regex.is_match(value),
@@ -184,9 +221,6 @@ impl Matcher {
 
 /// Compiles a pattern that must match a whole value.
 fn compile(pattern: &str) -> Result<Regex, String> {
-    if pattern.len() > MAX_PATTERN {
-        return Err(format!("regular expression has {} bytes, more than {MAX_PATTERN}", pattern.len()));
-    }
     let build = |pattern: &str| {
         let built = RegexBuilder::new(pattern).size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build();
         built.map_err(|error| match error {
@@ -339,6 +373,10 @@ impl<'a> Parser<'a> {
     }
 
     fn matcher(&self, at: usize, label: &str, op: Op, value: &str) -> Result<Matcher, SelectorError> {
+        if op.is_regex() && value.len() > MAX_PATTERN {
+            let reason = format!("regular expression has {} bytes, more than {MAX_PATTERN}", value.len());
+            return Err(self.error(at, reason));
+        }
         Matcher::new(label, op, value).map_err(|reason| self.error(at, reason))
     }
 
