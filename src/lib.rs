@@ -12,6 +12,7 @@ pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod exposition;
+pub mod history;
 pub mod loadtest;
 pub mod log;
 pub mod registry;

@@ -1,0 +1,158 @@
+//! Which series have which labels.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use std::hash::BuildHasher;
+
+use super::series::Labels;
+use crate::series::selector::{Matcher, Op};
+
+/// Place of a series in the history, used again once it is gone.
+pub(super) type Place = u32;
+
+/// For each label name and value the places of the series that have it, sorted; and the series by their whole label
+/// set. It holds each name and value once, and the label sets share them.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    names: HashMap<Arc<str>, HashMap<Arc<str>, Vec<Place>>>,
+    by_labels: HashTable<(u64, Place)>,
+    hasher: DefaultHashBuilder,
+    memory: usize,
+}
+
+/// What a text held once takes beside its bytes: counts, allocator, place in the tables.
+const TEXT: usize = 24 + 64;
+/// What a label takes in a series: its two pointers, its place in the list of the value, which has room to grow.
+const LABEL: usize = 32 + 6;
+
+impl Index {
+    /// Bytes of memory, estimated.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// Hash of a label set, for [`find`](Self::find) and [`insert`](Self::insert). Labels sorted by name.
+    pub(super) fn hash<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
+        use std::hash::{Hash, Hasher};
+        let mut hasher = self.hasher.build_hasher();
+        labels.for_each(|pair| pair.hash(&mut hasher));
+        hasher.finish()
+    }
+
+    /// The place of a label set, of those for which `same` is true.
+    pub(super) fn find(&self, hash: u64, same: impl Fn(Place) -> bool) -> Option<Place> {
+        self.by_labels.find(hash, |&(known, place)| known == hash && same(place)).map(|&(_, place)| place)
+    }
+
+    /// Adds a series; gives its labels made of the texts that are held already.
+    pub(super) fn insert<'a>(
+        &mut self,
+        hash: u64,
+        place: Place,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Labels {
+        let mut memory = 0;
+        let labels: Labels = labels
+            .map(|(name, value)| {
+                let (name, values) = match self.names.get_key_value(name) {
+                    Some((name, _)) => {
+                        let name = Arc::clone(name);
+                        (Arc::clone(&name), self.names.get_mut(&name).expect("found just now"))
+                    }
+                    None => {
+                        let name: Arc<str> = name.into();
+                        memory += name.len() + TEXT;
+                        (Arc::clone(&name), self.names.entry(name).or_default())
+                    }
+                };
+                let value = match values.get_key_value(value) {
+                    Some((value, _)) => Arc::clone(value),
+                    None => {
+                        memory += value.len() + TEXT;
+                        value.into()
+                    }
+                };
+                let places = values.entry(Arc::clone(&value)).or_default();
+                if let Err(at) = places.binary_search(&place) {
+                    places.insert(at, place);
+                }
+                memory += LABEL;
+                (name, value)
+            })
+            .collect();
+        self.by_labels.insert_unique(hash, (hash, place), |&(hash, _)| hash);
+        self.memory += memory;
+        labels
+    }
+
+    /// Removes a series.
+    pub(super) fn remove(&mut self, place: Place, labels: &Labels) {
+        for (name, value) in labels.iter() {
+            self.memory = self.memory.saturating_sub(LABEL);
+            let Some(values) = self.names.get_mut(name) else { continue };
+            let Some(places) = values.get_mut(value) else { continue };
+            if let Ok(at) = places.binary_search(&place) {
+                places.remove(at);
+            }
+            if places.is_empty() {
+                values.remove(value);
+                self.memory = self.memory.saturating_sub(value.len() + TEXT);
+            }
+            if values.is_empty() {
+                self.names.remove(name);
+                self.memory = self.memory.saturating_sub(name.len() + TEXT);
+            }
+        }
+        let hash = self.hash(labels.iter().map(|(name, value)| (&**name, &**value)));
+        if let Ok(entry) = self.by_labels.find_entry(hash, |&(_, known)| known == place) {
+            entry.remove();
+        }
+    }
+
+    /// All names of labels.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.names.keys()
+    }
+
+    /// All values of a label.
+    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.names.get(name).into_iter().flat_map(HashMap::keys)
+    }
+
+    /// Places among which are all series that satisfy the matchers; each is still to be asked. `all` are the places
+    /// there are, for matchers that a series without any label would satisfy.
+    pub(super) fn candidates(&self, matchers: &[Matcher], all: Range<Place>) -> Vec<Place> {
+        let demands = matchers.iter().filter(|matcher| !matcher.accepts(""));
+        let equal = demands.clone().filter(|matcher| matcher.op() == Op::Equal).map(|matcher| {
+            self.names
+                .get(matcher.label())
+                .and_then(|values| values.get(matcher.value()))
+                .map_or(&[][..], |p| p)
+        });
+        // The other matchers cost a look at each label set in the list, so the shortest is best.
+        if let Some(places) = equal.min_by_key(|places| places.len()) {
+            return places.to_vec();
+        }
+        let lists = demands.map(|matcher| {
+            let values = self.names.get(matcher.label()).into_iter().flatten();
+            values.filter(|(value, _)| matcher.accepts(value)).map(|(_, places)| places).collect::<Vec<_>>()
+        });
+        let Some(lists) = lists.min_by_key(|lists| lists.iter().map(|places| places.len()).sum::<usize>())
+        else {
+            return all.collect();
+        };
+        let mut places: Vec<Place> = lists.into_iter().flatten().copied().collect();
+        places.sort_unstable();
+        places
+    }
+}
+
+/// Does a label set satisfy all matchers? A label that it lacks has the empty value.
+pub(super) fn matches(labels: &Labels, matchers: &[Matcher]) -> bool {
+    matchers.iter().all(|matcher| {
+        let found = labels.iter().find(|(name, _)| **name == *matcher.label());
+        matcher.accepts(found.map_or("", |(_, value)| value))
+    })
+}
