@@ -6,6 +6,7 @@
 //!   file and clock.
 //!
 //! - [`Recorder`] is the task that appends the ticks and writes the file; `store` is the file, `codec` its bytes.
+//! - [`backfill`] makes the past of a chart, [`export`] CSV and JSON, [`baseline`] compares two ranges.
 //!
 //! Each tick gives each series one sample, also where the value is the same as before: it costs 2 to 6 bits, and
 //! everything that reads (a look back of five minutes, a chart with a point a tick) is right without knowing more. A
@@ -14,10 +15,13 @@
 //!
 //! A reader holds no lock while it decodes, and nobody waits for it: see `memory`.
 
+mod backfill;
+pub mod baseline;
 mod bits;
 mod chunk;
 mod codec;
 mod config;
+pub mod export;
 mod handle;
 mod index;
 mod memory;
@@ -26,6 +30,7 @@ mod recorder;
 mod series;
 mod store;
 
+pub use backfill::{POINTS, backfill, thin};
 pub use chunk::{STALE, is_stale};
 pub use config::Config;
 pub use handle::{History, OpenError};
