@@ -137,7 +137,7 @@ impl Store {
         let path = folder.join("history.redb");
         std::fs::create_dir_all(folder)
             .map_err(|error| StoreError::Io { path: folder.to_owned(), what: error.to_string() })?;
-        // redb's own check finds what is damaged, but redb may panic over what passes for whole by chance.
+        // redb's own check finds what is damaged; but before it redb's debug build walks through all pages, and panics.
         let opened = catch_unwind(AssertUnwindSafe(|| Self::load(&path)));
         opened.unwrap_or_else(|_| Err(damaged(&path, "the database in it is inconsistent")))
     }
