@@ -42,6 +42,7 @@ use crate::collect::ticker::Ticker;
 use crate::collect::{Ticks, catalog};
 use crate::config::Config;
 use crate::exposition::Expositions;
+use crate::history::{History, OpenError, Recorder};
 use crate::registry::{RegisterError, Registry};
 use crate::series::Epoch;
 use crate::server::{self, App, BindError, Body, Drained, Parts, Problem, Readiness, Reload, Server};
@@ -59,6 +60,9 @@ pub enum StartError {
     /// The collectors cannot be set up as configured.
     #[error(transparent)]
     Collectors(#[from] catalog::ConfigError),
+    /// The history cannot be had; its file is in use, or cannot be read or written.
+    #[error(transparent)]
+    History(#[from] OpenError),
     /// The given registry holds a metric under one of gaugecast's own names.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -69,6 +73,8 @@ pub enum StartError {
 pub struct Running {
     app: App,
     ticker: Ticker,
+    history: History,
+    recorder: Recorder,
     hub: Hub,
     addresses: Vec<SocketAddr>,
     stop: CancellationToken,
@@ -88,14 +94,17 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     let clock = Clock::start();
     let collectors = catalog::collectors(&config.collect)?;
+    let history = open_history(config, &registry, clock).await?;
     let epoch = Epoch(RandomState::new().hash_one(clock.now().unix_ms));
     let ticker = Ticker::start(config.collect.clone(), collectors, registry.clone(), epoch, clock).await?;
     let ticks = ticker.ticks();
+    let recorder = Recorder::start(history.clone(), &ticks);
     let stream = config.stream.clone();
     let hub = match Hub::start(stream, ticks.clone(), config.collect.tick, clock, &registry) {
         Ok(hub) => hub,
         Err(error) => {
             ticker.stop().await;
+            recorder.stop().await;
             return Err(error.into());
         }
     };
@@ -117,6 +126,7 @@ pub async fn start(
         Err(error) => {
             hub.stop(Duration::ZERO).await;
             ticker.stop().await;
+            recorder.stop().await;
             return Err(error);
         }
     };
@@ -124,7 +134,17 @@ pub async fn start(
     let stop = CancellationToken::new();
     let server = tokio::spawn(server.run(stop.clone()));
     app.set_readiness(Readiness::Ready);
-    Ok(Running { app, ticker, hub, addresses, stop, server })
+    Ok(Running { app, ticker, history, recorder, hub, addresses, stop, server })
+}
+
+/// Opens the history away from the threads that must not wait: it reads a whole file.
+async fn open_history(config: &Config, registry: &Registry, clock: Clock) -> Result<History, OpenError> {
+    let (config, registry) = (config.history.clone(), registry.clone());
+    let opened = tokio::task::spawn_blocking(move || History::open(&config, &registry, clock.now().unix_ms));
+    match opened.await {
+        Ok(opened) => opened,
+        Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+    }
 }
 
 impl Running {
@@ -138,6 +158,12 @@ impl Running {
     #[must_use]
     pub fn ticks(&self) -> Ticks {
         self.ticker.ticks()
+    }
+
+    /// The history of all series.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// Collects by another configuration from now on: collectors, their filters and folders, paths, deadline. What
@@ -158,7 +184,7 @@ impl Running {
     }
 
     /// Stops: not ready any more, streams closed with a goodbye, one after the other (`stream.drain`), then no new
-    /// connections, answers in flight finished, the tick ended. While the streams drain the server still answers, so
+    /// connections, answers in flight finished, the tick ended, the history written. While the streams drain the server still answers, so
     /// that whoever asks hears that it is not ready and clients that come back are told when. Takes as long as
     /// the slowest client, at most some 20 seconds with the default settings.
     pub async fn stop(self) {
@@ -172,6 +198,7 @@ impl Running {
             Err(error) => warn!(%error, "the server did not end well"),
         }
         self.ticker.stop().await;
+        self.recorder.stop().await;
     }
 }
 

@@ -17,6 +17,7 @@ use gaugecast::collect::{CollectError, Collector};
 use gaugecast::config::{self, Config};
 use gaugecast::exposition::page::PageWriter;
 use gaugecast::exposition::parse::Format;
+use gaugecast::history::Write as Push;
 use gaugecast::registry::metrics::counter::Counter as RawCounter;
 use gaugecast::registry::metrics::family::Family as RawFamily;
 use gaugecast::registry::{Counter, Desc, Family, Registry};
@@ -143,6 +144,11 @@ async fn the_reference_names_every_metric_of_our_own() {
     config.collect.textfile_directories = vec![folder.path().to_owned()];
     let running = gaugecast::serve::start(&config, registry.clone(), None).await.unwrap();
     let address = running.addresses()[0];
+
+    // A sample that is older than the history goes back.
+    let labels = vec![("__name__".to_owned(), "long_ago".to_owned())];
+    let refused = running.history().append(&[Push { labels, samples: vec![(0, 0.0)] }], clock.now().unix_ms);
+    assert_eq!(refused.too_old, 1);
 
     get(address, "/nothing/here").await;
     get(address, "/api/v1/stream/ws").await; // no upgrade, so a refused handshake

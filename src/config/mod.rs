@@ -47,6 +47,8 @@ pub struct Config {
     pub server: crate::server::Config,
     /// The stream.
     pub stream: crate::stream::Config,
+    /// The history.
+    pub history: crate::history::Config,
     /// Logging.
     pub log: crate::log::Config,
 }

@@ -47,6 +47,8 @@ pub enum Group {
     Collect,
     /// Limits of the stream.
     Stream,
+    /// History.
+    History,
     /// Logging.
     Log,
     /// Collectors: switches and filters.
@@ -55,8 +57,15 @@ pub enum Group {
 
 impl Group {
     /// All, in the order they are shown.
-    pub const ALL: [Group; 6] =
-        [Group::Config, Group::Web, Group::Collect, Group::Stream, Group::Log, Group::Collectors];
+    pub const ALL: [Group; 7] = [
+        Group::Config,
+        Group::Web,
+        Group::Collect,
+        Group::Stream,
+        Group::History,
+        Group::Log,
+        Group::Collectors,
+    ];
 
     /// The heading.
     #[must_use]
@@ -66,6 +75,7 @@ impl Group {
             Group::Web => "Web",
             Group::Collect => "Collection",
             Group::Stream => "Stream",
+            Group::History => "History",
             Group::Log => "Log",
             Group::Collectors => "Collectors",
         }
@@ -143,7 +153,8 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "runtime",
     "scrape_config_files",
     "scrape_configs",
-    "storage",
+    "storage.exemplars",
+    "storage.tsdb",
     "tracing",
     "tsdb",
 ];
@@ -204,13 +215,13 @@ fn table() -> Vec<Setting> {
             Text(|c| &mut c.server.telemetry_path, check::telemetry_path),
             "Path of the metrics",
         ),
-        row(
+        rare(row(
             Group::Web,
             "web.max-requests",
             "web.max_requests",
             Count(|c| (&mut c.server.max_requests).into(), 0, 1_000_000),
             "Parallel scrapes before 503; 0 is no limit",
-        ),
+        )),
         row(
             Group::Web,
             "web.allowed-host",
@@ -330,13 +341,13 @@ fn table() -> Vec<Setting> {
             duration(|c| &mut c.collect.tick, 1, 60_000),
             "Time between collections",
         ),
-        row(
+        rare(row(
             Group::Collect,
             "collect.series-limit",
             "collect.series_limit",
             Count(|c| (&mut c.collect.series_limit).into(), 1_000, 100_000_000),
             "Most series; what is beyond is refused and counted",
-        ),
+        )),
         row(
             Group::Collect,
             "path.procfs",
@@ -365,27 +376,27 @@ fn table() -> Vec<Setting> {
             Count(|c| (&mut c.stream.max_clients).into(), 0, 10_000_000),
             "Most connections",
         ),
-        row(
+        rare(row(
             Group::Stream,
             "stream.max-subscriptions",
             "stream.max_subscriptions",
             Count(|c| (&mut c.stream.max_subscriptions).into(), 1, 100_000),
             "Subscriptions of one connection",
-        ),
-        row(
+        )),
+        rare(row(
             Group::Stream,
             "stream.max-series",
             "stream.max_series",
             Count(|c| (&mut c.stream.max_series).into(), 1, 100_000_000),
             "Series of one subscription",
-        ),
-        row(
+        )),
+        rare(row(
             Group::Stream,
             "stream.max-message",
             "stream.max_message",
             size(|c| &mut c.stream.max_message, 1 << 10, 16 << 20),
             "Size of one message from a client",
-        ),
+        )),
         rare(row(
             Group::Stream,
             "stream.ping",
@@ -477,6 +488,27 @@ fn table() -> Vec<Setting> {
             size(|c| &mut c.stream.send_buffer, 4 << 10, 16 << 20),
             "What the kernel may hold for a client (SO_SNDBUF)",
         )),
+        row(
+            Group::History,
+            "history.retention",
+            "history.retention",
+            duration(|c| &mut c.history.retention, 1_000, 1000 * 365 * 86_400_000),
+            "How long samples are kept",
+        ),
+        row(
+            Group::History,
+            "history.max-size",
+            "history.max_size",
+            size(|c| &mut c.history.max_size, 1 << 20, 1 << 40),
+            "Memory; over it the oldest samples go first",
+        ),
+        row(
+            Group::History,
+            "storage.path",
+            "storage.path",
+            OptionalPath(|c| &mut c.history.storage),
+            "Folder in which the history survives a restart",
+        ),
         row(
             Group::Log,
             "log.level",
