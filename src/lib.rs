@@ -1,9 +1,9 @@
 //! gaugecast: the live edge of Prometheus.
 //!
 //! Data goes one way: sources write pages of text ([`collect`], [`registry`]), a tick reads them into the series
-//! table ([`series`]), and from the committed tick go `/metrics` ([`exposition`], [`server`]) and the live stream
-//! ([`stream`]), which [`client`] follows from anywhere. [`cli`] reads the command line, [`config`] the settings,
-//! [`serve`] puts it all together. [`loadtest`] stands beside: it measures a server from outside.
+//! table ([`series`]), and from the committed tick go `/metrics` ([`exposition`], [`server`]), the [`history`] and the
+//! live stream ([`stream`]), which [`client`] follows from anywhere. [`cli`] reads the command line, [`config`] the
+//! settings, [`serve`] puts it all together. [`loadtest`] stands beside: it measures a server from outside.
 
 pub mod build;
 pub mod cli;
