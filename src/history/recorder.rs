@@ -96,3 +96,47 @@ fn checkpoint(history: &History) -> JoinHandle<()> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Moment;
+    use crate::history::Config;
+    use crate::registry::Registry;
+    use crate::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Selector, Table};
+
+    #[tokio::test]
+    async fn every_tick_is_recorded_and_the_last_ones_are_in_the_file_after_a_stop() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config { storage: Some(folder.path().to_owned()), ..Config::default() };
+        let mut table = Table::new(Epoch(1), 10);
+        let source = table.add_source("test");
+        let meta = FamilyMeta { name: "m".into(), kind: Kind::Gauge, help: "".into(), unit: "".into() };
+        let none: [(&str, &str); 0] = [];
+        let slot = table.series(source, &Arc::new(meta), Role::Value, "m", &none).expect("taken");
+        let mut tick = |second: i64| {
+            table.set(slot, second as f64, NO_TIME);
+            let since_start = Duration::from_secs(second.unsigned_abs());
+            table.commit(Moment { since_start, unix_ms: 1_700_000_000_000 + second * 1000 }, 0)
+        };
+
+        let history = History::open(&config, &Registry::new(), 1_700_000_000_000).expect("opens");
+        let (ticks, publish) = Ticks::manual(tick(0));
+        let recorder = Recorder::start(history.clone(), &ticks);
+        let mut recorded = recorder.recorded();
+        for second in 1..=3i64 {
+            recorded.wait_for(|offset| *offset == second.unsigned_abs()).await.expect("runs");
+            publish.send_replace(tick(second));
+        }
+        recorded.wait_for(|offset| *offset == 4).await.expect("runs");
+        recorder.stop().await;
+        drop(history);
+
+        let history = History::open(&config, &Registry::new(), 1_700_000_000_000).expect("opens again");
+        let found = history.select(Selector::parse("m").expect("m").matchers(), i64::MIN, i64::MAX, 9);
+        let values: Vec<f64> = found[0].samples().map(|(_, value)| value).collect();
+        assert_eq!(values, [0.0, 1.0, 2.0, 3.0]);
+    }
+}
