@@ -15,6 +15,7 @@ pub mod exposition;
 pub mod history;
 pub mod loadtest;
 pub mod log;
+pub mod query;
 pub mod registry;
 pub mod series;
 pub mod serve;

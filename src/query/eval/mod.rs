@@ -1,0 +1,205 @@
+//! Evaluation of PromQL.
+//!
+//! Every expression is evaluated once, over all steps of the query, and gives a number for each step, or rows of series by
+//! steps. So labels are looked at once for a series rather than once for a step, a selector's samples are walked
+//! through once while the window moves over them, and a series is read into a buffer that the next one uses again.
+//! An instant query is the case of one step. What does not depend on the step (`@`, numbers) is evaluated for one step
+//! and repeated.
+//!
+//! The metric name that most operators drop stays with the row until the end, marked as dropped, so that `label_replace`
+//! can still use it: Prometheus' "delayed name removal".
+//!
+//! - `selector` reads instant vectors, `window` the functions over a range, subqueries among them
+//! - `math`, `labels_fn`, `histogram` are the functions of instant vectors
+//! - `aggregate` and `binary` are the operators
+//! - `rows`, `notes`, `kahan`, `date` are what they are made of
+//!
+//! Left out: native histograms, which a source cannot give yet. Functions for them answer with nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::labels::Labels;
+use super::promql::ast::{Expr, Type};
+use super::source::{Sample, Source, SourceError};
+
+mod aggregate;
+mod binary;
+mod date;
+mod evaluator;
+mod histogram;
+mod kahan;
+mod labels_fn;
+mod math;
+mod notes;
+mod range_fn;
+mod rows;
+mod selector;
+mod window;
+
+pub use rows::Metric;
+
+/// How expressions are evaluated, and how much they may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How old the last sample of a series may be at a step, in milliseconds. Prometheus' default: 5 minutes.
+    pub lookback: i64,
+    /// Step of a subquery that says none, in milliseconds. Prometheus takes its evaluation interval: 1 minute.
+    pub subquery_step: i64,
+    /// Most samples read and made by a query. Prometheus' default: 50 million, which are 800 MB.
+    pub max_samples: usize,
+    /// Most series of one selector.
+    pub max_series: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { lookback: 300_000, subquery_step: 60_000, max_samples: 50_000_000, max_series: 1_000_000 }
+    }
+}
+
+/// The times for which an expression is evaluated, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// One time.
+    Instant(i64),
+    /// From `start` to `end`, every `step`.
+    Range {
+        /// First time.
+        start: i64,
+        /// Last time, if a step falls on it.
+        end: i64,
+        /// Greater than zero.
+        step: i64,
+    },
+}
+
+/// Ends evaluations from outside: shared by who evaluates and who no longer wants the answer.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicU8>);
+
+impl Interrupt {
+    /// The query has taken too long.
+    pub fn time_out(&self) {
+        self.0.store(1, Ordering::Relaxed);
+    }
+
+    /// Nobody waits for the answer any more.
+    pub fn cancel(&self) {
+        self.0.store(2, Ordering::Relaxed);
+    }
+
+    /// # Errors
+    /// It was told to end.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            1 => Err(Error::Timeout),
+            _ => Err(Error::Canceled),
+        }
+    }
+}
+
+/// Why there is no answer, in Prometheus' words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The expression has no answer for these series, or its answer is too large.
+    #[error("{0}")]
+    Execution(String),
+    /// [`Interrupt::time_out`].
+    #[error("query timed out in expression evaluation")]
+    Timeout,
+    /// [`Interrupt::cancel`].
+    #[error("query was canceled in expression evaluation")]
+    Canceled,
+    /// The history could not be read.
+    #[error("{0}")]
+    Source(#[from] SourceError),
+}
+
+impl From<rows::SameLabels> for Error {
+    fn from(_: rows::SameLabels) -> Self {
+        Error::Execution("vector cannot contain metrics with the same labelset".into())
+    }
+}
+
+fn execution<T>(reason: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Execution(reason.into()))
+}
+
+/// The value of an expression.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Of an instant query: time and value.
+    Scalar(i64, f64),
+    /// Of an instant query: time and text.
+    Text(i64, String),
+    /// Of an instant query: time, and series with their value, in the order of the expression.
+    Vector(i64, Vec<(Metric, f64)>),
+    /// Of a range query, in the order of labels; of an instant query for a range.
+    Matrix(Vec<(Metric, Vec<Sample>)>),
+}
+
+/// What a query gives.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The value.
+    pub output: Output,
+    /// Warnings, each with the place in the query that it is about.
+    pub warnings: Vec<String>,
+    /// Infos, likewise.
+    pub infos: Vec<String>,
+}
+
+/// A parsed query with its times.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// The text, for positions in messages.
+    pub text: &'a str,
+    /// The expression.
+    pub expr: &'a Expr,
+    /// When.
+    pub times: Times,
+}
+
+impl Query<'_> {
+    /// Evaluates the query.
+    ///
+    /// # Errors
+    /// See [`Error`]. A range query whose type is neither scalar nor instant vector is an execution error too; the
+    /// HTTP API refuses it before.
+    pub fn evaluate(
+        &self,
+        source: &dyn Source,
+        options: &Options,
+        interrupt: &Interrupt,
+    ) -> Result<Answer, Error> {
+        let mut evaluator = evaluator::Evaluator::new(source, options, interrupt, self.times);
+        let output = evaluator.run(self.expr)?;
+        let (warnings, infos) = evaluator.notes.texts(self.text);
+        Ok(Answer { output, warnings, infos })
+    }
+}
+
+impl Output {
+    /// The type, as the HTTP API names it.
+    #[must_use]
+    pub fn kind(&self) -> Type {
+        match self {
+            Output::Scalar(..) => Type::Scalar,
+            Output::Text(..) => Type::String,
+            Output::Vector(..) => Type::Vector,
+            Output::Matrix(_) => Type::Matrix,
+        }
+    }
+
+    /// The series of a matrix or vector with owned labels; for tests.
+    #[must_use]
+    pub fn labels(&self) -> Vec<Labels> {
+        match self {
+            Output::Vector(_, series) => series.iter().map(|(metric, _)| metric.to_labels()).collect(),
+            Output::Matrix(series) => series.iter().map(|(metric, _)| metric.to_labels()).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
