@@ -4,11 +4,13 @@
 //! - [`Source`] is where samples come from: a selection gives [`Series`] whose samples are read when wanted.
 //! - [`Query`](eval::Query) evaluates an expression at one time or over a range of times, and gives an
 //!   [`Answer`](eval::Answer): the value, and warnings and infos in Prometheus' words.
+//! - [`http`] answers the requests of Prometheus' HTTP API.
 //!
 //! Nothing here does I/O or asks for the time: the time of evaluation is given, and who waits for an answer can end
 //! it through an [`Interrupt`](eval::Interrupt).
 
 pub mod eval;
+pub mod http;
 pub mod labels;
 pub mod number;
 pub mod promql;

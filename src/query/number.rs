@@ -62,6 +62,14 @@ fn scientific(digits: &str, exponent: i32) -> String {
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
+/// Appends a finite value as `strconv.FormatFloat(v, 'e', -1, 64)` does.
+pub fn scientific_into(out: &mut Vec<u8>, value: f64) {
+    let text = format!("{value:e}");
+    let (digits, exponent) = text.split_once('e').expect("the format has an exponent");
+    let exponent = exponent.parse().expect("the exponent is a number");
+    out.extend_from_slice(scientific(digits, exponent).as_bytes());
+}
+
 /// A label value that is a number, as OpenMetrics has it: whole numbers with `.0`.
 #[must_use]
 pub fn open_metrics(value: f64) -> String {

@@ -19,7 +19,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::labels::Labels;
 use super::promql::ast::{Expr, Type};
 use super::source::{Sample, Source, SourceError};
 
@@ -193,13 +192,99 @@ impl Output {
         }
     }
 
-    /// The series of a matrix or vector with owned labels; for tests.
-    #[must_use]
-    pub fn labels(&self) -> Vec<Labels> {
-        match self {
-            Output::Vector(_, series) => series.iter().map(|(metric, _)| metric.to_labels()).collect(),
-            Output::Matrix(series) => series.iter().map(|(metric, _)| metric.to_labels()).collect(),
-            _ => Vec::new(),
+    /// Keeps the first `limit` series. Were there more?
+    pub fn truncate(&mut self, limit: usize) -> bool {
+        let before = match self {
+            Output::Vector(_, series) => {
+                let before = series.len();
+                series.truncate(limit);
+                before
+            }
+            Output::Matrix(series) => {
+                let before = series.len();
+                series.truncate(limit);
+                before
+            }
+            Output::Scalar(..) | Output::Text(..) => 0,
+        };
+        before > limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::promql::{self, MAX_DEPTH, MAX_NESTING};
+    use super::super::source::{MemorySource, stale};
+    use super::*;
+    use crate::query::Labels;
+
+    fn ask(source: &MemorySource, text: &str, times: Times, options: &Options) -> Result<Answer, Error> {
+        let expr = promql::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        Query { text, expr: &expr, times }.evaluate(source, options, &Interrupt::default())
+    }
+
+    /// `count` series of a minute of samples.
+    fn source(count: usize) -> MemorySource {
+        let mut source = MemorySource::default();
+        for series in 0..count {
+            let labels = Labels::new([("__name__", "up".to_owned()), ("i", series.to_string())]);
+            (0..60).for_each(|second| source.add(&labels, Sample { t: second * 1000, v: 1.0 }));
         }
+        source
+    }
+
+    #[test]
+    fn the_deepest_expression_fits_in_a_small_stack() {
+        let source = source(1);
+        let range = Times::Range { start: 0, end: 60_000, step: 1000 };
+        for text in [
+            "up".to_owned() + &" + up".repeat(MAX_DEPTH - 1),
+            "up".to_owned() + &" or up".repeat(MAX_DEPTH - 1),
+            "abs(".repeat(MAX_NESTING - 1) + "up" + &")".repeat(MAX_NESTING - 1),
+            "sum(".repeat(MAX_NESTING - 1) + "up" + &")".repeat(MAX_NESTING - 1),
+            "max_over_time(".repeat(MAX_NESTING / 2 - 1) + "up" + &"[2s:1s])".repeat(MAX_NESTING / 2 - 1),
+        ] {
+            ask(&source, &text, range, &Options::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+    }
+
+    #[test]
+    fn a_query_ends_at_its_limits() {
+        let source = source(10);
+        let options = Options { max_samples: 500, max_series: 8, ..Options::default() };
+        let error = |text: &str, times| ask(&source, text, times, &options).expect_err(text).to_string();
+        let instant = Times::Instant(60_000);
+        assert_eq!(error("up", instant), "query selects more than 8 series");
+        let range = Times::Range { start: 0, end: 60_000, step: 100 };
+        for (text, times) in [
+            ("up{i=\"0\"}", range),
+            ("vector(1)", range),
+            ("sum_over_time(vector(1)[1y:1ms])", instant),
+            ("sum_over_time(up{i=\"0\"}[1h:1s])", instant),
+        ] {
+            let want = "query processing would load too many samples into memory in query execution";
+            assert_eq!(error(text, times), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_interrupt_ends_an_evaluation_with_its_reason() {
+        let (source, expr) = (source(1), promql::parse("up").expect("it is right"));
+        let query = Query { text: "up", expr: &expr, times: Times::Instant(0) };
+        let interrupt = Interrupt::default();
+        assert!(query.evaluate(&source, &Options::default(), &interrupt).is_ok());
+        interrupt.time_out();
+        assert_eq!(query.evaluate(&source, &Options::default(), &interrupt).err(), Some(Error::Timeout));
+        interrupt.cancel();
+        assert_eq!(query.evaluate(&source, &Options::default(), &interrupt).err(), Some(Error::Canceled));
+    }
+
+    #[test]
+    fn a_series_that_is_stale_throughout_gives_no_row() {
+        let mut source = MemorySource::default();
+        source.add(&Labels::new([("__name__", "up")]), Sample { t: 0, v: stale() });
+        let range = Times::Range { start: 0, end: 60_000, step: 1000 };
+        let answer = ask(&source, "up or vector(1) * up", range, &Options::default()).expect("it is right");
+        assert!(matches!(answer.output, Output::Matrix(series) if series.is_empty()));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::ast::{AggregateOp, BinaryOp, Duration, DurationExpr, Span};
 use super::lex::{Kind, Token};
-use super::parser::{Fault, MAX_DEPTH, Parsed, Parser, binary_op};
+use super::parser::{Fault, MAX_NESTING, Parsed, Parser, binary_op};
 
 impl Parser<'_> {
     /// The duration of an `offset`, which takes operators only inside parentheses.
@@ -42,7 +42,7 @@ impl Parser<'_> {
 
     fn duration_expr(&mut self, floor: u8) -> Parsed<DurationExpr> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
+        if self.depth > MAX_NESTING {
             return Err(self.too_deep());
         }
         let mut lhs = if self.eat_word("-")? {
@@ -61,7 +61,7 @@ impl Parser<'_> {
             if precedence <= floor {
                 break;
             }
-            if chain > MAX_DEPTH {
+            if chain > MAX_NESTING {
                 return Err(self.too_deep());
             }
             self.advance()?;

@@ -8,8 +8,8 @@
 //! accepts the language, but its tree has no positions, its messages are not Prometheus', and its tables bring six
 //! crates.
 //!
-//! An expression is at most [`MAX_TEXT`] bytes long and [`MAX_DEPTH`] levels deep, so that no text exhausts the stack of
-//! who parses, evaluates or drops it.
+//! An expression is at most [`MAX_TEXT`] bytes long, [`MAX_NESTING`] parentheses and [`MAX_DEPTH`] operators deep, so that
+//! no text exhausts the stack of who parses, evaluates or drops it.
 
 pub mod ast;
 mod check;
@@ -22,7 +22,7 @@ mod strings;
 
 pub(crate) use duration_expr::duration_millis;
 pub(crate) use parser::position;
-pub use parser::{MAX_DEPTH, MAX_TEXT, ParseError, parse, parse_selector};
+pub use parser::{MAX_DEPTH, MAX_NESTING, MAX_TEXT, ParseError, parse, parse_selector};
 
 #[cfg(test)]
 mod tests;

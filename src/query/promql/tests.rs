@@ -87,7 +87,7 @@ fn operators_bind_as_in_prometheus() {
 #[test]
 fn depth_is_bounded_whatever_makes_it() {
     let deep = |n: usize| "(".repeat(n) + "1" + &")".repeat(n);
-    assert!(parse(&deep(MAX_DEPTH - 1)).is_ok());
+    assert!(parse(&deep(MAX_NESTING - 1)).is_ok());
     assert!(refused(&deep(100_000)).contains("levels deep"));
     assert!(refused(&("1".to_owned() + &" + 1".repeat(100_000))).contains("levels deep"));
     assert!(refused(&("-".repeat(100_000) + "a")).contains("levels deep"));
