@@ -47,6 +47,17 @@ pub trait Samples: Send + Sync {
     /// # Errors
     /// The samples cannot be read, such as a chunk that is corrupt.
     fn read(&self, start: i64, end: i64, out: &mut Vec<Sample>) -> Result<(), SourceError>;
+
+    /// The last of these samples. Most queries are for one time and want no more; who can find it without reading all
+    /// should.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn last(&self, start: i64, end: i64) -> Result<Option<Sample>, SourceError> {
+        let mut samples = Vec::new();
+        self.read(start, end, &mut samples)?;
+        Ok(samples.pop())
+    }
 }
 
 /// One series of an answer.
@@ -92,6 +103,11 @@ impl Samples for Points {
         let to = self.0.partition_point(|sample| sample.t <= end);
         out.extend_from_slice(&self.0[from..to.max(from)]);
         Ok(())
+    }
+
+    fn last(&self, start: i64, end: i64) -> Result<Option<Sample>, SourceError> {
+        let to = self.0.partition_point(|sample| sample.t <= end);
+        Ok(self.0[..to].last().copied().filter(|sample| sample.t >= start))
     }
 }
 

@@ -8,7 +8,7 @@ use super::notes::Note;
 use super::range_fn::quantile;
 use super::rows::{ABSENT, Index, Metric, Rows, present};
 use super::{Error, execution};
-use crate::query::labels::{Label, Labels, METRIC_NAME};
+use crate::query::labels::{Labels, METRIC_NAME};
 use crate::query::number::{plain, quoted_bytes};
 use crate::query::promql::ast::{Aggregate, AggregateOp};
 
@@ -25,7 +25,7 @@ impl Grouping<'_> {
         if self.without { !named && name != METRIC_NAME } else { named }
     }
 
-    fn of<'l>(&self, labels: &'l Labels) -> impl Iterator<Item = &'l Label> {
+    fn of<'l>(&self, labels: &'l Labels) -> impl Iterator<Item = (&'l str, &'l str)> {
         labels.iter().filter(|(name, _)| self.keeps(name))
     }
 }

@@ -1,10 +1,8 @@
 //! Binary operators.
 
-use std::sync::Arc;
-
 use super::rows::{ABSENT, Index, Metric, Rows, present};
 use super::{Error, execution};
-use crate::query::labels::{Label, Labels, METRIC_NAME};
+use crate::query::labels::{Labels, METRIC_NAME};
 use crate::query::promql::ast::{Binary, BinaryOp, Many, Matching};
 
 /// A number of two; comparisons give 1 or 0.
@@ -60,13 +58,13 @@ pub(super) fn with_scalar(binary: &Binary, mut rows: Rows, scalar: &[f64], scala
 }
 
 /// Those labels of a series by which it finds its match.
-fn match_labels<'l>(matching: &Matching, labels: &'l Labels) -> impl Iterator<Item = &'l Label> {
+fn match_labels<'l>(matching: &Matching, labels: &'l Labels) -> impl Iterator<Item = (&'l str, &'l str)> {
     labels.iter().filter(|(name, _)| keeps(matching, name))
 }
 
-fn keeps(matching: &Matching, name: &Arc<str>) -> bool {
-    let named = matching.labels.contains(name);
-    if matching.on { named } else { !named && **name != *METRIC_NAME }
+fn keeps(matching: &Matching, name: &str) -> bool {
+    let named = matching.labels.iter().any(|label| **label == *name);
+    if matching.on { named } else { !named && name != METRIC_NAME }
 }
 
 /// For each row of both sides the number of its match, and how many matches there are.
@@ -154,7 +152,7 @@ impl Sides<'_> {
         let base = match (many, one) {
             (Some(metric), _) => metric.labels(),
             (None, Some(metric)) => {
-                stand_in = metric.labels().filter(|name| keeps(matching, &Arc::from(name)));
+                stand_in = metric.labels().filter(|name| keeps(matching, name));
                 &stand_in
             }
             (None, None) => return Metric::new(Labels::empty()),
@@ -254,7 +252,7 @@ fn unique_side(matching: &Matching, many: &Rows, one: &Rows, by_match: &[Vec<usi
                 continue;
             }
             let (first, second) = (one.metrics[first].labels(), one.metrics[second].labels());
-            let group = first.filter(|name| keeps(matching, &Arc::from(name)));
+            let group = first.filter(|name| keeps(matching, name));
             let side = if matching.many == Many::Right { "left" } else { "right" };
             return execution(format!(
                 "found duplicate series for the match group {group} on the {side} hand-side of the operation: \

@@ -177,6 +177,13 @@ impl<'a> Evaluator<'a> {
         self.charge(self.buffer.len())
     }
 
+    /// Reads the last sample of a series into the buffer.
+    pub(super) fn read_last(&mut self, series: &Series, from: i64, to: i64) -> Result<(), Error> {
+        self.buffer.clear();
+        self.buffer.extend(series.samples.last(from, to)?);
+        self.charge(self.buffer.len())
+    }
+
     /// Reads a series into the buffer without its stale markers.
     pub(super) fn read_values(&mut self, series: &Series, from: i64, to: i64) -> Result<(), Error> {
         self.read(series, from, to)?;

@@ -39,7 +39,7 @@ impl Evaluator<'_> {
                     continue;
                 }
             };
-            let rest = || labels.iter().filter(|(name, _)| &**name != BUCKET_LABEL);
+            let rest = || labels.iter().filter(|(name, _)| *name != BUCKET_LABEL);
             let hash = index.hash(rest());
             let found = index.find_or_add(hash, |at| rest().eq(histograms[at].metric.labels().iter()));
             if found == histograms.len() {

@@ -1,6 +1,6 @@
 //! The functions over a range of samples, for one window.
 
-use super::kahan::{Mean, Sum, Variance};
+use super::kahan::{Mean, Sum, Variance, sum_of};
 use super::{Error, execution};
 use crate::query::promql::functions::Function;
 use crate::query::source::Sample;
@@ -52,12 +52,19 @@ impl RangeFn {
             F::Delta => return Ok(extrapolated(window, false, false)),
             F::Irate => return Ok(last_two(samples, true)),
             F::Idelta => return Ok(last_two(samples, false)),
-            F::SumOverTime => {
-                let mut sum = Sum::default();
-                values().for_each(|value| sum.add(value));
-                sum.value()
-            }
+            F::SumOverTime => match sum_of(values()) {
+                Some(sum) => sum.value(),
+                None => {
+                    let mut sum = Sum::default();
+                    values().for_each(|value| sum.add(value));
+                    sum.value()
+                }
+            },
             F::AvgOverTime => {
+                if let Some(Sum { sum, rest }) = sum_of(values()) {
+                    let count = samples.len() as f64;
+                    return Ok(Some(sum / count + rest / count));
+                }
                 let mut mean = Mean::default();
                 values().for_each(|value| mean.add(value));
                 mean.value()

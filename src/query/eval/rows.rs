@@ -1,10 +1,10 @@
 //! Intermediate results: series by steps.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::query::labels::{Label, Labels, METRIC_NAME};
+use crate::query::labels::{Labels, METRIC_NAME};
 use crate::query::source::STALE_NAN;
 
 /// Stands where a series has no value at a step. It has the bits of the stale marker, which is never a value, so a
@@ -31,8 +31,8 @@ impl Metric {
     }
 
     /// Those labels that the result has.
-    pub fn iter(&self) -> impl Iterator<Item = &Label> {
-        self.labels.iter().filter(|(name, _)| !(self.unnamed && &**name == METRIC_NAME))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.labels.iter().filter(|(name, _)| !(self.unnamed && *name == METRIC_NAME))
     }
 
     /// Those labels as a set of their own.
@@ -62,7 +62,7 @@ impl Metric {
     /// The order of results.
     #[must_use]
     pub fn compare(&self, other: &Metric) -> std::cmp::Ordering {
-        self.labels.compare(self.unnamed, &other.labels, other.unnamed)
+        self.iter().cmp(other.iter())
     }
 }
 
@@ -147,7 +147,7 @@ impl Rows {
         let mut target: Vec<usize> = Vec::with_capacity(self.len());
         let mut firsts: Vec<usize> = Vec::new();
         for (row, metric) in self.metrics.iter().enumerate() {
-            let hash = if final_names { seen.hash(metric.iter()) } else { seen.hash(metric.labels.iter()) };
+            let hash = if final_names { seen.hash(metric.iter()) } else { seen.hash_all(&metric.labels) };
             let at = seen.find_or_add(hash, |at| {
                 let other = &self.metrics[firsts[at]];
                 if final_names { metric.iter().eq(other.iter()) } else { metric.labels == other.labels }
@@ -199,12 +199,20 @@ impl Index {
         Index { table: HashTable::with_capacity(capacity), state: DefaultHashBuilder::default() }
     }
 
-    /// A hash of labels, by content.
-    pub(super) fn hash<'a>(&self, labels: impl Iterator<Item = &'a Label>) -> u64 {
+    /// A hash of some labels.
+    pub(super) fn hash<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
         let mut hasher = self.state.build_hasher();
-        for label in labels {
-            label.hash(&mut hasher);
+        for (name, value) in labels {
+            hasher.write(name.as_bytes());
+            hasher.write(value.as_bytes());
         }
+        hasher.finish()
+    }
+
+    /// A hash of all labels of a set; not the one of [`Self::hash`].
+    pub(super) fn hash_all(&self, labels: &Labels) -> u64 {
+        let mut hasher = self.state.build_hasher();
+        hasher.write(labels.as_bytes());
         hasher.finish()
     }
 

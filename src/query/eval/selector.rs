@@ -26,7 +26,11 @@ impl Evaluator<'_> {
         rows.metrics.reserve(found.len());
         rows.values.reserve(found.len().saturating_mul(grid.steps).min(1 << 20));
         for series in &found {
-            self.read(series, from, last)?;
+            if first == last {
+                self.read_last(series, from, last)?;
+            } else {
+                self.read(series, from, last)?;
+            }
             if self.buffer.is_empty() {
                 continue;
             }

@@ -1,7 +1,6 @@
 //! Writing JSON as Prometheus does.
 
 use crate::query::eval::Output;
-use crate::query::labels::Label;
 use crate::query::number::{push_plain, scientific_into};
 use crate::query::promql::ast::Type;
 use crate::query::source::Sample;
@@ -77,7 +76,7 @@ impl Writer {
         self.0.push(b'}');
     }
 
-    pub(super) fn labels<'a>(&mut self, labels: impl Iterator<Item = &'a Label>) {
+    pub(super) fn labels<'a>(&mut self, labels: impl Iterator<Item = (&'a str, &'a str)>) {
         self.object(labels, |out, (name, value)| {
             out.string(name, false);
             out.0.push(b':');

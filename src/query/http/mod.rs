@@ -280,7 +280,7 @@ pub fn labels(request: &Request<'_>) -> Reply {
         let limit = limit(request.params)?;
         let found = picked(request, true)?;
         let mut names: Vec<&str> =
-            found.iter().flat_map(|labels| labels.iter().map(|(name, _)| &**name)).collect();
+            found.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
         names.sort_unstable();
         names.dedup();
         Ok(list(&names, limit, |out, name| out.text(name)))

@@ -49,7 +49,7 @@ fn answers_are_those_of_prometheus_to_the_byte() {
         ),
         (
             query,
-            "query=big or tiny or odd&time=1001",
+            "query={__name__=~\"big|tiny|odd\"}&time=1001",
             r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"big"},"value":[1001,"1e+21"]},{"metric":{"__name__":"tiny"},"value":[1001,"1.5e-07"]},{"metric":{"__name__":"odd"},"value":[1001,"NaN"]}]}}"#,
         ),
         (
