@@ -12,7 +12,7 @@ pub const METRIC_NAME: &str = "__name__";
 ///
 /// They lie in one text, name and value in turn, each behind its length: so a label set is one allocation, and looking
 /// through it, hashing it and comparing it walk over memory in one direction. A query does that with each of
-/// its series. Measured with 10,000 series it took a third of the time that a slice of pairs took.
+/// its series: `rate` over 10,000 of them took 5 ms, with a slice of shared pairs 15 to 19.
 ///
 /// The order is that of Prometheus: pair by pair, name before value, and a set before its own extension.
 #[derive(Clone, PartialEq, Eq)]

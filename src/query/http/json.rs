@@ -118,6 +118,16 @@ impl Writer {
         self.0.push(b']');
     }
 
+    /// `[time,…]`, with as many digits as the time needs.
+    #[allow(clippy::cast_precision_loss)]
+    fn at(&mut self, ms: i64, write: impl FnOnce(&mut Self)) {
+        self.0.push(b'[');
+        push_plain(&mut self.0, ms as f64 / 1000.0);
+        self.0.push(b',');
+        write(self);
+        self.0.push(b']');
+    }
+
     /// `{"resultType":…,"result":…}`.
     pub(super) fn output(&mut self, output: &Output) {
         self.raw("{\"resultType\":\"");
@@ -129,14 +139,13 @@ impl Writer {
         });
         self.raw("\",\"result\":");
         match output {
-            Output::Scalar(t, v) => self.sample(Sample { t: *t, v: *v }),
-            Output::Text(t, text) => {
-                self.0.push(b'[');
-                self.time(*t);
-                self.0.push(b',');
-                self.text(text);
-                self.0.push(b']');
-            }
+            // These two are written otherwise than samples: the time as a number, the value never with an exponent.
+            Output::Scalar(t, v) => self.at(*t, |out| {
+                out.0.push(b'"');
+                push_plain(&mut out.0, *v);
+                out.0.push(b'"');
+            }),
+            Output::Text(t, text) => self.at(*t, |out| out.text(text)),
             Output::Vector(t, series) => self.array(series.iter(), |out, (metric, v)| {
                 out.raw("{\"metric\":");
                 out.labels(metric.iter());

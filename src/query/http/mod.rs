@@ -130,6 +130,12 @@ pub fn timeout(params: &Params) -> Result<Option<Duration>, Fault> {
     Ok(Some(Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
 }
 
+/// A time that may be missing; of those Prometheus says twice which parameter is wrong.
+fn named_time(name: &str, text: &str) -> Result<i64, Fault> {
+    params::time(text)
+        .map_err(|reason| Fault::parameter(name, format!("Invalid time value for '{name}': {reason}")))
+}
+
 /// `/api/v1/query`: `query`, `time`, `lookback_delta`, `limit`.
 #[must_use]
 pub fn query(request: &Request<'_>) -> Reply {
@@ -137,7 +143,7 @@ pub fn query(request: &Request<'_>) -> Reply {
         let params = request.params;
         let limit = limit(params)?;
         let at = match params.get("time") {
-            Some(text) => params::time(text).map_err(|reason| Fault::parameter("time", reason))?,
+            Some(text) => named_time("time", text)?,
             None => request.now,
         };
         timeout(params)?;
@@ -225,7 +231,7 @@ fn limit(params: &Params) -> Result<usize, Fault> {
 fn picked(request: &Request<'_>, all_by_default: bool) -> Result<Vec<Labels>, Fault> {
     let params = request.params;
     let bound = |name: &str, default| match params.get(name) {
-        Some(text) => params::time(text).map_err(|reason| Fault::parameter(name, reason)),
+        Some(text) => named_time(name, text),
         None => Ok(default),
     };
     let (start, end) = (bound("start", OLDEST)?, bound("end", LATEST)?);

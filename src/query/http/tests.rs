@@ -38,7 +38,8 @@ fn ask(answer: fn(&Request<'_>) -> Reply, query: &str) -> (u16, String) {
     (reply.status, String::from_utf8(reply.body).expect("JSON is UTF-8"))
 }
 
-/// Checked once against the answers of a real Prometheus with the same samples.
+/// Compared with the answers of Prometheus 2.42 to the same samples. Newer ones escape no markup in labels, and have
+/// `infos` and `limit`.
 #[test]
 fn answers_are_those_of_prometheus_to_the_byte() {
     for (answer, params, want) in [
@@ -60,7 +61,7 @@ fn answers_are_those_of_prometheus_to_the_byte() {
         (
             query,
             "query=\"a<b\"&time=5.25",
-            r#"{"status":"success","data":{"resultType":"string","result":[5.250,"a\u003cb"]}}"#,
+            r#"{"status":"success","data":{"resultType":"string","result":[5.25,"a\u003cb"]}}"#,
         ),
         (query, "query=none", r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#),
         (
@@ -126,7 +127,7 @@ fn faults_have_the_status_and_words_of_prometheus() {
             "query=up&time=x",
             400,
             "bad_data",
-            r#"invalid parameter \"time\": cannot parse \"x\" to a valid timestamp"#,
+            r#"invalid parameter \"time\": Invalid time value for 'time': cannot parse \"x\" to a valid timestamp"#,
         ),
         (
             query,

@@ -143,8 +143,10 @@ impl<'a> Lexer<'a> {
                 self.error(start, "unexpected end of input inside braces")
             } else if self.parens > 0 {
                 self.error(start, "unclosed left parenthesis")
-            } else if self.brackets {
+            } else if self.brackets && self.text[..start].trim_end().ends_with('[') {
                 self.error(start, "unexpected end of input in duration expression")
+            } else if self.brackets {
+                self.error(start, "unclosed left bracket")
             } else {
                 self.take(Kind::End, 0)
             };
@@ -172,7 +174,8 @@ impl<'a> Lexer<'a> {
                 self.parens += 1;
                 self.take(Kind::LeftParen, 1)
             }
-            ')' if self.parens == 0 => self.error(start, "unexpected right parenthesis ')'"),
+            // Prometheus has taken the parenthesis when it finds that there is one too many.
+            ')' if self.parens == 0 => self.error(start + 1, "unexpected right parenthesis ')'"),
             ')' => {
                 self.parens -= 1;
                 self.take(Kind::RightParen, 1)

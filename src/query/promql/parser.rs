@@ -246,8 +246,6 @@ impl<'a> Parser<'a> {
                     let (aggregate, below) = self.aggregate(op, start)?;
                     depth += below;
                     Node::Aggregate(Box::new(aggregate))
-                } else if is_operand(&self.token) {
-                    return Err(self.unexpected("aggregation", ""));
                 } else {
                     Node::Selector(self.selector_of(Some(word))?)
                 }
@@ -496,7 +494,15 @@ impl<'a> Parser<'a> {
                 return Err(Fault { at, reason });
             }
         }
-        Matcher::new(label, op, value).map_err(|reason| Fault { at, reason })
+        Matcher::new(label, op, value).map_err(|reason| {
+            let reason = reason.strip_prefix("bad regular expression: ").unwrap_or(&reason);
+            let reason = match reason {
+                "unclosed group" => "missing closing )",
+                "unopened group" => "unexpected )",
+                other => other,
+            };
+            Fault { at, reason: format!("error parsing regexp: {reason}: `^(?s:{value})$`") }
+        })
     }
 
     /// Ranges, offsets and `@` behind an expression.
@@ -631,12 +637,4 @@ fn names_a_metric(word: &str) -> bool {
     ["and", "or", "unless", "by", "without", "offset", "anchored", "smoothed"]
         .iter()
         .any(|name| word.eq_ignore_ascii_case(name))
-}
-
-/// Could the token begin another operand, so that the word before it was meant as an aggregation?
-fn is_operand(token: &Token<'_>) -> bool {
-    matches!(
-        token.kind,
-        Kind::Identifier | Kind::MetricIdentifier | Kind::Number | Kind::Text | Kind::Aggregate(_)
-    )
 }

@@ -36,7 +36,7 @@ fn faults_are_told_in_the_words_of_prometheus() {
         ),
         ("foo and 1", "1:1: parse error: set operator \"and\" not allowed in binary scalar expression"),
         ("foo{a=b}", "1:7: parse error: unexpected identifier \"b\" in label matching, expected string"),
-        ("foo)", "1:4: parse error: unexpected right parenthesis ')'"),
+        ("foo)", "1:5: parse error: unexpected right parenthesis ')'"),
         ("a\n  + 5mm", "2:5: parse error: bad number or duration syntax: \"5mm\""),
         ("abs(1, 2)", "1:1: parse error: expected 1 argument(s) in call to \"abs\", got 2"),
         (
@@ -48,6 +48,9 @@ fn faults_are_told_in_the_words_of_prometheus() {
             "1:1: parse error: binary expression must contain only scalar and instant vector types",
         ),
         ("foo @ nope", "1:7: parse error: unexpected identifier \"nope\" in @, expected timestamp"),
+        ("foo[5m", "1:7: parse error: unclosed left bracket"),
+        ("foo[", "1:5: parse error: unexpected end of input in duration expression"),
+        ("foo{a=~\"(\"}", "1:5: parse error: error parsing regexp: missing closing ): `^(?s:()$`"),
         ("1 < 2", "1:3: parse error: comparisons between scalars must use BOOL modifier"),
     ] {
         assert_eq!(refused(text), want, "{text}");
