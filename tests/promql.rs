@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use gaugecast::query::eval::{Interrupt, Options, Output, Query, Times};
 use gaugecast::query::source::MemorySource;
 use gaugecast::query::{Labels, Sample, promql};
@@ -13,7 +15,7 @@ mod promqltest;
 use promqltest::{Answer, Engine, Metric, When, run_folder, run_text, table};
 
 /// The evaluator over samples in memory.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Direct(MemorySource);
 
 impl Engine for Direct {
@@ -100,5 +102,141 @@ fn the_runner_finds_what_is_wrong() {
     ] {
         let report = run_text("runner", &format!("{script}{case}"), &mut Direct::default());
         assert_eq!(report.floats, (usize::from(right), 1), "{case}{:?}", report.wrong);
+    }
+}
+
+/// Expressions over the series of [`any_source`].
+fn expression() -> impl Strategy<Value = String> {
+    let selector = prop::sample::select(vec![
+        "a",
+        "b",
+        "a{i!=\"1\"}",
+        "{__name__=~\"a|b\"}",
+        "a offset 7s",
+        "b @ 20",
+        "a offset -5s",
+        "b @ end()",
+    ]);
+    let over_time = prop::sample::select(vec![
+        "rate",
+        "increase",
+        "delta",
+        "irate",
+        "idelta",
+        "deriv",
+        "sum_over_time",
+        "avg_over_time",
+        "min_over_time",
+        "max_over_time",
+        "count_over_time",
+        "stddev_over_time",
+        "last_over_time",
+        "first_over_time",
+        "changes",
+        "resets",
+        "mad_over_time",
+        "present_over_time",
+        "absent_over_time",
+    ]);
+    let shift = prop::sample::select(vec!["", " offset 5s", " @ 30", " @ start()"]);
+    let leaf = selector.prop_map(str::to_owned);
+    leaf.prop_recursive(3, 12, 3, move |inner| {
+        let one =
+            prop::sample::select(vec!["abs", "-", "timestamp", "absent", "sgn", "vector(1) or ", "hour"]);
+        let fold = prop::sample::select(vec![
+            "sum",
+            "avg by (i)",
+            "max",
+            "count without (i)",
+            "topk(2, ",
+            "quantile by (j) (0.3, ",
+            "stddev",
+            "count_values(\"v\", ",
+        ]);
+        let op = prop::sample::select(vec![
+            " + ",
+            " / on (i) ",
+            " and ",
+            " or ",
+            " unless on (i) ",
+            " > ",
+            " == bool ",
+            " - on (i) group_left () ",
+        ]);
+        prop_oneof![
+            (over_time.clone(), inner.clone(), 1..40i64, shift.clone())
+                .prop_map(|(f, of, range, shift)| format!("{f}(({of})[{range}s:3s]{shift})")),
+            (over_time.clone(), prop::sample::select(vec!["a", "b", "{i=\"1\"}"]), 1..40i64, shift.clone())
+                .prop_map(|(f, of, range, shift)| format!("{f}({of}[{range}s]{shift})")),
+            (one, inner.clone()).prop_map(|(f, of)| format!("{f}({of})")),
+            (fold, inner.clone()).prop_map(|(f, of)| if f.ends_with(", ") {
+                format!("{f}{of})")
+            } else {
+                format!("{f} ({of})")
+            }),
+            (inner.clone(), op, inner).prop_map(|(l, op, r)| format!("({l}){op}({r})")),
+        ]
+    })
+}
+
+/// Series with gaps, resets, NaN and stale markers.
+fn any_source() -> impl Strategy<Value = Direct> {
+    let value = prop_oneof![
+        8 => (0..50i32).prop_map(f64::from),
+        1 => Just(f64::NAN),
+        1 => Just(gaugecast::query::source::stale()),
+        1 => Just(f64::INFINITY),
+    ];
+    let samples = prop::collection::btree_map(0..60i64, value, 0..25);
+    prop::collection::vec(samples, 6).prop_map(|all| {
+        let mut source = Direct::default();
+        for (number, samples) in all.into_iter().enumerate() {
+            let (name, i) = (if number < 3 { "a" } else { "b" }, (number % 3).to_string());
+            let labels = Labels::new([("__name__", name), ("i", &i), ("j", "x")]);
+            samples.into_iter().for_each(|(s, v)| source.0.add(&labels, Sample { t: s * 1000 + 250, v }));
+        }
+        source
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// The evaluator's way over all steps at once gives what one step after the other gives.
+    #[test]
+    fn a_range_query_answers_as_instant_queries_do(
+        mut source in any_source(),
+        text in expression(),
+        start in 0..40_000i64,
+        step in 500..9000i64,
+    ) {
+        // These look at the bounds of the query, which differ.
+        prop_assume!(!text.contains("start()") && !text.contains("end()"));
+        let end = start + 20_000;
+        let ranged = source.query(&text, When::Range { start, end, step });
+        let mut found = std::collections::BTreeMap::new();
+        let mut failed = None;
+        for at in (start..=end).step_by(usize::try_from(step).unwrap()) {
+            match source.query(&text, When::Instant(at)) {
+                Ok(Answer { output: promqltest::Output::Vector(series), .. }) => {
+                    found.extend(series.into_iter().map(|(metric, v)| ((metric, at), v.to_bits())));
+                }
+                Ok(other) => panic!("{text}: {other:?}"),
+                Err(error) => failed = Some(error),
+            }
+        }
+        match (ranged, failed) {
+            (Err(_), Some(_)) => {}
+            (Ok(Answer { output: promqltest::Output::Matrix(series), .. }), None) => {
+                let ranged: std::collections::BTreeMap<_, _> = series
+                    .into_iter()
+                    .flat_map(|(metric, samples)| {
+                        samples.into_iter().map(move |sample| ((metric.clone(), sample.t), sample.v.to_bits()))
+                    })
+                    .collect();
+                prop_assert_eq!(ranged, found, "{}", text);
+            }
+            (ranged, failed) => panic!("{text}: {ranged:?}, {failed:?}"),
+        }
     }
 }

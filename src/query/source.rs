@@ -87,7 +87,7 @@ pub trait Source: Sync {
 }
 
 /// A source in memory, for tests and benchmarks.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct MemorySource {
     series: Vec<(Labels, Arc<Points>)>,
     index: std::collections::HashMap<Labels, usize>,

@@ -333,23 +333,85 @@ fn counts(param: &[f64]) -> Result<Vec<usize>, Error> {
     param.iter().map(count).collect()
 }
 
-/// `topk` and `bottomk`. NaN ranks last in both. With one step the result is in the order of the ranks.
+/// The `k` best values of a group at one step, the worst on top.
+///
+/// A heap that works like Go's `container/heap`, so that of equal values the same ones stay as in Prometheus. NaN is worse
+/// than every value, and than another NaN.
+struct Ranking {
+    entries: Vec<(f64, usize)>,
+    largest: bool,
+}
+
+impl Ranking {
+    fn worse(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (self.entries[a].0, self.entries[b].0);
+        a.is_nan() || (if self.largest { a < b } else { a > b })
+    }
+
+    fn offer(&mut self, value: f64, row: usize, count: usize) {
+        if self.entries.len() < count {
+            self.entries.push((value, row));
+            self.up();
+            return;
+        }
+        let Some(&(worst, _)) = self.entries.first() else { return };
+        let better = if self.largest { worst < value } else { worst > value };
+        if better || (worst.is_nan() && !value.is_nan()) {
+            self.entries[0] = (value, row);
+            self.down();
+        }
+    }
+
+    fn up(&mut self) {
+        let mut at = self.entries.len() - 1;
+        while at > 0 {
+            let parent = (at - 1) / 2;
+            if !self.worse(at, parent) {
+                break;
+            }
+            self.entries.swap(at, parent);
+            at = parent;
+        }
+    }
+
+    fn down(&mut self) {
+        let mut at = 0;
+        loop {
+            let (left, right) = (2 * at + 1, 2 * at + 2);
+            if left >= self.entries.len() {
+                break;
+            }
+            let child = if right < self.entries.len() && self.worse(right, left) { right } else { left };
+            if !self.worse(child, at) {
+                break;
+            }
+            self.entries.swap(at, child);
+            at = child;
+        }
+    }
+}
+
+/// `topk` and `bottomk`. With one step the result is in the order of the ranks.
 fn ranked(rows: &Rows, groups: &Groups, counts: &[usize], largest: bool) -> Rows {
     let steps = rows.steps;
     let mut values = vec![ABSENT; rows.values.len()];
     let mut order = Vec::new();
-    let mut ranking: Vec<(f64, usize)> = Vec::new();
+    let mut ranking = Ranking { entries: Vec::new(), largest };
     for members in groups.members() {
         for (step, &count) in counts.iter().enumerate() {
-            ranking.clear();
-            let found = members.iter().map(|&row| (rows.row(row)[step], row));
-            ranking.extend(found.filter(|&(value, _)| present(value)));
-            ranking.sort_by(|a, b| match (a.0.is_nan(), b.0.is_nan()) {
+            ranking.entries.clear();
+            for &row in &members {
+                let value = rows.row(row)[step];
+                if present(value) {
+                    ranking.offer(value, row, count);
+                }
+            }
+            ranking.entries.sort_by(|a, b| match (a.0.is_nan(), b.0.is_nan()) {
                 (false, false) if largest => b.0.total_cmp(&a.0),
                 (false, false) => a.0.total_cmp(&b.0),
                 (a, b) => a.cmp(&b),
             });
-            for &(value, row) in ranking.iter().take(count) {
+            for &(value, row) in &ranking.entries {
                 values[row * steps + step] = value;
                 order.push(row);
             }

@@ -61,7 +61,7 @@ impl Look {
 pub(super) struct Evaluator<'a> {
     source: &'a dyn Source,
     pub(super) options: &'a Options,
-    interrupt: &'a Interrupt,
+    pub(super) interrupt: &'a Interrupt,
     /// Start, end and step of the query itself; the step is 0 for an instant.
     pub(super) query: (i64, i64, i64),
     pub(super) notes: Notes,

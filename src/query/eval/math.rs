@@ -112,7 +112,7 @@ impl Evaluator<'_> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
     fn dates(&mut self, f: fn(Date) -> i64, args: &[Expr], grid: &Grid) -> Result<Rows, Error> {
         if let Some(arg) = args.first() {
-            return Ok(self.rows(arg, grid)?.map(|value| f(Date::of(value as i64)) as f64));
+            return Ok(self.rows(arg, grid)?.map(|value| f(Date::of(whole_seconds(value))) as f64));
         }
         let mut rows = Rows::new(grid.steps);
         let values: Vec<f64> =
@@ -120,6 +120,13 @@ impl Evaluator<'_> {
         rows.push(Metric::new(Labels::empty()), &values);
         Ok(rows)
     }
+}
+
+/// Cut off to whole seconds. What is no number of 64 bits, NaN among it, is the last second of all, as in Prometheus on
+/// amd64.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+fn whole_seconds(value: f64) -> i64 {
+    if (i64::MIN as f64..i64::MAX as f64).contains(&value) { value as i64 } else { i64::MAX }
 }
 
 /// Applies `f` to the number of the step and the value; rows of which nothing remains are removed.

@@ -4,7 +4,7 @@ use super::evaluator::{Evaluator, Grid, Look};
 use super::notes::Note;
 use super::range_fn::{RangeFn, Window};
 use super::rows::{ABSENT, Metric, Rows, present};
-use super::{Error, Output, execution};
+use super::{Error, Interrupt, Output, execution};
 use crate::query::labels::Labels;
 use crate::query::promql::ast::{Expr, Node, Reach, Selector, Subquery};
 use crate::query::promql::functions::Function;
@@ -118,7 +118,7 @@ impl Evaluator<'_> {
                     self.charge(grid.steps)?;
                     let metric = Metric::new(series.labels.clone()).dropping(!keeps_name);
                     let any = rows.push_with::<Error>(metric, |out| {
-                        slide(range_fn, &self.buffer, frame, grid, &values, &mut scratch, out)
+                        slide(range_fn, &self.buffer, frame, grid, &values, self.interrupt, &mut scratch, out)
                     })?;
                     if any && counter {
                         self.note_counter(&series.labels, matrix);
@@ -134,7 +134,7 @@ impl Evaluator<'_> {
                     self.charge(grid.steps)?;
                     let named = metric.clone().dropping(!keeps_name || metric.drops_name());
                     let any = rows.push_with::<Error>(named, |out| {
-                        slide(range_fn, &self.buffer, frame, grid, &values, &mut scratch, out)
+                        slide(range_fn, &self.buffer, frame, grid, &values, self.interrupt, &mut scratch, out)
                     })?;
                     if any && counter && !metric.drops_name() {
                         self.note_counter(metric.labels(), matrix);
@@ -214,6 +214,7 @@ fn drop_names(series: &mut [(Metric, Vec<Sample>)]) -> Result<(), Error> {
     if same { Err(super::rows::SameLabels.into()) } else { Ok(()) }
 }
 
+#[allow(clippy::too_many_arguments)]
 /// Moves the window over the samples of one series, and appends the function's value for each step.
 fn slide(
     function: RangeFn,
@@ -221,6 +222,7 @@ fn slide(
     frame: Frame,
     grid: &Grid,
     scalars: &[&[f64]],
+    interrupt: &Interrupt,
     scratch: &mut Vec<f64>,
     out: &mut Vec<f64>,
 ) -> Result<(), Error> {
@@ -233,6 +235,7 @@ fn slide(
         resets = &found;
     }
     for step in 0..grid.steps {
+        interrupt.check()?; // a window can be millions of samples long
         let time = grid.time(step);
         let end = frame.look.time(time);
         let start = end.saturating_sub(frame.range);

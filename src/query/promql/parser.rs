@@ -1,5 +1,6 @@
 //! From tokens to the tree.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::ast::{
@@ -82,7 +83,7 @@ fn located<T>(text: &str, parse: impl FnOnce(&mut Parser<'_>) -> Result<T, Fault
         }
         let mut lexer = Lexer::new(text);
         let token = lexer.next()?;
-        parse(&mut Parser { lexer, token, last_end: 0, depth: 0, patterns: 0 })
+        parse(&mut Parser { lexer, token, last_end: 0, depth: 0, patterns: 0, anywhere: Cell::new(false) })
     };
     run().map_err(|fault| ParseError { position: position(text, fault.at), reason: fault.reason })
 }
@@ -109,6 +110,8 @@ pub(super) struct Parser<'a> {
     pub(super) last_end: usize,
     pub(super) depth: usize,
     patterns: usize,
+    /// The fault names no part of the language, so the innermost aggregation around it says that it is there.
+    anywhere: Cell<bool>,
 }
 
 impl<'a> Parser<'a> {
@@ -145,6 +148,7 @@ impl<'a> Parser<'a> {
 
     pub(super) fn unexpected(&self, context: &str, expected: &str) -> Fault {
         let mut reason = format!("unexpected {}", self.token.describe());
+        self.anywhere.set(context.is_empty());
         if !context.is_empty() {
             reason += " in ";
             reason += context;
@@ -318,7 +322,12 @@ impl<'a> Parser<'a> {
         if self.token.kind != Kind::LeftParen {
             return Err(self.unexpected("aggregation", ""));
         }
-        let (mut args, depth) = self.args()?;
+        let (mut args, depth) = self.args().map_err(|mut fault| {
+            if self.anywhere.take() {
+                fault.reason += " in aggregation";
+            }
+            fault
+        })?;
         if modifier.is_none() {
             modifier = self.grouping_modifier()?;
         }

@@ -35,6 +35,7 @@ fn faults_are_told_in_the_words_of_prometheus() {
             "1:1: parse error: wrong number of arguments for aggregate expression provided, expected 2, got 1",
         ),
         ("foo and 1", "1:1: parse error: set operator \"and\" not allowed in binary scalar expression"),
+        ("sum(abs(a b))", "1:11: parse error: unexpected identifier \"b\" in aggregation"),
         ("foo{a=b}", "1:7: parse error: unexpected identifier \"b\" in label matching, expected string"),
         ("foo)", "1:5: parse error: unexpected right parenthesis ')'"),
         ("a\n  + 5mm", "2:5: parse error: bad number or duration syntax: \"5mm\""),
