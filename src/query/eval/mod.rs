@@ -9,7 +9,8 @@
 //! The metric name that most operators drop stays with the row until the end, marked as dropped, so that `label_replace`
 //! can still use it: Prometheus' "delayed name removal".
 //!
-//! - `selector` reads instant vectors, `window` the functions over a range, subqueries among them
+//! - `selector` reads instant vectors, `window` the functions over a range, subqueries among them; `extended` is for
+//!   selectors that reach beyond their range
 //! - `math`, `labels_fn`, `histogram` are the functions of instant vectors
 //! - `aggregate` and `binary` are the operators
 //! - `rows`, `notes`, `kahan`, `date` are what they are made of
@@ -26,6 +27,7 @@ mod aggregate;
 mod binary;
 mod date;
 mod evaluator;
+mod extended;
 mod histogram;
 mod kahan;
 mod labels_fn;

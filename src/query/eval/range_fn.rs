@@ -2,6 +2,7 @@
 
 use super::kahan::{Mean, Sum, Variance, sum_of};
 use super::{Error, execution};
+use crate::query::promql::ast::Reach;
 use crate::query::promql::functions::Function;
 use crate::query::source::Sample;
 
@@ -32,6 +33,11 @@ impl RangeFn {
     /// Does it ask for the resets of a counter?
     pub(super) fn is_counter(self) -> bool {
         matches!(self.0, Function::Rate | Function::Increase)
+    }
+
+    /// The value for a window of an extended selector.
+    pub(super) fn extended(self, window: &Window<'_>, reach: Reach) -> Option<f64> {
+        super::extended::value(self.0, window, reach)
     }
 
     /// The value for a window; `None` when there are too few samples.

@@ -1,9 +1,9 @@
 //! Instant vector selectors.
 
-use super::Error;
 use super::evaluator::{Evaluator, Grid};
 use super::rows::{ABSENT, Metric, Rows};
-use crate::query::promql::ast::Selector;
+use super::{Error, execution, extended};
+use crate::query::promql::ast::{Reach, Selector};
 use crate::query::source::is_stale;
 
 impl Evaluator<'_> {
@@ -19,6 +19,11 @@ impl Evaluator<'_> {
         let look = self.look(&selector.at)?;
         let lookback = self.options.lookback;
         let (first, last) = (look.time(grid.start), look.time(grid.end()));
+        if selector.reach == Reach::Anchored {
+            return execution("anchored modifier can only be used with range vectors");
+        }
+        let smoothed = selector.reach == Reach::Smoothed && !timestamps;
+        let last = if smoothed { last.saturating_add(lookback) } else { last };
         // A sample exactly as old as the lookback is too old.
         let from = first.saturating_sub(lookback).saturating_add(1);
         let found = self.select(&selector.matchers, from, last)?;
@@ -26,7 +31,9 @@ impl Evaluator<'_> {
         rows.metrics.reserve(found.len());
         rows.values.reserve(found.len().saturating_mul(grid.steps).min(1 << 20));
         for series in &found {
-            if first == last {
+            if smoothed {
+                self.read_values(series, from, last)?;
+            } else if first == last {
                 self.read_last(series, from, last)?;
             } else {
                 self.read(series, from, last)?;
@@ -40,6 +47,10 @@ impl Evaluator<'_> {
             rows.push_with::<Error>(Metric::new(series.labels.clone()), |out| {
                 for step in 0..grid.steps {
                     let time = look.time(grid.time(step));
+                    if smoothed {
+                        out.push(extended::at(samples, time, lookback));
+                        continue;
+                    }
                     while samples.get(seen).is_some_and(|sample| sample.t <= time) {
                         seen += 1;
                     }

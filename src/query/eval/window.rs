@@ -1,6 +1,7 @@
 //! Functions over a range of samples: a window that moves over each series.
 
 use super::evaluator::{Evaluator, Grid, Look};
+use super::extended;
 use super::notes::Note;
 use super::range_fn::{RangeFn, Window};
 use super::rows::{ABSENT, Metric, Rows, present};
@@ -15,6 +16,15 @@ use crate::query::source::Sample;
 struct Frame {
     look: Look,
     range: i64,
+    /// Which samples next to the window it also has, and how far away these may be.
+    reach: Reach,
+    margins: (i64, i64),
+}
+
+impl Frame {
+    fn plain(look: Look, range: i64) -> Self {
+        Frame { look, range, reach: Reach::Plain, margins: (0, 0) }
+    }
 }
 
 impl Evaluator<'_> {
@@ -23,7 +33,7 @@ impl Evaluator<'_> {
         let mut out = Vec::new();
         match &expr.node {
             Node::Range(selector, range) => {
-                let frame = Frame { look: self.look(&selector.at)?, range: self.duration(range, true)? };
+                let frame = Frame::plain(self.look(&selector.at)?, self.duration(range, true)?);
                 let to = frame.look.time(grid.start);
                 let from = to.saturating_sub(frame.range).saturating_add(1);
                 for series in self.select(&selector.matchers, from, to)? {
@@ -101,12 +111,16 @@ impl Evaluator<'_> {
         let mut scratch = Vec::new();
         match &matrix.node {
             Node::Range(selector, range) => {
-                let frame = Frame { look: self.look(&selector.at)?, range: self.duration(range, true)? };
-                if selector.reach != Reach::Plain {
-                    return execution("anchored and smoothed range selectors are not supported");
-                }
+                extended::check(function, selector.reach)?;
+                let frame = Frame {
+                    look: self.look(&selector.at)?,
+                    range: self.duration(range, true)?,
+                    reach: selector.reach,
+                    margins: extended::margins(selector.reach, self.options.lookback),
+                };
                 let (first, last) = (frame.look.time(grid.start), frame.look.time(grid.end()));
-                let from = first.saturating_sub(frame.range).saturating_add(1);
+                let from = first.saturating_sub(frame.range + frame.margins.0).saturating_add(1);
+                let last = last.saturating_add(frame.margins.1);
                 let found = self.select(&selector.matchers, from, last)?;
                 rows.metrics.reserve(found.len());
                 rows.values.reserve(found.len().saturating_mul(grid.steps).min(1 << 20));
@@ -127,8 +141,7 @@ impl Evaluator<'_> {
             }
             Node::Subquery(subquery) => {
                 let (inner_rows, inner) = self.subquery(subquery, grid)?;
-                let frame =
-                    Frame { look: self.look(&subquery.at)?, range: self.duration(&subquery.range, true)? };
+                let frame = Frame::plain(self.look(&subquery.at)?, self.duration(&subquery.range, true)?);
                 for (metric, inner_values) in inner_rows.iter() {
                     points(inner_values, &inner, &mut self.buffer);
                     self.charge(grid.steps)?;
@@ -239,10 +252,10 @@ fn slide(
         let time = grid.time(step);
         let end = frame.look.time(time);
         let start = end.saturating_sub(frame.range);
-        while samples.get(to).is_some_and(|sample| sample.t <= end) {
+        while samples.get(to).is_some_and(|sample| sample.t <= end.saturating_add(frame.margins.1)) {
             to += 1;
         }
-        while from < to && samples[from].t <= start {
+        while from < to && samples[from].t <= start.saturating_sub(frame.margins.0) {
             from += 1;
         }
         if from == to {
@@ -261,6 +274,10 @@ fn slide(
             // With one step it is not worth looking ahead.
             no_resets: grid.steps > 1 && resets.first().is_none_or(|&at| at >= to),
         };
+        if frame.reach != Reach::Plain {
+            out.push(function.extended(&window, frame.reach).unwrap_or(ABSENT));
+            continue;
+        }
         let scalar = |at: usize| scalars.get(at).map_or(f64::NAN, |values| values[step]);
         out.push(function.value(&window, scalar, scratch)?.unwrap_or(ABSENT));
     }
