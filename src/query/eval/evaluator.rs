@@ -12,6 +12,9 @@ use crate::query::promql::functions::Function;
 use crate::query::source::{Sample, Series, Source, is_stale};
 use crate::series::selector::Matcher;
 
+/// Times are kept within this, 73 million years to both sides of the epoch, so that adding durations cannot overflow.
+const FAR: i64 = 1 << 61;
+
 /// The times of a (sub)query.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
@@ -77,9 +80,10 @@ impl<'a> Evaluator<'a> {
         interrupt: &'a Interrupt,
         times: Times,
     ) -> Self {
+        let near = |time: i64| time.clamp(-FAR, FAR);
         let query = match times {
-            Times::Instant(at) => (at, at, 0),
-            Times::Range { start, end, step } => (start, end, step.max(1)),
+            Times::Instant(at) => (near(at), near(at), 0),
+            Times::Range { start, end, step } => (near(start), near(end), step.max(1)),
         };
         Evaluator {
             source,
@@ -216,7 +220,7 @@ impl<'a> Evaluator<'a> {
             None => 0,
         };
         let fixed = shift.at.map(|at| match at {
-            At::Time(time) => time,
+            At::Time(time) => time.clamp(-FAR, FAR),
             At::Start => self.query.0,
             At::End => self.query.1,
         });

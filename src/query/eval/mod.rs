@@ -15,7 +15,9 @@
 //! - `aggregate` and `binary` are the operators
 //! - `rows`, `notes`, `kahan`, `date` are what they are made of
 //!
-//! Left out: native histograms, which a source cannot give yet. Functions for them answer with nothing.
+//! Left out: native histograms, which a source cannot give yet (functions for them answer with nothing), and `info()`,
+//! which is experimental in Prometheus and unknown here. Other experimental functions, `limitk`, computed durations, `fill`
+//! and extended selectors are there without a switch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -266,6 +268,29 @@ mod tests {
         ] {
             let want = "query processing would load too many samples into memory in query execution";
             assert_eq!(error(text, times), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_at_the_end_of_all_time_are_answered() {
+        let source = source(1);
+        for at in [i64::MIN, i64::MAX, 0] {
+            for text in [
+                "up",
+                "up @ 9.2e15",
+                "rate(up[290y] @ -9.2e15 offset 290y)",
+                "max_over_time(up[290y:280y] offset -290y)",
+                "max_over_time(vector(time())[5m:1m])",
+                "hour() + day_of_year(vector(-1e300)) + year(vector(NaN))",
+                "rate(up[5m] smoothed)",
+                "up smoothed",
+            ] {
+                let step = i64::MAX;
+                for times in [Times::Instant(at), Times::Range { start: at, end: i64::MAX, step }] {
+                    ask(&source, text, times, &Options::default())
+                        .unwrap_or_else(|error| panic!("{text}: {error}"));
+                }
+            }
         }
     }
 
