@@ -178,9 +178,17 @@ impl Matcher {
     /// # Errors
     /// The regular expression is malformed or larger than 1 MiB when compiled; the text says which.
     pub fn new(label: &str, op: Op, value: &str) -> Result<Self, String> {
+        Self::bounded(label, op, value, MAX_COMPILED)
+    }
+
+    /// As [`Self::new`], with another bound for the compiled regular expression, in bytes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn bounded(label: &str, op: Op, value: &str, compiled: usize) -> Result<Self, String> {
         let regex = match op {
             Op::Equal | Op::NotEqual => None,
-            Op::Like | Op::NotLike => Some(compile(value)?),
+            Op::Like | Op::NotLike => Some(compile(value, compiled)?),
         };
         Ok(Matcher { label: label.into(), op, value: value.into(), regex })
     }
@@ -220,12 +228,12 @@ impl Matcher {
 }
 
 /// Compiles a pattern that must match a whole value.
-fn compile(pattern: &str) -> Result<Regex, String> {
+fn compile(pattern: &str, limit: usize) -> Result<Regex, String> {
     let build = |pattern: &str| {
-        let built = RegexBuilder::new(pattern).size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build();
+        let built = RegexBuilder::new(pattern).size_limit(limit).dfa_size_limit(MAX_COMPILED).build();
         built.map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => {
-                format!("regular expression is larger than {MAX_COMPILED} bytes when compiled")
+                format!("regular expression is larger than {limit} bytes when compiled")
             }
             // The crate draws the pattern over several lines; the last one names the fault.
             other => {

@@ -23,6 +23,8 @@ pub const MAX_DEPTH: usize = 250;
 pub const MAX_NESTING: usize = 100;
 /// Most bytes of the regular expressions of one query. Grafana joins the values of a variable into one pattern.
 const MAX_PATTERNS: usize = 128 << 10;
+/// Largest compiled regular expression, in bytes: what a list of the allowed length takes.
+const MAX_COMPILED: usize = 16 << 20;
 
 /// Why a query was refused, in Prometheus' words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -503,7 +505,7 @@ impl<'a> Parser<'a> {
                 return Err(Fault { at, reason });
             }
         }
-        Matcher::new(label, op, value).map_err(|reason| {
+        Matcher::bounded(label, op, value, MAX_COMPILED).map_err(|reason| {
             let reason = reason.strip_prefix("bad regular expression: ").unwrap_or(&reason);
             let reason = match reason {
                 "unclosed group" => "missing closing )",

@@ -120,3 +120,15 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_list_of_a_thousand_instances_is_one_pattern() {
+    let list = |count: usize| {
+        let names: Vec<String> = (0..count).map(|i| format!("host-{i:05}.example.org:9100")).collect();
+        format!("up{{instance=~\"{}\"}}", names.join("|"))
+    };
+    let matchers = parse_selector(&list(1000)).expect("it is short enough");
+    assert!(matchers[0].accepts("host-00999.example.org:9100"));
+    assert!(!matchers[0].accepts("host-01000.example.org:9100"));
+    assert!(parse_selector(&list(10_000)).is_err());
+}
