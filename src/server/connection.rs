@@ -117,6 +117,11 @@ where
     tracing::debug!(%peer, %error, "connection ended");
 }
 
+/// An extension of an answer that goes on for long: the bytes that the kernel may hold of it (`SO_SNDBUF`). Without
+/// it the kernel grows its buffer to megabytes, all of it old news once the reader is slow.
+#[derive(Clone, Copy, Debug)]
+pub struct SendBuffer(pub usize);
+
 /// The requests of one connection on their way to the router.
 struct Requests {
     seat: Arc<Seat>,
@@ -146,6 +151,9 @@ impl Service<Request<Incoming>> for Requests {
             }
             if response.headers().get(CONNECTION).is_some_and(|value| value == "close") {
                 served.0.close();
+            }
+            if let Some(SendBuffer(bytes)) = response.extensions().get() {
+                served.0.bound(*bytes);
             }
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 served.0.upgrade();

@@ -60,6 +60,8 @@ struct SeatState {
     head: AtomicU8,
     requests: AtomicU32,
     closing: AtomicBool,
+    /// Bytes that the kernel may hold of the answer; 0: as it likes.
+    send_buffer: AtomicUsize,
     /// Of the task that reads.
     reader: AtomicWaker,
     turned_out: Notify,
@@ -99,6 +101,7 @@ impl Crowd {
             head: AtomicU8::new(Head::Unseen as u8),
             requests: AtomicU32::new(0),
             closing: AtomicBool::new(false),
+            send_buffer: AtomicUsize::new(0),
             reader: AtomicWaker::new(),
             turned_out: Notify::new(),
         });
@@ -192,6 +195,17 @@ impl Seat {
 
     pub(super) fn is_closing(&self) -> bool {
         self.state.closing.load(Ordering::Relaxed)
+    }
+
+    /// The kernel is to hold so many bytes of the answer at most.
+    pub(super) fn bound(&self, send_buffer: usize) {
+        self.state.send_buffer.store(send_buffer, Ordering::Relaxed);
+    }
+
+    /// The bound that was set and not asked for yet.
+    pub(super) fn take_bound(&self) -> Option<usize> {
+        let is_set = self.state.send_buffer.load(Ordering::Relaxed) > 0;
+        is_set.then(|| self.state.send_buffer.swap(0, Ordering::Relaxed))
     }
 
     /// It has become a stream.

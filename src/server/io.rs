@@ -14,6 +14,7 @@
 //!
 //! Once the connection has become a stream none of this applies any more.
 
+use std::any::Any;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use hyper::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::app::App;
@@ -200,7 +202,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Io<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Io<T> {
+    /// Bounds what the kernel holds of the answer that begins, if that is wanted and this is a bare socket.
+    fn bound(&self) {
+        if let Some(bytes) = self.seat.take_bound()
+            && let Some(socket) = (&self.inner as &dyn Any).downcast_ref::<TcpStream>()
+            && let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(socket, bytes)
+        {
+            tracing::debug!(%error, "SO_SNDBUF");
+        }
+    }
+
     /// Does an answer of our own go out in place of these bytes?
     fn replaces(&mut self, bytes: &[u8]) -> bool {
         if self.own.is_empty()
@@ -225,9 +237,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Io<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin + 'static> AsyncWrite for Io<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.bound();
         let wrote = if this.replaces(bytes) {
             this.poll_own(cx).map_ok(|()| bytes.len())
         } else {
@@ -242,6 +255,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<T> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.bound();
         let first: &[u8] = slices.first().map_or(&[], |slice| slice);
         let wrote = if this.replaces(first) {
             this.poll_own(cx).map_ok(|()| first.len())

@@ -32,7 +32,7 @@ mod router;
 pub use app::{App, Parts, Readiness, Reload, Reloaded, Stream};
 pub use body::Body;
 pub use config::{Config, Limits};
-pub use connection::{downcast, serve_connection};
+pub use connection::{SendBuffer, downcast, serve_connection};
 pub use crowd::Seat;
 pub use io::Io;
 pub use listener::{BindError, Drained, Server};

@@ -35,6 +35,7 @@ use super::recent::Due;
 use super::session::{answer_to, welcome};
 use super::text::Form;
 use crate::clock::Moment;
+use crate::server::SendBuffer;
 
 /// After how much silence a sign of life is sent: common proxies cut after 60 s, some after 30 s.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -81,6 +82,7 @@ pub async fn feed<B>(
     let (tap, body) = pipe();
     shared.tasks.spawn(serve(Arc::clone(shared), seat, viewer, tap, peer));
     let mut response = Response::new(body);
+    response.extensions_mut().insert(SendBuffer(shared.config.send_buffer));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

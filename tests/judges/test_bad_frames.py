@@ -263,3 +263,27 @@ def test_who_stops_reading_is_cut_off_and_holds_nothing(server: Gaugecast, witne
 def alone(server: Gaugecast) -> None:
     """Waits until the witness is the only client."""
     eventually(lambda: of_text(server.text())[("gaugecast_stream_clients", ())] == 1, "nobody else is left")
+
+
+def test_the_kernel_holds_little_for_who_reads_no_server_sent_events(start: Callable[..., Gaugecast]) -> None:
+    """Each tick is some 70 kB; left to itself Linux grows the send buffer of a socket to 4 MiB."""
+    server = start(*LIVELY)
+    with socket.socket() as silent, watching(server) as witness:
+        silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 10)
+        silent.connect(("127.0.0.1", server.port))
+        silent.sendall(f"GET /api/v1/stream/sse?match[]={ALL} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        subscriptions = ("gaugecast_stream_subscriptions", ())
+        eventually(lambda: of_text(server.text()).get(subscriptions, 0) >= 2, "it subscribes")
+        goes_on(witness, 60)
+        waits = unsent(server.port, silent.getsockname()[1])
+        assert 0 < waits < 256 << 10, f"{waits} bytes wait in the kernel"
+
+
+def unsent(local: int, remote: int) -> int:
+    """Bytes that the kernel holds of a connection on loopback, from one port to the other."""
+    with open("/proc/net/tcp") as table:
+        for row in table.readlines()[1:]:
+            fields = row.split()
+            if [int(fields[n].rsplit(":", 1)[1], 16) for n in (1, 2)] == [local, remote]:
+                return int(fields[4].split(":")[0], 16)
+    raise AssertionError("there is no such connection")
