@@ -1,4 +1,5 @@
-//! A test's figures as metrics: [`Published`] in a registry, which is scraped and streamed like any other.
+//! A test's figures as metrics, [`Published`] in a registry, which is scraped and streamed like any other; and how a
+//! whole test has ended as an event of the stream, [`Outcome`].
 //!
 //! `gaugecast_loadtest_*` are gauges of the newest look and of the last whole test, and counters over all of them, so
 //! that a test which is run over and over (`--preset monitor`) can be watched and alerted on.
@@ -23,6 +24,7 @@ use super::criteria::Verdict;
 use super::generator::{Event, Look};
 use super::report::Report;
 use crate::registry::{Counter, Desc, Family, FloatGauge, Gauge, RegisterError, Registry, Unit};
+use crate::stream::events::{Happening, Kind};
 
 crate::label_set! {
     struct ByVerdict { verdict: &'static str }
@@ -161,43 +163,48 @@ impl Published {
     }
 }
 
-/// A whole test in short, as the fields of a `performance` event.
+/// A whole test in short: the event `loadtest`. What was not measured is left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Performance {
-    /// Who tells it: `loadtest`.
-    pub source: &'static str,
+pub struct Outcome {
     /// What was loaded.
     pub target: String,
     /// Which time the test was run, from 1.
     pub cycle: u64,
     /// How it ended.
     pub verdict: Verdict,
-    /// The criteria that were not met, with what was measured.
+    /// The criteria that did not hold, or were not judged.
     pub failed: Vec<String>,
     /// Connections held.
     pub connections: usize,
     /// Messages received.
     pub messages: u64,
     /// Mean delivery in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery_mean_ms: Option<f64>,
     /// 95th percentile of the delivery in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery_p95_ms: Option<f64>,
     /// Share of the connections that stayed, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime_percent: Option<f64>,
     /// Time until the last cut connection was back, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_ms: Option<f64>,
     /// Errors of connections.
     pub errors: u64,
 }
 
-impl Performance {
+impl Happening for Outcome {
+    const KIND: Kind = Kind::LoadTest;
+}
+
+impl Outcome {
     /// Of this report.
     #[must_use]
     pub fn of(report: &Report) -> Self {
         let measure = |name: &str| report.measures.get(name).copied().flatten();
         let failed = report.criteria.iter().filter(|judged| judged.verdict != Verdict::Pass);
         Self {
-            source: "loadtest",
             target: report.target.url.clone(),
             cycle: report.load.cycle,
             verdict: report.verdict,

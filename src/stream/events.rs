@@ -38,13 +38,15 @@ pub enum Kind {
     Reload,
     /// A source of values fails or works again.
     Target,
+    /// A load test has ended.
+    LoadTest,
     /// How server and client fare; not in the lane, only for who asks.
     Performance,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 4] = [Kind::Clock, Kind::Reload, Kind::Target, Kind::Performance];
+    pub const ALL: [Kind; 5] = [Kind::Clock, Kind::Reload, Kind::Target, Kind::LoadTest, Kind::Performance];
 
     /// The word on the wire.
     #[must_use]
@@ -53,6 +55,7 @@ impl Kind {
             Kind::Clock => "clock",
             Kind::Reload => "reload",
             Kind::Target => "target",
+            Kind::LoadTest => "loadtest",
             Kind::Performance => "performance",
         }
     }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::super::protocol::{Server, decode};
 use super::*;
+use crate::loadtest::criteria::Verdict;
+use crate::loadtest::publish::Outcome;
 
 const FIXTURES: &str = include_str!("../../docs/protocol/messages.json");
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");
@@ -137,6 +139,23 @@ fn said() -> BTreeMap<String, Value> {
     note("event reload refused", &happens(4, &|events, t| events.publish_at(t, &wrong)));
     note("ok", &bench.ask(json!({"type": "pong", "id": 1}))[0]);
     note("event resync", &resync(&mut bench));
+    let outcome = Outcome {
+        target: "ws://127.0.0.1:7171/api/v1/stream/ws".into(),
+        cycle: 3,
+        verdict: Verdict::Fail,
+        failed: vec!["recovery.time<5s".into()],
+        connections: 50,
+        messages: 500,
+        delivery_mean_ms: Some(1.5),
+        delivery_p95_ms: Some(4.25),
+        uptime_percent: Some(100.0),
+        recovery_ms: Some(5200.5),
+        errors: 0,
+    };
+    let t = stepped.unix_ms + 5000;
+    bench.events.publish_at(t, &outcome);
+    let round = bench.channels.tell().clone();
+    note("event loadtest", &bench.deliver(&round)[0]);
     note("event performance", &performance());
     note("ping", &serde_json::from_slice(&Server::Ping { server_time: 1_700_000_031_000 }.json()).unwrap());
     for (name, close, spread) in [("bye", Close::GoingAway, 4200), ("bye for good", Close::BadRequests, 0)] {

@@ -1,5 +1,6 @@
 //! What `--web.listen-address` shows of a test while it runs: a gaugecast of its own with the test's figures in its
-//! registry, so that there is the page, `/metrics` for Prometheus, and the stream.
+//! registry, so that there is the page, `/metrics` for Prometheus, and the stream, which also tells how each whole test
+//! has ended.
 
 use std::net::SocketAddr;
 
@@ -7,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::config::Config;
 use crate::loadtest::Event;
-use crate::loadtest::publish::Published;
+use crate::loadtest::publish::{Outcome, Published};
 use crate::registry::Registry;
 use crate::serve::{self, Running};
 
@@ -47,6 +48,9 @@ impl Dashboard {
 
     pub(super) fn take(&mut self, event: &Event<'_>) {
         self.published.take(event);
+        if let Event::Cycle(report) = event {
+            self.running.events().publish(&Outcome::of(report));
+        }
     }
 
     pub(super) fn stop(self) {
