@@ -1,17 +1,18 @@
 //! The load client: thousands of WebSocket connections in one thread, over epoll.
 //!
-//! It knows no more of RFC 6455 and of the protocol than it needs to count: it reads whole text frames, takes `offset`,
-//! `prev` and the time stamp out of each `delta`, and holds each connection to its chain of offsets. All reads go into
-//! one buffer; a connection keeps bytes only while a frame is not whole. `gaugecast loadtest` checks far more, at some
-//! 10 us a message, and so could not take what is measured here on one core.
+//! It knows no more of the protocol than it needs to count: it takes `offset`, `prev` and the time stamp out of each
+//! `delta`, and holds each connection to its chain of offsets. Frames are taken apart by the reader of `gaugecast
+//! loadtest`, which checks far more; here there is no runtime and no task between the kernel and the count.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use gaugecast::loadtest::http::Answer;
+use gaugecast::loadtest::wire::{self, Message};
 use hdrhistogram::Histogram;
-use memchr::memmem::{Finder, find};
+use memchr::memmem::Finder;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
@@ -75,10 +76,9 @@ impl Seen {
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
 enum State {
-    Opening,
-    Open,
+    Opening(Answer),
+    Open(wire::Reader),
     Ended,
 }
 
@@ -86,8 +86,6 @@ struct Connection {
     stream: TcpStream,
     state: State,
     is_silent: bool,
-    /// The beginning of a frame whose end has not come.
-    rest: Vec<u8>,
     offset: Option<u64>,
 }
 
@@ -97,7 +95,7 @@ pub(crate) struct Client {
     events: Vec<epoll::Event>,
     connections: Vec<Connection>,
     buffer: Vec<u8>,
-    reader: Reader,
+    counter: Counter,
     open: usize,
 }
 
@@ -106,13 +104,12 @@ impl Client {
     pub(crate) fn open(plan: Plan) -> Result<Self> {
         let sources = sources(plan.connections)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let reader = Reader::new();
         let mut client = Client {
             epoll,
             events: Vec::with_capacity(1024),
             connections: Vec::with_capacity(plan.connections),
             buffer: vec![0; 256 << 10],
-            reader,
+            counter: Counter::new(),
             open: 0,
             plan,
         };
@@ -133,12 +130,11 @@ impl Client {
                     epoll::EventData::new_u64(number as u64),
                     epoll::EventFlags::IN,
                 )?;
-                let connection =
-                    Connection { stream, state: State::Opening, is_silent, rest: Vec::new(), offset: None };
-                client.connections.push(connection);
+                let state = State::Opening(Answer::default());
+                client.connections.push(Connection { stream, state, is_silent, offset: None });
             }
             client.turn(deadline)?;
-            if client.reader.seen.ended > 0 {
+            if client.counter.seen.ended > 0 {
                 return Err("a connection ended during the opening handshakes".into());
             }
             if Instant::now() > deadline {
@@ -150,12 +146,12 @@ impl Client {
 
     /// Reads for so long, and tells what came.
     pub(crate) fn watch(&mut self, length: Duration) -> Result<Seen> {
-        self.reader.seen = Seen::begin()?;
+        self.counter.seen = Seen::begin()?;
         let began = Instant::now();
         while began.elapsed() < length {
             self.turn(began + length)?;
         }
-        let mut seen = std::mem::take(&mut self.reader.seen);
+        let mut seen = std::mem::take(&mut self.counter.seen);
         seen.elapsed = began.elapsed();
         Ok(seen)
     }
@@ -181,58 +177,46 @@ impl Client {
     }
 
     fn ready(&mut self, number: usize) -> Result<()> {
-        let connection = &mut self.connections[number];
-        let held = connection.rest.len();
-        if self.buffer.len() < held + (64 << 10) {
-            self.buffer.resize(held * 2 + (64 << 10), 0);
-        }
-        self.buffer[..held].copy_from_slice(&connection.rest);
-        let got = match (&connection.stream).read(&mut self.buffer[held..]) {
-            Ok(0) => None,
-            Ok(got) => Some(got),
+        let Connection { stream, state, is_silent, offset } = &mut self.connections[number];
+        let got = match (&*stream).read(&mut self.buffer) {
+            Ok(got) => got,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(_) => None,
+            Err(_) => 0,
         };
-        let Some(got) = got else {
-            if connection.state == State::Open {
+        if got == 0 {
+            if let State::Open(_) = std::mem::replace(state, State::Ended) {
                 self.open -= 1;
             }
-            connection.state = State::Ended;
-            self.reader.seen.ended += 1;
-            epoll::delete(&self.epoll, &connection.stream)?;
+            self.counter.seen.ended += 1;
+            epoll::delete(&self.epoll, &*stream)?;
             return Ok(());
-        };
-        let bytes = &self.buffer[..held + got];
-        let mut used = 0;
-        self.reader.seen.reads += 1;
-        if connection.state == State::Opening {
-            let Some(end) = find(bytes, b"\r\n\r\n") else {
-                connection.rest = bytes.to_vec();
-                return Ok(());
-            };
-            let head = String::from_utf8_lossy(&bytes[..end]);
-            if !head.starts_with("HTTP/1.1 101") || !head.contains(ACCEPT) {
-                return Err(format!("the server refused a connection: {head}").into());
-            }
-            used = end + 4;
-            connection.state = State::Open;
-            self.open += 1;
-            (&connection.stream).write_all(&masked(1, self.plan.subscribe.as_bytes()))?;
-            if connection.is_silent {
-                epoll::delete(&self.epoll, &connection.stream)?;
-                return Ok(());
+        }
+        self.counter.seen.reads += 1;
+        let bytes = &self.buffer[..got];
+        match state {
+            State::Ended => Ok(()),
+            State::Open(reader) => self.counter.feed(reader, offset, bytes, |pong| stream.write_all(pong)),
+            State::Opening(answer) => {
+                let Some((head, rest)) = answer.feed(bytes)? else { return Ok(()) };
+                if head.status != 101 || head.header("sec-websocket-accept") != Some(ACCEPT) {
+                    return Err(format!("the server refused a connection: {head:?}").into());
+                }
+                self.open += 1;
+                stream.write_all(&masked(1, self.plan.subscribe.as_bytes()))?;
+                let mut reader = wire::Reader::default();
+                let fed = self.counter.feed(&mut reader, offset, &rest, |pong| stream.write_all(pong));
+                *state = State::Open(reader);
+                if *is_silent {
+                    epoll::delete(&self.epoll, &*stream)?;
+                }
+                fed
             }
         }
-        let stream = &connection.stream;
-        used +=
-            self.reader.frames(&mut connection.offset, &bytes[used..], |pong| (&*stream).write_all(pong))?;
-        connection.rest = bytes[used..].to_vec();
-        Ok(())
     }
 }
 
-/// Takes frames apart and counts.
-pub(crate) struct Reader {
+/// Counts what the frames say.
+pub(crate) struct Counter {
     pub(crate) seen: Seen,
     /// What stands before the time stamp's value, once the schema has told its id.
     stamp: Option<Finder<'static>>,
@@ -240,9 +224,9 @@ pub(crate) struct Reader {
     prev: Finder<'static>,
 }
 
-impl Reader {
+impl Counter {
     pub(crate) fn new() -> Self {
-        Reader {
+        Counter {
             seen: Seen::default(),
             stamp: None,
             offset: Finder::new("\"offset\":"),
@@ -250,40 +234,37 @@ impl Reader {
         }
     }
 
-    /// Reads the frames that are whole, of a connection that `had` this offset; how many bytes they were. What has to
-    /// be sent is given to `send`.
-    pub(crate) fn frames(
+    /// Takes what came over a connection that `had` this offset. What has to be sent is given to `send`.
+    pub(crate) fn feed(
         &mut self,
+        reader: &mut wire::Reader,
         had: &mut Option<u64>,
         bytes: &[u8],
         mut send: impl FnMut(&[u8]) -> io::Result<()>,
-    ) -> Result<usize> {
+    ) -> Result<()> {
         let arrived = now_us();
-        let mut at = 0;
-        while let Some((opcode, start, end)) = frame(&bytes[at..])? {
-            let payload = &bytes[at + start..at + end];
-            at += end;
-            match opcode {
-                1 if payload.starts_with(b"{\"type\":\"delta\"") => {
-                    self.seen.deltas += 1;
-                    self.seen.bytes += end as u64;
-                    self.delta(had, payload, arrived)?;
-                }
-                1 if payload.starts_with(b"{\"type\":\"snapshot\"") => {
-                    let offset = number(&self.offset, payload)?;
-                    self.seen.conflated += had.map_or(0, |had| offset.saturating_sub(had));
-                    *had = Some(offset);
-                }
-                1 if payload.starts_with(b"{\"type\":\"schema\"") => self.schema(payload)?,
-                1 if payload.starts_with(b"{\"type\":\"error\"") => {
-                    return Err(format!("the server said {}", String::from_utf8_lossy(payload)).into());
-                }
-                9 => send(&masked(10, payload))?,
-                1 | 8 | 10 => {}
-                other => return Err(format!("a frame of opcode {other}").into()),
-            }
+        Ok(reader.feed(bytes, |message| match message {
+            Message::Data(payload) => self.message(had, payload, arrived).map_err(|error| error.to_string()),
+            Message::Ping(payload) => send(&masked(10, payload)).map_err(|error| error.to_string()),
+            Message::Pong(_) | Message::Close(..) => Ok(()),
+        })?)
+    }
+
+    fn message(&mut self, had: &mut Option<u64>, payload: &[u8], arrived: u64) -> Result<()> {
+        if payload.starts_with(b"{\"type\":\"delta\"") {
+            self.seen.deltas += 1;
+            self.seen.bytes += framed(payload.len());
+            self.delta(had, payload, arrived)?;
+        } else if payload.starts_with(b"{\"type\":\"snapshot\"") {
+            let offset = number(&self.offset, payload)?;
+            self.seen.conflated += had.map_or(0, |had| offset.saturating_sub(had));
+            *had = Some(offset);
+        } else if payload.starts_with(b"{\"type\":\"schema\"") {
+            self.schema(payload)?;
+        } else if payload.starts_with(b"{\"type\":\"error\"") {
+            return Err(format!("the server said {}", String::from_utf8_lossy(payload)).into());
         }
-        Ok(at)
+        Ok(())
     }
 
     fn delta(&mut self, had: &mut Option<u64>, payload: &[u8], arrived: u64) -> Result<()> {
@@ -316,40 +297,19 @@ impl Reader {
     }
 }
 
-/// Opcode, beginning and end of the payload of the frame at the beginning of `bytes`, when it is whole.
-fn frame(bytes: &[u8]) -> Result<Option<(u8, usize, usize)>> {
-    let [first, second, rest @ ..] = bytes else { return Ok(None) };
-    if first & 0xf0 != 0x80 || second & 0x80 != 0 {
-        return Err(format!("a frame that begins {first:02x} {second:02x}").into());
-    }
-    let (start, length) = match second & 0x7f {
-        126 => match rest.first_chunk() {
-            Some(length) => (4, u64::from(u16::from_be_bytes(*length))),
-            None => return Ok(None),
-        },
-        127 => match rest.first_chunk() {
-            Some(length) => (10, u64::from_be_bytes(*length)),
-            None => return Ok(None),
-        },
-        short => (2, u64::from(short)),
-    };
-    let end = start + usize::try_from(length)?;
-    Ok((bytes.len() >= end).then_some((first & 0x0f, start, end)))
+/// Bytes of a server's frame with a payload of so many.
+const fn framed(payload: usize) -> u64 {
+    payload as u64
+        + match payload {
+            0..=125 => 2,
+            126..=65_535 => 4,
+            _ => 10,
+        }
 }
 
 /// A frame of a client, with a mask of zeros, which leaves the payload as it is.
 fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0x80 | opcode];
-    match u8::try_from(payload.len()) {
-        Ok(short @ 0..=125) => frame.push(0x80 | short),
-        _ => {
-            frame.push(0x80 | 126);
-            frame.extend_from_slice(&(payload.len() as u16).to_be_bytes());
-        }
-    }
-    frame.extend_from_slice(&[0; 4]);
-    frame.extend_from_slice(payload);
-    frame
+    wire::frame(opcode, payload, [0; 4])
 }
 
 /// The whole number behind a key.

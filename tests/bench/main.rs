@@ -10,8 +10,9 @@ mod floor;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use client::{Reader, Seen, TIMESTAMP, now_us, sources};
+use client::{Counter, Seen, TIMESTAMP, now_us, sources};
 use floor::Floor;
+use gaugecast::loadtest::wire::Reader;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -30,16 +31,13 @@ fn delta(prev: u64, offset: u64, sent_us: u64) -> Vec<u8> {
 }
 
 fn read(frames: &[Vec<u8>], piece: usize) -> Seen {
-    let mut reader = Reader::new();
-    reader.seen = Seen::begin().unwrap();
-    let (mut had, mut rest) = (None, Vec::new());
+    let mut counter = Counter::new();
+    counter.seen = Seen::begin().unwrap();
+    let (mut reader, mut had) = (Reader::default(), None);
     for bytes in frames.concat().chunks(piece) {
-        rest.extend_from_slice(bytes);
-        let used = reader.frames(&mut had, &rest, |_| Ok(())).unwrap();
-        rest.drain(..used);
+        counter.feed(&mut reader, &mut had, bytes, |_| Ok(())).unwrap();
     }
-    assert!(rest.is_empty());
-    reader.seen
+    counter.seen
 }
 
 fn schema() -> Vec<u8> {
@@ -73,11 +71,12 @@ fn latency_is_from_the_time_stamp_to_now() {
 
 #[test]
 fn what_is_no_frame_of_a_server_is_an_error() {
-    for bytes in [[0x81, 0x80, 0], [0xc1, 1, 0], [0x01, 1, 0], [0x82, 1, 0], [0x83, 1, 0]] {
-        assert!(Reader::new().frames(&mut None, &bytes, |_| Ok(())).is_err(), "{bytes:x?}");
+    let feed = |bytes: &[u8]| Counter::new().feed(&mut Reader::default(), &mut None, bytes, |_| Ok(()));
+    for bytes in [[0x81, 0x80, 0], [0xc1, 1, 0], [0x83, 1, 0]] {
+        assert!(feed(&bytes).is_err(), "{bytes:x?}");
     }
     let refusal = text(r#"{"type":"error","code":"bad_interval"}"#);
-    assert!(Reader::new().frames(&mut None, &refusal, |_| Ok(())).is_err());
+    assert!(feed(&refusal).is_err());
 }
 
 #[test]
@@ -87,7 +86,7 @@ fn pings_are_answered() {
         sent = bytes.to_vec();
         Ok(())
     };
-    Reader::new().frames(&mut None, &[0x89, 1, b'x'], send).unwrap();
+    Counter::new().feed(&mut Reader::default(), &mut None, &[0x89, 1, b'x'], send).unwrap();
     assert_eq!(sent, [0x8a, 0x81, 0, 0, 0, 0, b'x']);
 }
 
