@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::Value;
@@ -528,12 +529,20 @@ fn any_websocket_server_is_measured_by_round_trips() {
 
 /// Answers every connection with `answer`, once a request has come, and says no more.
 fn answering(answer: &'static str) -> SocketAddr {
+    saying(answer, Vec::new()).0
+}
+
+/// Answers every connection with `answer` and then says `more`. Counts the connections.
+fn saying(answer: &'static str, more: Vec<u8>) -> (SocketAddr, Arc<AtomicUsize>) {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = seen.clone();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         let mut open = Vec::new();
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
+            count.fetch_add(1, Ordering::SeqCst);
             let mut request = [0; 4096];
             let read = stream.read(&mut request).unwrap_or(0);
             let request = String::from_utf8_lossy(&request[..read]);
@@ -541,10 +550,34 @@ fn answering(answer: &'static str) -> SocketAddr {
                 request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap_or_default();
             let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
             let _ = stream.write_all(answer.replace("ACCEPT", &accept).as_bytes());
+            let _ = stream.write_all(&more);
             open.push(stream);
         }
     });
-    address
+    (address, seen)
+}
+
+#[test]
+fn clients_come_back_when_a_goodbye_says_so_and_not_before() {
+    let upgraded = "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: ACCEPT\r\n\
+                    Sec-WebSocket-Protocol: gaugecast.v1.json\r\n\r\n";
+    for (reconnect, retry_after_ms, is_back) in [(true, 0, true), (true, 60_000, false), (false, 0, false)] {
+        let bye = serde_json::json!({
+            "type": "bye", "code": 1001, "reason": "going_away", "reconnect": reconnect, "retry_after_ms": retry_after_ms,
+        });
+        let bye = bye.to_string();
+        let frames =
+            [&[0x81, u8::try_from(bye.len()).unwrap()], bye.as_bytes(), b"\x88\x02\x03\xe9"].concat();
+        let (address, seen) = saying(upgraded, frames);
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("ws://{address}/");
+        let (_, report) =
+            test(&url, folder.path(), &["--duration=2s", "--connections=3", "--phases=broadcast"]);
+        let seen = seen.load(Ordering::SeqCst);
+        assert!(if is_back { seen > 3 } else { seen == 3 }, "{bye}: {seen} connections");
+        let closed = report["errors"]["closed"].as_u64();
+        assert!(if is_back { closed >= Some(3) } else { closed == Some(3) }, "{bye}: {closed:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Broadcasts over all clients: how long each took to the last of them, and whether all got it.
 //!
-//! Workers count arrivals by broadcast in a [`Arrivals`]; the main task gathers those of all workers in [`Broadcasts`]
+//! Workers count arrivals by broadcast in [`Arrivals`]; the main task gathers those of all workers in [`Broadcasts`]
 //! and closes a broadcast a while after its first arrival, into a [`Fanout`]. So memory is bounded by a few seconds
 //! of them, however long a test is.
 
@@ -36,23 +36,37 @@ pub struct Broadcast {
     pub clients: u64,
 }
 
-/// Arrivals by broadcast.
-pub type Arrivals = HashMap<Key, Broadcast>;
-
-/// Counts the arrival of a broadcast at one client.
-pub fn arrived(arrivals: &mut Arrivals, key: Key, sent_us: Option<u64>, now_us: u64) {
-    merge(arrivals, key, Broadcast { sent_us, first_us: now_us, last_us: now_us, clients: 1 });
+impl Broadcast {
+    fn merge(&mut self, other: Self) {
+        self.first_us = self.first_us.min(other.first_us);
+        self.last_us = self.last_us.max(other.last_us);
+        self.clients += other.clients;
+    }
 }
 
-fn merge(arrivals: &mut Arrivals, key: Key, new: Broadcast) {
-    arrivals
-        .entry(key)
-        .and_modify(|ours| {
-            ours.first_us = ours.first_us.min(new.first_us);
-            ours.last_us = ours.last_us.max(new.last_us);
-            ours.clients += new.clients;
-        })
-        .or_insert(new);
+/// Arrivals by broadcast. All clients get the same ones in the same order, so the one behind that which was counted
+/// last is looked at first, and only where it is another is the key searched for.
+#[derive(Debug, Clone, Default)]
+pub struct Arrivals {
+    list: Vec<(Key, Broadcast)>,
+    places: HashMap<Key, usize>,
+    next: usize,
+}
+
+impl Arrivals {
+    /// Counts the arrival of a broadcast at one client.
+    pub fn count(&mut self, key: Key, sent_us: Option<u64>, now_us: u64) {
+        let new = Broadcast { sent_us, first_us: now_us, last_us: now_us, clients: 1 };
+        let place = match self.list.get(self.next) {
+            Some((next, _)) if *next == key => self.next,
+            _ => *self.places.entry(key).or_insert(self.list.len()),
+        };
+        match self.list.get_mut(place) {
+            Some((_, ours)) => ours.merge(new),
+            None => self.list.push((key, new)),
+        }
+        self.next = place + 1;
+    }
 }
 
 /// What came of the broadcasts of a phase, or of several.
@@ -93,7 +107,7 @@ pub struct Window {
 /// The broadcasts that are still on their way.
 #[derive(Debug, Default)]
 pub struct Broadcasts {
-    open: Arrivals,
+    open: HashMap<Key, Broadcast>,
     /// The highest number closed, by life and channel: what is not above it came too late.
     closed: HashMap<(u64, u64), u64>,
 }
@@ -101,10 +115,10 @@ pub struct Broadcasts {
 impl Broadcasts {
     /// Takes what a worker has counted.
     pub fn gather(&mut self, arrivals: Arrivals) {
-        for (key, broadcast) in arrivals {
+        for (key, broadcast) in arrivals.list {
             let closed = self.closed.get(&(key.life, key.channel));
             if closed.is_none_or(|closed| key.number > *closed) {
-                merge(&mut self.open, key, broadcast);
+                self.open.entry(key).and_modify(|ours| ours.merge(broadcast)).or_insert(broadcast);
             }
         }
     }
@@ -135,6 +149,8 @@ impl Broadcasts {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn key(number: u64) -> Key {
@@ -146,11 +162,28 @@ mod tests {
         for worker in workers {
             let mut arrivals = Arrivals::default();
             for (number, at) in *worker {
-                arrived(&mut arrivals, key(*number), Some(*number * 1000), *at);
+                arrivals.count(key(*number), Some(*number * 1000), *at);
             }
             all.gather(arrivals);
         }
         all
+    }
+
+    proptest! {
+        #[test]
+        fn arrivals_are_counted_by_broadcast_in_whatever_order_they_come(
+            numbers in prop::collection::vec(0_u64..8, 0..60),
+        ) {
+            let mut arrivals = Arrivals::default();
+            let mut plain: HashMap<Key, Broadcast> = HashMap::new();
+            for (at, number) in numbers.iter().enumerate() {
+                let at = at as u64;
+                arrivals.count(key(*number), None, at);
+                let new = Broadcast { sent_us: None, first_us: at, last_us: at, clients: 1 };
+                plain.entry(key(*number)).and_modify(|ours| ours.merge(new)).or_insert(new);
+            }
+            prop_assert_eq!(arrivals.list.into_iter().collect::<HashMap<_, _>>(), plain);
+        }
     }
 
     const ALL: Window = Window { from_us: 0, to_us: u64::MAX, clients: 3 };
@@ -187,8 +220,8 @@ mod tests {
         all.close(5_000, Some(ALL), &mut fanout);
         assert_eq!((fanout.count, all.open.len()), (1, 1));
         let mut late = Arrivals::default();
-        arrived(&mut late, key(1), None, 20_000);
-        arrived(&mut late, Key { life: 2, ..key(1) }, None, 20_000);
+        late.count(key(1), None, 20_000);
+        late.count(Key { life: 2, ..key(1) }, None, 20_000);
         all.gather(late);
         assert_eq!(all.open.len(), 2, "a server that was started anew begins its numbers anew");
     }

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::broadcasts::{Key, arrived};
+use super::broadcasts::Key;
 use super::connect::{Dice, Failure, Network, Opened, Payload, Protocol, Reader, Target, open, unix_us};
 use super::frames::{Chain, Decoder, Numbers, Said, Step};
 use super::scenario::{backoff, is_cut};
@@ -66,10 +66,24 @@ pub struct Shared {
     pub origin: Instant,
 }
 
+impl Shared {
+    /// Where to count. The main task has it for a moment once a second.
+    pub fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 enum End {
     Stop,
     Cut(Instant),
     Lost(Failure),
+}
+
+/// What the server has said before it closed.
+struct Goodbye {
+    words: String,
+    /// After how long to come back; `None` is never.
+    retry_after: Option<Duration>,
 }
 
 /// One connection.
@@ -89,7 +103,7 @@ pub struct Client {
     /// It was cut because the server is started anew: until that is there again, an attempt that fails is no error.
     is_awaiting_server: bool,
     dice: Dice,
-    goodbye: Option<String>,
+    goodbye: Option<Goodbye>,
     ping_pending: bool,
 }
 
@@ -118,7 +132,7 @@ impl Client {
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.tally()
     }
 
     /// Runs until the test stops. Latency of the first opening is counted from `due`, whenever it was begun; after
@@ -169,7 +183,12 @@ impl Client {
                         is_first = false;
                         self.tally().errors.add(failure.class, &failure.message);
                     }
-                    self.dice.share_of(backoff(attempt))
+                    let told =
+                        self.goodbye.take().map(|goodbye| goodbye.retry_after.unwrap_or(Duration::MAX));
+                    let wait = told.unwrap_or_default();
+                    // Who comes back when he was told to has not waited for the server longer than that.
+                    self.cut_at = self.cut_at.and_then(|at| at.checked_add(wait));
+                    wait.saturating_add(self.dice.share_of(backoff(attempt)))
                 }
             };
             let _ = timeout(wait, stopped(&mut self.control)).await;
@@ -219,23 +238,24 @@ impl Client {
             self.write(stream, 1, text.as_bytes()).await?;
         }
         if matches!(shared.target.protocol, Protocol::Any { .. }) {
-            self.live();
+            self.live(&mut shared.tally());
         }
         let mut replies = Vec::new();
-        self.read(reader, rest, &mut replies)?;
+        self.read(&shared, reader, rest, &mut replies)?;
         let interval = shared.target.ping_interval;
         // The first one falls anywhere in the interval, so that pings of all connections spread over it.
         let mut ping_at = Instant::now() + self.dice.share_of(interval);
-        let ping = sleep_until(ping_at);
-        tokio::pin!(ping);
+        let mut ping = pin!(sleep_until(ping_at));
+        // It waits on over all reads, as the ping does: to begin waiting costs more than to read.
+        let mut changed = pin!(changed(self.control.clone()));
         loop {
             tokio::select! {
                 biased;
-                changed = self.control.changed() => {
-                    let control = *self.control.borrow_and_update();
-                    if changed.is_err() || control.stop {
+                told = &mut changed => {
+                    let Some((receiver, control)) = told.filter(|(_, control)| !control.stop) else {
                         return Ok(End::Stop);
-                    }
+                    };
+                    changed.set(self::changed(receiver));
                     let is_cut_now = control.cuts > self.cuts && is_cut(self.index, control.cut_percent);
                     self.cuts = control.cuts;
                     if is_cut_now {
@@ -263,13 +283,11 @@ impl Client {
                 read = fill(stream, &shared.scratch) => {
                     let read = read?;
                     if read == 0 {
-                        let words = self.goodbye.take();
-                        let words = words.unwrap_or_else(|| "the connection ended without a goodbye".into());
-                        return Err(Failure::new("closed", words));
+                        return Err(self.closed("the connection ended without a goodbye"));
                     }
                     shared.network.receive(read);
                     // Nothing has run since `fill` put it there: no other task between its end and this line.
-                    self.read(reader, &shared.scratch.borrow()[..read], &mut replies)?;
+                    self.read(&shared, reader, &shared.scratch.borrow()[..read], &mut replies)?;
                     for payload in replies.drain(..) {
                         self.write(stream, 10, &payload).await?;
                     }
@@ -310,24 +328,31 @@ impl Client {
         }
     }
 
-    fn read(&mut self, reader: &mut Reader, bytes: &[u8], pongs: &mut Vec<Vec<u8>>) -> Result<(), Failure> {
+    /// Looks at what came. All of it came now: the time is asked for, and the tally taken, once for all its messages.
+    fn read(
+        &mut self,
+        shared: &Shared,
+        reader: &mut Reader,
+        bytes: &[u8],
+        pongs: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Failure> {
         let now_us = unix_us();
+        let tally = &mut *shared.tally();
         let mut closed = None;
         let fed = match reader {
             Reader::WebSocket(reader) => reader.feed(bytes, |message| {
                 match message {
                     Message::Ping(payload) => pongs.push(payload.to_vec()),
-                    Message::Pong(payload) => self.pong(payload),
+                    Message::Pong(payload) => self.pong(tally, payload),
                     Message::Close(code, reason) => closed = Some(format!("{code} {reason}")),
-                    Message::Data(data) => self.message(data, None, now_us)?,
+                    Message::Data(data) => self.message(shared, tally, data, None, now_us)?,
                 }
                 Ok(())
             }),
             Reader::Sse(reader) => reader.feed(bytes, |told| match told {
-                Told::Event { data, id } => self.message(data, Some(id), now_us),
+                Told::Event { data, id } => self.message(shared, tally, data, Some(id), now_us),
                 Told::End => {
-                    let words = self.goodbye.take();
-                    closed = Some(words.unwrap_or_else(|| "the server ended the answer".into()));
+                    closed = Some(self.closed("the server ended the answer").message);
                     Ok(())
                 }
             }),
@@ -339,56 +364,62 @@ impl Client {
         }
     }
 
+    /// The connection has ended: the server's words, or these if it said none.
+    fn closed(&self, silent: &str) -> Failure {
+        Failure::new("closed", self.goodbye.as_ref().map_or(silent, |goodbye| &goodbye.words))
+    }
+
     /// A message, over server-sent events with the id up to it.
-    fn message(&mut self, data: &[u8], id: Option<&str>, now_us: u64) -> Result<(), String> {
-        let mut tally = self.tally();
+    fn message(
+        &mut self,
+        shared: &Shared,
+        tally: &mut Tally,
+        data: &[u8],
+        id: Option<&str>,
+        now_us: u64,
+    ) -> Result<(), String> {
         tally.messages += 1;
         tally.bytes += data.len() as u64;
-        drop(tally);
-        let shared = self.shared.clone();
         match &shared.target.protocol {
-            Protocol::Gaugecast { .. } => self.ours(data, id, now_us),
-            Protocol::Any { payload, .. } => {
-                self.any(data, payload, now_us);
-                Ok(())
+            Protocol::Gaugecast { .. } => {
+                let said = shared.decoder.borrow_mut().decode(data)?;
+                self.ours(tally, &said, id, now_us);
             }
+            Protocol::Any { payload, .. } => self.any(tally, data, payload, now_us),
         }
+        Ok(())
     }
 
-    fn pong(&mut self, payload: &[u8]) {
+    fn pong(&mut self, tally: &mut Tally, payload: &[u8]) {
         if let Ok(intended) = payload.try_into().map(u64::from_be_bytes) {
             self.ping_pending = false;
-            self.tally().rtt.record(us(self.shared.origin.elapsed()).saturating_sub(intended));
+            tally.rtt.record(us(self.shared.origin.elapsed()).saturating_sub(intended));
         }
     }
 
-    fn ours(&mut self, data: &[u8], id: Option<&str>, now_us: u64) -> Result<(), String> {
-        let said = self.shared.decoder.borrow_mut().decode(data)?;
-        match &*said {
+    fn ours(&mut self, tally: &mut Tally, said: &Said, id: Option<&str>, now_us: u64) {
+        match said {
             Said::Frame(frame) => {
                 let step = self.chain.take(frame);
                 if step == Step::First {
-                    self.live();
+                    self.live(tally);
                 }
-                let position = self.chain.position();
                 let is_wrong = |id: &str| {
-                    position.is_none_or(|(epoch, offset)| {
+                    self.chain.position().is_none_or(|(epoch, offset)| {
                         id.strip_prefix(epoch).and_then(|id| id.strip_prefix(':'))
                             != Some(itoa::Buffer::new().format(offset))
                     })
                 };
-                let wrong_id = step != Step::None && id.is_some_and(is_wrong);
-                let sent_us = self.by_our_clock(frame.sent_us);
-                let mut tally = self.tally();
                 tally.step(step);
-                tally.wrong_ids += u64::from(wrong_id);
                 if step != Step::None {
+                    tally.wrong_ids += u64::from(id.is_some_and(is_wrong));
                     tally.unknown_series += frame.unknown;
                 }
                 // The first state is as old as the last tick before it was asked for, which is nobody's delay.
                 if matches!(step, Step::Next | Step::Anew) {
+                    let sent_us = self.by_our_clock(frame.sent_us);
                     let key = Key { life: frame.life, channel: frame.channel, number: frame.offset };
-                    arrived(&mut tally.arrivals, key, sent_us, now_us);
+                    tally.arrivals.count(key, sent_us, now_us);
                     if let Some(sent_us) = sent_us {
                         tally.delivery.record(now_us.saturating_sub(sent_us));
                     }
@@ -396,11 +427,9 @@ impl Client {
             }
             Said::Subscribed { channel, interval_ms, recovered, reason } => {
                 self.chain.subscribed(*channel, *recovered);
-                let restarting = self.is_awaiting_server;
-                let mut tally = self.tally();
                 tally.interval_ms = tally.interval_ms.max(*interval_ms);
                 // A server that was started anew cannot go on.
-                if self.asked_to_resume && (*recovered || !restarting) {
+                if self.asked_to_resume && (*recovered || !self.is_awaiting_server) {
                     tally.resumes += 1;
                     tally.resumed += u64::from(*recovered);
                     if let Some(reason) = reason {
@@ -408,21 +437,21 @@ impl Client {
                     }
                 }
             }
-            Said::Refused(message) => self.tally().errors.add("refused_command", message),
-            Said::Bye(reason) => self.goodbye = Some(format!("bye: {reason}")),
+            Said::Refused(message) => tally.errors.add("refused_command", message),
+            Said::Bye { reason, retry_after } => {
+                self.goodbye = Some(Goodbye { words: format!("bye: {reason}"), retry_after: *retry_after });
+            }
             Said::Other => {}
         }
-        Ok(())
     }
 
-    fn any(&mut self, data: &[u8], payload: &Payload, now_us: u64) {
+    fn any(&mut self, tally: &mut Tally, data: &[u8], payload: &Payload, now_us: u64) {
         let field = |name: &Option<String>| number_of(data, name.as_deref()?);
         let sent = field(&payload.time_field).map(|time| (time * payload.time_unit_us) as u64);
         let sent_us = sent.and_then(|us| self.by_our_clock(us));
         let number = field(&payload.sequence_field).map(|number| number as u64);
         let step = number.map(|number| self.numbers.take(number));
         let resumes = std::mem::take(&mut self.asked_to_resume) && step.is_some();
-        let mut tally = self.tally();
         if let Some(sent_us) = sent_us {
             tally.delivery.record(now_us.saturating_sub(sent_us));
         }
@@ -433,7 +462,7 @@ impl Client {
             } else {
                 tally.step(step);
             }
-            arrived(&mut tally.arrivals, Key { life: 0, channel: 0, number }, sent_us, now_us);
+            tally.arrivals.count(Key { life: 0, channel: 0, number }, sent_us, now_us);
         }
     }
 
@@ -442,14 +471,14 @@ impl Client {
         Some(server_us.saturating_add_signed(-self.shared.offset_us?))
     }
 
-    fn live(&mut self) {
+    fn live(&mut self, tally: &mut Tally) {
         if !self.is_live {
             self.is_live = true;
             self.shared.live.fetch_add(1, Ordering::Relaxed);
         }
         self.is_awaiting_server = false;
         if let Some(at) = self.cut_at.take() {
-            self.tally().recovery.record(us(at.elapsed()));
+            tally.recovery.record(us(at.elapsed()));
         }
     }
 
@@ -469,6 +498,13 @@ async fn fill(stream: &mut Stream, scratch: &RefCell<Box<[u8]>>) -> io::Result<u
         Ok(buffer.filled().len()).into()
     })
     .await
+}
+
+/// Returns the next time that something is said, and what; `None` when nobody is left to say it.
+async fn changed(mut control: watch::Receiver<Control>) -> Option<(watch::Receiver<Control>, Control)> {
+    control.changed().await.ok()?;
+    let said = *control.borrow_and_update();
+    Some((control, said))
 }
 
 /// Returns when the test is over. What else it is told meanwhile is left for the next look.

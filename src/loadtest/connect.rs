@@ -18,7 +18,7 @@ use super::wire::{self, Handshake, Message, Refusal};
 use crate::tls::{Connector, Stream};
 
 /// How long to stay away when a server asks for it, at most.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// What the target is asked for.
 #[derive(Debug, Clone, PartialEq)]

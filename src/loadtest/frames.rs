@@ -6,7 +6,9 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
+use super::connect::LONGEST_RETRY;
 use crate::client::wire::{self, Message, decode};
 
 /// The subprotocol of our stream.
@@ -38,7 +40,12 @@ pub enum Said {
     /// A command was not carried out.
     Refused(String),
     /// The server is about to close.
-    Bye(String),
+    Bye {
+        /// Why.
+        reason: String,
+        /// After how long to come back at the soonest; `None` is never.
+        retry_after: Option<Duration>,
+    },
     /// Anything else: `schema`, events, signs of life.
     Other,
 }
@@ -64,14 +71,17 @@ pub struct Frame {
     pub unknown: u64,
 }
 
-/// Distinct messages remembered: more than the ticks that clients of one worker are apart on an idle machine.
-const RECENT: usize = 32;
+/// Distinct messages remembered: more than the ticks that clients of one worker are apart, also on a machine that is
+/// too busy. At 500 ticks a second half a second.
+const RECENT: usize = 256;
 
 /// Reads messages of one server for many clients.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// The last frames, newest first.
+    /// The last frames, newest last.
     recent: VecDeque<(Box<[u8]>, Rc<Said>)>,
+    /// Place behind the frame that was recognized last: clients get the same frames in the same order.
+    next: usize,
     epoch: String,
     known: HashSet<u32>,
     due: HashSet<u32>,
@@ -85,17 +95,31 @@ impl Decoder {
     ///
     /// Tells what is wrong with it, when it is not a message of the protocol.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<Rc<Said>, String> {
-        if let Some((_, said)) = self.recent.iter().find(|(seen, _)| **seen == *bytes) {
-            return Ok(said.clone());
+        if let Some(said) = self.recognize(bytes) {
+            return Ok(said);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| "text that is not UTF-8")?;
         let message = decode(text).map_err(|error| format!("not a message of ours: {error}"))?;
         let said = Rc::new(self.understand(message)?);
         if matches!(*said, Said::Frame(_)) {
-            self.recent.truncate(RECENT - 1);
-            self.recent.push_front((bytes.into(), said.clone()));
+            if self.recent.len() == RECENT {
+                self.recent.pop_front();
+            }
+            self.recent.push_back((bytes.into(), said.clone()));
+            self.next = self.recent.len();
         }
         Ok(said)
+    }
+
+    /// What was read of the same bytes before.
+    fn recognize(&mut self, bytes: &[u8]) -> Option<Rc<Said>> {
+        let is_same = |(seen, _): &(Box<[u8]>, Rc<Said>)| **seen == *bytes;
+        let place = match self.recent.get(self.next) {
+            Some(next) if is_same(next) => self.next,
+            _ => self.recent.iter().rposition(is_same)?,
+        };
+        self.next = place + 1;
+        Some(self.recent[place].1.clone())
     }
 
     fn understand(&mut self, message: Message) -> Result<Said, String> {
@@ -116,6 +140,7 @@ impl Decoder {
                 reason: subscribed.reason,
             },
             Message::Schema(schema) => {
+                let known = self.known.len();
                 for series in schema.series {
                     self.known.insert(series.id);
                     match series.name.as_str() {
@@ -124,14 +149,21 @@ impl Decoder {
                         _ => {}
                     }
                 }
-                // What was unknown before may be known now.
-                self.recent.clear();
+                if self.known.len() > known {
+                    // What was unknown before may be known now.
+                    self.recent.clear();
+                }
                 Said::Other
             }
             Message::Snapshot(frame) => Said::Frame(self.frame(&frame, false)?),
             Message::Delta(frame) => Said::Frame(self.frame(&frame, true)?),
             Message::Error(refusal) => Said::Refused(format!("{}: {}", refusal.code, refusal.message)),
-            Message::Bye(bye) => Said::Bye(bye.reason),
+            Message::Bye(bye) => Said::Bye {
+                reason: bye.reason,
+                retry_after: bye
+                    .reconnect
+                    .then(|| Duration::from_millis(bye.retry_after_ms).min(LONGEST_RETRY)),
+            },
             Message::Notice(_) | Message::Event(_) | Message::Ping | Message::Other => Said::Other,
         })
     }
@@ -373,6 +405,22 @@ mod tests {
         assert_eq!(sent(&[], 3), (3, 1_700_000));
         assert_eq!(sent(&[(4, TIMESTAMP), (6, "b")], 3), (1, 1_500_000));
         assert_eq!(sent(&[(5, DUE)], 4), (0, 1_250_000));
+    }
+
+    #[test]
+    fn a_frame_is_read_once_for_all_who_get_it_in_whatever_order() {
+        let mut decoder = Decoder::default();
+        let delta = |offset: u64| {
+            format!(r#"{{"type":"delta","channel":1,"offset":{offset},"prev":2,"t":1,"values":[]}}"#)
+        };
+        let mut read = |offset| decoder.decode(delta(offset).as_bytes()).unwrap();
+        let first: Vec<Rc<Said>> = (10..30).map(&mut read).collect();
+        for offset in (10..30).chain((10..30).rev()).chain([10, 29, 11, 12, 20]) {
+            assert!(Rc::ptr_eq(&read(offset), &first[offset as usize - 10]), "{offset}");
+        }
+        (30..30 + RECENT as u64).for_each(|offset| _ = read(offset));
+        assert!(!Rc::ptr_eq(&read(10), &first[0]), "what is long gone is read anew");
+        assert_eq!(*read(10), *first[0]);
     }
 
     #[test]

@@ -246,7 +246,7 @@ async fn work(shared: Rc<Shared>, mut opens: mpsc::UnboundedReceiver<Open>) {
             () = sleep_until(next) => {
                 let slip = next.elapsed();
                 let us = u64::try_from(slip.as_micros()).unwrap_or(u64::MAX);
-                shared.tally.lock().unwrap_or_else(PoisonError::into_inner).slip.record(us);
+                shared.tally().slip.record(us);
                 next = (next + BEAT).max(Instant::now());
             }
             Some(open) = opens.recv(), if due.is_none() => due = Some(open),
