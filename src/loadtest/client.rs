@@ -52,6 +52,8 @@ pub struct Shared {
     pub tally: Arc<Mutex<Tally>>,
     /// Connections of all workers that are live.
     pub live: Arc<AtomicUsize>,
+    /// Those that the server has told to come back later, and are not live yet.
+    pub told_to_wait: Arc<AtomicUsize>,
     /// Bytes of all workers' connections.
     pub network: Arc<Network>,
     /// What is to be done.
@@ -98,6 +100,7 @@ pub struct Client {
     last_id: String,
     asked_to_resume: bool,
     is_live: bool,
+    is_told_to_wait: bool,
     /// When it was cut, until it is live again.
     cut_at: Option<Instant>,
     /// It was cut because the server is started anew: until that is there again, an attempt that fails is no error.
@@ -122,6 +125,7 @@ impl Client {
             last_id: String::new(),
             asked_to_resume: false,
             is_live: false,
+            is_told_to_wait: false,
             cut_at: None,
             is_awaiting_server: false,
             dice: Dice::new(index as u64),
@@ -170,10 +174,12 @@ impl Client {
                 }
                 End::Lost(Failure { retry_after: Some(wait), .. }) => {
                     self.tally().throttled += 1;
+                    self.waits_as_told(true);
                     due = Instant::now() + wait;
                     wait
                 }
                 End::Lost(failure) => {
+                    self.waits_as_told(false);
                     attempt += 1;
                     if self.control.borrow().restarting && self.cut_at.is_none() {
                         self.cut(Instant::now());
@@ -476,9 +482,18 @@ impl Client {
             self.is_live = true;
             self.shared.live.fetch_add(1, Ordering::Relaxed);
         }
+        self.waits_as_told(false);
         self.is_awaiting_server = false;
         if let Some(at) = self.cut_at.take() {
             tally.recovery.record(us(at.elapsed()));
+        }
+    }
+
+    fn waits_as_told(&mut self, does: bool) {
+        match (std::mem::replace(&mut self.is_told_to_wait, does), does) {
+            (false, true) => _ = self.shared.told_to_wait.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = self.shared.told_to_wait.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
         }
     }
 

@@ -43,6 +43,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// phase where that is less.
 const EDGE: Duration = Duration::from_secs(1);
 
+/// How much longer a ramp-up may take because the server lets in only so many new connections a second.
+const LONGEST_ADMISSION: Duration = Duration::from_secs(300);
+
 /// Distance of the timers whose lateness is watched.
 const BEAT: Duration = Duration::from_millis(10);
 
@@ -143,6 +146,7 @@ struct Workers {
     tallies: Vec<Arc<Mutex<Tally>>>,
     threads: Vec<std::thread::JoinHandle<()>>,
     live: Arc<AtomicUsize>,
+    told_to_wait: Arc<AtomicUsize>,
     network: Arc<Network>,
     control: watch::Sender<Control>,
 }
@@ -153,7 +157,8 @@ impl Workers {
             opens: Vec::new(),
             tallies: Vec::new(),
             threads: Vec::new(),
-            live: Arc::new(AtomicUsize::new(0)),
+            live: Arc::default(),
+            told_to_wait: Arc::default(),
             network: Arc::new(Network::default()),
             control: watch::Sender::default(),
         };
@@ -163,7 +168,8 @@ impl Workers {
             let tally = Arc::new(Mutex::new(Tally::default()));
             workers.opens.push(open);
             workers.tallies.push(tally.clone());
-            let (target, live, network) = (target.clone(), workers.live.clone(), workers.network.clone());
+            let (target, network) = (target.clone(), workers.network.clone());
+            let (live, told_to_wait) = (workers.live.clone(), workers.told_to_wait.clone());
             let control = workers.control.subscribe();
             let offset_us = clock.offset_ms.map(|ms| (ms * 1000.0) as i64);
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -173,6 +179,7 @@ impl Workers {
                     target,
                     tally,
                     live,
+                    told_to_wait,
                     network,
                     control,
                     offset_us,
@@ -223,6 +230,11 @@ impl Workers {
 
     fn live(&self) -> usize {
         self.live.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server has told some to come back later, and they are not back.
+    fn are_told_to_wait(&self) -> bool {
+        self.told_to_wait.load(Ordering::Relaxed) > 0
     }
 
     /// Ends all connections and waits for the threads; whether none of them has panicked.
@@ -401,6 +413,14 @@ impl<'a> Test<'a> {
                 () = &mut interrupted => is_aborted = true,
             }
             around.seconds = begin.elapsed().as_secs_f64();
+            let late = begin.elapsed().saturating_sub(phase.duration);
+            if late >= LOOK * 5 && phase.kind == Kind::RampUp {
+                self.notes.push(format!(
+                    "{} took {:.1} s longer than planned, since the server lets in only so many new connections a second",
+                    phase.name,
+                    late.as_secs_f64(),
+                ));
+            }
             if let Some(restarted) = restarted {
                 self.restarted(restarted);
             }
@@ -475,13 +495,19 @@ impl<'a> Test<'a> {
         on: &mut impl FnMut(&Event<'_>),
     ) {
         let end = begin + phase.duration;
+        let latest = if phase.kind == Kind::RampUp { end + LONGEST_ADMISSION } else { end };
         let mut second = begin + Duration::from_secs(1);
         let mut next = begin;
         self.looked = (0, begin);
         let mut looks = 0;
+        let mut end = end;
         while next < end {
             next = (next + LOOK).min(end);
             sleep_until(next).await;
+            // Who is kept waiting by the server is waited for: the test is of what it does when all are in.
+            if next == end && end < latest && self.workers.are_told_to_wait() {
+                end += LOOK;
+            }
             let live = self.workers.live();
             if phase.kind.is_steady() {
                 around.live += live.min(phase.connections) as u64;
