@@ -176,10 +176,12 @@ impl Client {
                     self.tally().throttled += 1;
                     self.waits_as_told(true);
                     due = Instant::now() + wait;
+                    if self.is_awaiting_server {
+                        self.cut_at = Some(due);
+                    }
                     wait
                 }
                 End::Lost(failure) => {
-                    self.waits_as_told(false);
                     attempt += 1;
                     if self.control.borrow().restarting && self.cut_at.is_none() {
                         self.cut(Instant::now());
@@ -189,9 +191,9 @@ impl Client {
                         is_first = false;
                         self.tally().errors.add(failure.class, &failure.message);
                     }
-                    let told =
-                        self.goodbye.take().map(|goodbye| goodbye.retry_after.unwrap_or(Duration::MAX));
-                    let wait = told.unwrap_or_default();
+                    let told = self.goodbye.take().map(|goodbye| goodbye.retry_after);
+                    self.waits_as_told(self.is_awaiting_server && matches!(told, Some(Some(_))));
+                    let wait = told.map_or(Duration::ZERO, |wait| wait.unwrap_or(Duration::MAX));
                     // Who comes back when he was told to has not waited for the server longer than that.
                     self.cut_at = self.cut_at.and_then(|at| at.checked_add(wait));
                     wait.saturating_add(self.dice.share_of(backoff(attempt)))

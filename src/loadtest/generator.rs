@@ -43,7 +43,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// phase where that is less.
 const EDGE: Duration = Duration::from_secs(1);
 
-/// How much longer a ramp-up may take because the server lets in only so many new connections a second.
+/// How much longer a ramp-up or recovery may take because the server has told connections when to come.
 const LONGEST_ADMISSION: Duration = Duration::from_secs(300);
 
 /// Distance of the timers whose lateness is watched.
@@ -414,9 +414,9 @@ impl<'a> Test<'a> {
             }
             around.seconds = begin.elapsed().as_secs_f64();
             let late = begin.elapsed().saturating_sub(phase.duration);
-            if late >= LOOK * 5 && phase.kind == Kind::RampUp {
+            if late >= LOOK * 5 && !phase.kind.is_steady() {
                 self.notes.push(format!(
-                    "{} took {:.1} s longer than planned, since the server lets in only so many new connections a second",
+                    "{} took {:.1} s longer than planned, since the server had told connections when to come",
                     phase.name,
                     late.as_secs_f64(),
                 ));
@@ -495,7 +495,7 @@ impl<'a> Test<'a> {
         on: &mut impl FnMut(&Event<'_>),
     ) {
         let end = begin + phase.duration;
-        let latest = if phase.kind == Kind::RampUp { end + LONGEST_ADMISSION } else { end };
+        let latest = if phase.kind.is_steady() { end } else { end + LONGEST_ADMISSION };
         let mut second = begin + Duration::from_secs(1);
         let mut next = begin;
         self.looked = (0, begin);
