@@ -176,7 +176,7 @@ pub struct Events {
 #[derive(Debug, Default)]
 struct Lane {
     last: u64,
-    /// Unix milliseconds of the last event.
+    /// Unix milliseconds of the last event, or of the begin.
     time_ms: i64,
     /// Offset of the last tick.
     offset: u64,
@@ -219,7 +219,9 @@ impl Events {
     }
 
     pub(super) fn with(epoch: Epoch, clock: Clock, metrics: Arc<Metrics>) -> Self {
-        Events { epoch, lane: Arc::default(), last: watch::Sender::new(0), clock, metrics }
+        // What is told before the first event has the time of the lane's begin.
+        let lane = Lane { time_ms: clock.now().unix_ms, ..Lane::default() };
+        Events { epoch, lane: Arc::new(Mutex::new(lane)), last: watch::Sender::new(0), clock, metrics }
     }
 
     /// Tells all clients that want this kind. Does not wait and cannot fail: who is too far behind to get it is told
