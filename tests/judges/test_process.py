@@ -1,14 +1,18 @@
 """The program as a process: how it starts, takes signals, and gives back what it took."""
 
+import contextlib
+import json
 import os
 import signal
 import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from conftest import BINARY, Gaugecast, Program, eventually
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 PROTOCOL = "gaugecast.v1.json"
 
@@ -69,6 +73,68 @@ def test_sigterm_drains_and_exits_with_0(start) -> None:
         # A close frame, not a torn connection, and before it a `bye` that says the same.
         assert closed.value.rcvd.code in (1001, 1012, 4503)
     assert gaugecast.program.wait() == 0
+
+
+def test_a_stop_with_many_clients_spreads_the_goodbyes_and_the_times_to_come_back(start) -> None:
+    gaugecast = start("--stream.drain=2s")
+    clients = 100
+    ends: list[tuple[float, int, str]] = []
+    byes: list[dict] = []
+
+    def listen(viewer: ClientConnection) -> None:
+        try:
+            while True:
+                message = json.loads(viewer.recv())
+                if message["type"] == "bye":
+                    byes.append(message)
+        except ConnectionClosed as closed:
+            ends.append((time.monotonic(), closed.rcvd.code, closed.rcvd.reason))
+
+    with contextlib.ExitStack() as open_ones:
+        threads = []
+        for _ in range(clients):
+            viewer = open_ones.enter_context(connect(gaugecast.stream, subprotocols=[PROTOCOL], proxy=None))
+            viewer.send('{"type":"subscribe","sub":"a","match":["node_load1"]}')
+            threads.append(threading.Thread(target=listen, args=(viewer,)))
+            threads[-1].start()
+        begun = time.monotonic()
+        gaugecast.program.signal(signal.SIGTERM)
+        eventually(lambda: not ready(gaugecast), "not ready while it drains")
+        for thread in threads:
+            thread.join()
+    assert gaugecast.program.wait() == 0
+    assert [code for _, code, _ in ends] == [1001] * clients
+    assert {reason.partition(":")[0] for _, _, reason in ends} == {"going_away"}
+    # Drawn by chance over two seconds: that all of a hundred lie in one half happens once in 2^99.
+    moments = sorted(at - begun for at, _, _ in ends)
+    assert moments[0] < 1 < moments[-1], moments
+    waits = sorted(bye["retry_after_ms"] for bye in byes)
+    assert len(waits) == clients and all(bye["reconnect"] and bye["code"] == 1001 for bye in byes)
+    assert waits[0] < 5_000 < waits[-1] <= 10_000, waits
+
+
+def test_performance_is_told_to_those_who_ask_and_agrees_with_the_metrics(start) -> None:
+    gaugecast = start("--stream.performance=1s", "--collect.tick=100ms")
+    with connect(gaugecast.stream, subprotocols=[PROTOCOL], proxy=None) as viewer:
+        viewer.send('{"type":"hello","events":["performance"]}')
+        viewer.send('{"type":"subscribe","sub":"a","match":["node_load1"],"interval":"100ms"}')
+        told = []
+        heard = 0
+        while len(told) < 3:
+            text = viewer.recv()
+            heard += 1
+            if (message := json.loads(text))["type"] == "event":
+                told.append(message)
+    assert {message["kind"] for message in told} == {"performance"} and "seq" not in told[0]
+    server, client = told[-1]["server"], told[-1]["client"]
+    assert server["connections"] == {"total": 1, "active": 1, "peak": 1}
+    assert server["messages"] > 0 and server["bytes"] > 0 and server["errors"] == client["errors"] == 0
+    assert 0 < server["latency_ms"]["mean"] <= server["latency_ms"]["max"]
+    assert server["latency_ms"]["p50"] <= server["latency_ms"]["p95"] <= server["latency_ms"]["p99"]
+    assert told[0]["server"]["uptime_ms"] < told[1]["server"]["uptime_ms"] < server["uptime_ms"]
+    # What leaves in one send with it may count already or not yet.
+    assert abs(client["messages"] - heard) <= 2
+    assert client["bytes_per_second"] > 0 and client["rtt_ms"] > 0 and client["duration_ms"] >= 2_000
 
 
 def test_a_second_signal_ends_it_at_once(start) -> None:
