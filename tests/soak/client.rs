@@ -160,6 +160,8 @@ async fn converse(
     let rate = (kind == Kind::Slow && until.is_none()).then(|| 4_000 + dice.roll(16_000));
     let mut stream = match connect(shared, kind, rate).await {
         Ok(stream) => stream,
+        // An answer is the server's own decision, however busy the machine is.
+        Err(Error::Http(answer)) => return Ended::Fault(format!("refused with {}", answer.status())),
         Err(_) => return Ended::Failed,
     };
     shared.connections.fetch_add(1, Relaxed);
