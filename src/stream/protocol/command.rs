@@ -142,7 +142,7 @@ pub struct Subscribe {
     pub selectors: Option<Vec<String>>,
     /// The wished interval, any length.
     pub interval: Option<Duration>,
-    /// Brings an interval outside of [`intervals`] to its nearest end instead of refusing it.
+    /// Brings an interval outside of [`intervals`](super::intervals) to its nearest end instead of refusing it.
     pub clamp: bool,
     /// The most series to send, at least 1; with it too many matches are no error.
     pub limit: Option<usize>,

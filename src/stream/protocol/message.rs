@@ -92,7 +92,7 @@ pub enum Server<'a> {
         /// For people.
         message: &'a str,
     },
-    /// The server closes; see [`Close`].
+    /// The server closes; see [`Close`](super::Close).
     Bye {
         /// Close code.
         code: u16,
