@@ -19,7 +19,7 @@ pub mod ticker;
 pub mod worker;
 
 pub use config::{Config, Paths};
-pub use ticker::Ticks;
+pub use ticker::{Follower, Ticks};
 pub use worker::Failing;
 
 use crate::exposition::page::PageWriter;

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::broadcast::error::TryRecvError;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::error;
@@ -32,6 +33,9 @@ use crate::series::{Epoch, SourceId, Tick};
 /// How many questions may wait for the ticker; more than the scrapes that the server answers at once.
 const WAITING: usize = 256;
 
+/// How many ticks wait for a [`Follower`] before it misses the oldest: at 2 ms those of an eighth of a second.
+const BEHIND: usize = 64;
+
 /// What share of the tick the collectors may take before the tick goes on without those that are not back.
 const GRACE: f64 = 0.5;
 
@@ -45,6 +49,7 @@ const LEAST_GRACE: u32 = 20;
 #[derive(Clone, Debug)]
 pub struct Ticks {
     latest: watch::Receiver<Arc<Tick>>,
+    every: broadcast::Sender<Arc<Tick>>,
     failing: watch::Receiver<Arc<[Failing]>>,
     ask: mpsc::Sender<Ask>,
 }
@@ -79,6 +84,12 @@ impl Ticks {
         self.latest.clone()
     }
 
+    /// Follows the ticks from now on, each of them.
+    #[must_use]
+    pub fn follow(&self) -> Follower {
+        Follower { every: self.every.subscribe(), latest: self.latest.clone(), taken: None }
+    }
+
     /// The collectors that fail, told when one begins to, fails for another reason, or works again.
     #[must_use]
     pub fn failing(&self) -> watch::Receiver<Arc<[Failing]>> {
@@ -91,7 +102,48 @@ impl Ticks {
         let (publish, latest) = watch::channel(first);
         let (ask, _) = mpsc::channel(1);
         let (_, failing) = watch::channel(Arc::default());
-        (Ticks { latest, failing, ask }, publish)
+        (Ticks { latest, every: broadcast::Sender::new(1), failing, ask }, publish)
+    }
+}
+
+/// A reader of every tick, those included that are committed before it has woken up. One that is far behind misses
+/// the oldest.
+#[derive(Debug)]
+pub struct Follower {
+    /// What each tick wakes.
+    latest: watch::Receiver<Arc<Tick>>,
+    /// The ticks up to the latest; those published by hand are not here.
+    every: broadcast::Receiver<Arc<Tick>>,
+    /// Offset of the last one taken.
+    taken: Option<u64>,
+}
+
+impl Follower {
+    /// Waits for a tick that was not taken yet. Cancel safe.
+    ///
+    /// # Errors
+    /// When the ticker has ended.
+    pub async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
+        self.latest.changed().await
+    }
+
+    /// The ticks that were not taken yet, oldest first.
+    pub fn take(&mut self) -> Vec<Arc<Tick>> {
+        let latest = Arc::clone(&self.latest.borrow_and_update());
+        let mut ticks = Vec::with_capacity(1);
+        loop {
+            match self.every.try_recv() {
+                Ok(tick) => ticks.push(tick),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        let taken = ticks.last().map(|tick| tick.offset).or(self.taken);
+        if taken.is_none_or(|taken| taken < latest.offset) {
+            ticks.push(latest);
+        }
+        self.taken = ticks.last().map(|tick| tick.offset).or(taken);
+        ticks
     }
 }
 
@@ -143,8 +195,10 @@ impl Ticker {
         let (publish, latest) = watch::channel(first);
         let (ask, asked) = mpsc::channel(WAITING);
         let (stop, stopped) = oneshot::channel();
+        let every = broadcast::Sender::new(BEHIND);
+        let publish = Publish { latest: publish, every: every.clone() };
         let task = tokio::spawn(state.run(publish, asked, stopped));
-        Ok(Ticker { ticks: Ticks { latest, failing, ask }, stop, task })
+        Ok(Ticker { ticks: Ticks { latest, every, failing, ask }, stop, task })
     }
 
     /// The ticks, for whoever reads them.
@@ -173,6 +227,20 @@ impl Ticker {
     }
 }
 
+/// Where ticks go.
+struct Publish {
+    latest: watch::Sender<Arc<Tick>>,
+    every: broadcast::Sender<Arc<Tick>>,
+}
+
+impl Publish {
+    fn tick(&self, tick: Arc<Tick>) {
+        // An error means that nobody follows. First this: whoever the other wakes finds it.
+        let _ = self.every.send(Arc::clone(&tick));
+        self.latest.send_replace(tick);
+    }
+}
+
 /// What the task owns.
 struct State {
     config: Config,
@@ -198,7 +266,7 @@ struct State {
 impl State {
     async fn run(
         mut self,
-        publish: watch::Sender<Arc<Tick>>,
+        publish: Publish,
         mut asked: mpsc::Receiver<Ask>,
         mut stopped: oneshot::Receiver<()>,
     ) {
@@ -214,12 +282,12 @@ impl State {
                     self.metrics.missed.inc_by(u64::try_from(missed).unwrap_or(u64::MAX));
                     self.metrics.due(late);
                     self.beat += 1;
-                    publish.send_replace(self.tick(self.grace()).await);
+                    publish.tick(self.tick(self.grace()).await);
                 }
                 ask = asked.recv() => match ask {
                     None => return,
                     Some(Ask::Fresh { max_age, answer }) => {
-                        let age = self.clock.now().since(&publish.borrow().at);
+                        let age = self.clock.now().since(&publish.latest.borrow().at);
                         if age <= max_age {
                             self.pace.found();
                         } else {
@@ -227,10 +295,10 @@ impl State {
                                 timer.reset_after(next);
                             }
                             self.metrics.due(Duration::ZERO);
-                            publish.send_replace(self.tick(self.grace()).await);
+                            publish.tick(self.tick(self.grace()).await);
                         }
                         // The scrape may have been given up meanwhile.
-                        let _ = answer.send(Arc::clone(&publish.borrow()));
+                        let _ = answer.send(Arc::clone(&publish.latest.borrow()));
                     }
                     Some(Ask::Collect { collectors, config, answer }) => {
                         let interval = self.config.tick;
@@ -324,6 +392,30 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_follows_gets_each_tick_and_who_is_far_behind_the_newest() {
+        let ticker =
+            Ticker::start(Config::default(), Vec::new(), Registry::new(), Epoch(1), Clock::start()).await;
+        let ticker = ticker.unwrap();
+        let mut follower = ticker.ticks().follow();
+        let offsets = |follower: &mut Follower| -> Vec<u64> {
+            follower.take().iter().map(|tick| tick.offset).collect()
+        };
+        for _ in 0..3 {
+            ticker.ticks().fresh(Duration::ZERO).await;
+        }
+        follower.changed().await.unwrap();
+        assert_eq!(offsets(&mut follower), [2, 3, 4]);
+        for _ in 0..BEHIND + 2 {
+            ticker.ticks().fresh(Duration::ZERO).await;
+        }
+        let newest = 4 + BEHIND as u64 + 2;
+        assert_eq!(offsets(&mut follower), (7..=newest).collect::<Vec<_>>());
+        assert!(offsets(&mut follower).is_empty());
+        ticker.stop().await;
+        assert!(follower.changed().await.is_err());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_tick_made_for_a_scrape_moves_the_timer_to_shortly_before_the_next_scrape() {

@@ -366,7 +366,7 @@ impl Channels {
             }
             wanted
         });
-        // The hub sees only the last of ticks that come close together, so a step may be an earlier one's.
+        // Ticks may be missed, so a step may be an earlier one's.
         let step_ms = tick.clock_shift_ms.saturating_sub(*clock_shift_ms);
         *clock_shift_ms = tick.clock_shift_ms;
         if step_ms != 0 {
@@ -412,7 +412,7 @@ async fn run(
     gone: CancellationToken,
 ) {
     let (metrics, events) = (&reading.metrics, channels.events.clone());
-    let mut ticks = following.subscribe();
+    let mut ticks = following.follow();
     let mut failing = following.failing();
     failing.mark_changed();
     let mut failed = Arc::default();
@@ -428,9 +428,18 @@ async fn run(
             () = gone.cancelled() => return,
             changed = ticks.changed(), if ticking => {
                 ticking = changed.is_ok();
-                tick = Arc::clone(&ticks.borrow_and_update());
+                let taken = ticks.take();
+                if taken.is_empty() {
+                    continue;
+                }
                 let now = reading.clock.now();
-                guarded(metrics, || publish.send_replace(Arc::new(channels.advance(&tick, &now).clone())));
+                for next in taken {
+                    tick = next;
+                    guarded(metrics, || {
+                        channels.advance(&tick, &now);
+                    });
+                }
+                publish.send_replace(Arc::new(channels.round.clone()));
                 metrics.encode.observe_duration(reading.clock.now().since(&now));
                 metrics.channels.set(i64::try_from(channels.len()).unwrap_or(i64::MAX));
             }
