@@ -428,12 +428,16 @@ impl Cursor {
         self.last
     }
 
+    /// Is there nothing new? True nearly always, for each client and round.
+    pub(super) fn is_at_end(&self, recent: &Recent) -> bool {
+        matches!(self.state, State::Going) && self.last == recent.last
+    }
+
     /// Gives what is new, with the number that the client has then.
     pub(super) fn take(&mut self, recent: &Recent, mut give: impl FnMut(u64, &Frames)) {
         let state = match &self.state {
             State::Silent(_) => return,
-            // Nearly always, for each client and round.
-            State::Going if self.last == recent.last => return,
+            State::Going if self.is_at_end(recent) => return,
             _ => std::mem::replace(&mut self.state, State::Going),
         };
         let lost = match &state {

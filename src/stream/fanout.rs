@@ -170,7 +170,7 @@ impl Sweeper {
         for link in self.taken.drain(..).filter_map(|link| link.upgrade()) {
             link.sweep(round, &now, &mut self.tally, true);
         }
-        self.tally.publish(&self.metrics, &now);
+        self.tally.end(&self.metrics, &now);
         self.metrics.sweep.observe_duration(started.elapsed());
     }
 }

@@ -26,7 +26,7 @@ use super::hub::Round;
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::protocol::Close;
-use super::session::{HIGH_WATER, Parcel, Seen, Session};
+use super::session::{HIGH_WATER, Parcel, Seen, Session, Shared};
 use super::utf8::Utf8;
 use crate::clock::Moment;
 
@@ -248,6 +248,9 @@ impl Link {
             line.session.busy(round, now);
             return (Swept::Stays, None);
         }
+        if let Some(at) = line.session.shares(round, &mut tally.shared) {
+            return self.write_shared(line, tally, at, now);
+        }
         // What is due goes through an outbox of the loop, whose memory is at hand, and is the client's own only when
         // something is left over.
         let Tally { outbox, parcel, .. } = tally;
@@ -277,6 +280,39 @@ impl Link {
         }
         std::mem::swap(&mut line.outbox, &mut tally.outbox);
         line.late = tally.parcel.late();
+        line.count_queued(&self.metrics);
+        (Swept::Stays, line.call())
+    }
+
+    /// Writes what this client shares with others, straight from where all have it.
+    fn write_shared(
+        &self,
+        line: &mut Line,
+        tally: &mut Tally,
+        at: usize,
+        now: &Moment,
+    ) -> (Swept, Option<Waker>) {
+        let Some(joined) = tally.shared[at].due() else { return (Swept::Stays, None) };
+        let bytes = &joined.frames.bytes;
+        line.session.reached(joined, now);
+        (tally.frames, tally.bytes) =
+            (tally.frames + u64::from(joined.frames.count), tally.bytes + bytes.len() as u64);
+        tally.writes += 1;
+        let written = match self.socket.try_write(&[IoSlice::new(bytes)]) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                line.phase = Phase::Gone;
+                return (Swept::Leaves, line.call());
+            }
+        };
+        line.written += written as u64;
+        if written == bytes.len() {
+            tally.took_shared(&self.metrics, at, now);
+            return (Swept::Stays, None);
+        }
+        line.outbox.append(bytes.slice(written..));
+        line.late = joined.late();
         line.count_queued(&self.metrics);
         (Swept::Stays, line.call())
     }
@@ -423,6 +459,10 @@ pub(super) struct Tally {
     /// What is due to the client at hand; empty between clients.
     outbox: Outbox,
     parcel: Parcel,
+    /// What clients of this sweep shared; see [`Session::shares`].
+    shared: Vec<Shared>,
+    /// Which of them the last clients took, and how many clients that were in a row.
+    took: (usize, u64),
     frames: u64,
     bytes: u64,
     writes: u64,
@@ -442,11 +482,31 @@ impl Tally {
         self.clients += 1;
     }
 
-    fn observe(&mut self, metrics: &Metrics, now: &Moment) {
-        let clients = std::mem::take(&mut self.clients);
-        for committed in self.commits.iter().filter(|_| clients > 0) {
-            metrics.delivered(now.since_start.saturating_sub(*committed), clients);
+    /// A client has taken what it shares with others.
+    fn took_shared(&mut self, metrics: &Metrics, at: usize, now: &Moment) {
+        if self.took.0 != at {
+            self.observe(metrics, now);
+            self.took.0 = at;
         }
+        self.took.1 += 1;
+    }
+
+    fn observe(&mut self, metrics: &Metrics, now: &Moment) {
+        let alone = (&self.commits[..], std::mem::take(&mut self.clients));
+        let (at, clients) = (self.took.0, std::mem::take(&mut self.took.1));
+        let shared = self.shared.get(at).and_then(Shared::due);
+        let shared = (shared.map_or(&[][..], |joined| &joined.commits), clients);
+        for (commits, clients) in [alone, shared].into_iter().filter(|(_, clients)| *clients > 0) {
+            for committed in commits {
+                metrics.delivered(now.since_start.saturating_sub(*committed), clients);
+            }
+        }
+    }
+
+    /// A sweep has ended: what its clients shared is told in figures, and of no use to the next.
+    pub(super) fn end(&mut self, metrics: &Metrics, now: &Moment) {
+        self.publish(metrics, now);
+        self.shared.clear();
     }
 
     /// Adds what was done to the figures.

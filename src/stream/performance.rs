@@ -235,6 +235,11 @@ impl Reader {
         Reader { had: last.number, at: now.since_start, messages: 0, bytes: 0 }
     }
 
+    /// Would [`Reader::take`] give nothing and change nothing?
+    pub(super) fn is_at_end(&self, reading: &Performance) -> bool {
+        self.had == reading.number
+    }
+
     /// The event, if the client wants it and there is a reading that it has not had.
     pub(super) fn take(
         &mut self,

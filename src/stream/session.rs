@@ -43,6 +43,9 @@ const MALFORMED: (usize, Duration) = (10, Duration::from_secs(60));
 /// How long a message may take from its first byte to its last.
 const MESSAGE_TIME: Duration = Duration::from_secs(10);
 
+/// With how many of the last things that others were due a client's due is compared before it is made anew.
+const COMPARED: usize = 16;
+
 /// What this server can do, for `welcome`.
 pub(super) const FEATURES: [&str; 5] = ["match", "limit", "exact", "resume", "events"];
 
@@ -115,6 +118,58 @@ impl Following {
     /// that is early by less than half an interval is on time.
     fn may_go(&self, factor: u32, now: &Moment) -> bool {
         factor == 1 || now.since_start >= self.sent + self.interval * factor - self.interval / 2
+    }
+}
+
+/// What all are due in a sweep that have a channel up to the same offset, and nothing else to be told: nearly everybody.
+/// Made for the first of them, so that the others cost a comparison and the write.
+#[derive(Debug)]
+pub(super) struct Shared {
+    channel: u32,
+    from: u64,
+    due: Option<Joined>,
+}
+
+/// Joined frames of a channel, and where a client is then.
+#[derive(Debug)]
+pub(super) struct Joined {
+    /// The frames.
+    pub(super) frames: Frames,
+    /// When each was committed, in monotonic time, in order.
+    pub(super) commits: Vec<Duration>,
+    offset: u64,
+    count: u64,
+}
+
+impl Joined {
+    /// How many frames, and when the oldest was committed.
+    pub(super) fn late(&self) -> Option<(u64, Duration)> {
+        self.commits.first().map(|oldest| (self.commits.len() as u64, *oldest))
+    }
+}
+
+impl Shared {
+    /// What is due in this round to those who have the channel up to `from`; `None` if it is not known any more how they
+    /// go on.
+    fn of(round: &Round, channel: u32, from: u64) -> Option<Self> {
+        let due =
+            round.channels.get(&channel).and_then(|published| Some((published, published.since(from)?)));
+        let due = match due {
+            None => None,
+            Some((_, Due::Missed)) => return None,
+            Some((published, Due::Shared(run))) => Some(Joined {
+                frames: run.joined(),
+                commits: run.sent().iter().map(|sent| sent.committed).collect(),
+                offset: published.view.offset(),
+                count: published.view.frames(),
+            }),
+        };
+        Some(Shared { channel, from, due })
+    }
+
+    /// The frames; `None` if nothing is due.
+    pub(super) fn due(&self) -> Option<&Joined> {
+        self.due.as_ref()
     }
 }
 
@@ -374,6 +429,38 @@ impl Session {
                 self.pinged = Some(now.since_start);
             }
         }
+    }
+
+    /// What this client is due, if it keeps up with a single channel and there is nothing else to tell it: the place in
+    /// `shared` of what others were due, or where it was added. It is to be written at once then, and said by
+    /// [`Session::reached`]; else [`Session::deliver`] finds what is due. To be called when nothing waits.
+    pub(super) fn shares(&self, round: &Round, shared: &mut Vec<Shared>) -> Option<usize> {
+        let [following] = &self.following[..] else { return None };
+        let is_even = !following.skipped && self.pace.is_even() && self.change.is_none();
+        if !is_even
+            || !self.events.is_at_end(&round.events)
+            || !self.performance.is_at_end(&round.performance)
+        {
+            return None;
+        }
+        let (channel, from) = (following.channel, following.offset);
+        let last = shared.len().saturating_sub(COMPARED);
+        let same = |one: &Shared| one.from == from && one.channel == channel;
+        if let Some(at) = shared[last..].iter().position(same) {
+            return Some(last + at);
+        }
+        shared.push(Shared::of(round, channel, from)?);
+        Some(shared.len() - 1)
+    }
+
+    /// The client is sent what [`Session::shares`] found.
+    pub(super) fn reached(&mut self, joined: &Joined, now: &Moment) {
+        if let [following] = &mut self.following[..] {
+            (following.offset, following.frames) = (joined.offset, joined.count);
+            (following.at, following.sent) =
+                (joined.commits.last().copied().unwrap_or_default(), now.since_start);
+        }
+        self.sent(u64::from(joined.frames.count), joined.frames.bytes.len() as u64, now);
     }
 
     /// Adds what this client has not had of a round, events first, then channel by channel, until much waits; true if then more is

@@ -738,6 +738,71 @@ fn f43_clients_that_are_due_the_same_share_the_bytes_whatever_that_is() {
     assert_eq!(view(&round).full().bytes.as_ptr(), view(&round).full().bytes.as_ptr(), "everything");
 }
 
+/// Checks that what a client shares with others of a round, if it does, is exactly what it is given alone.
+fn shares(bench: &mut Bench, round: &Round, shared: &mut Vec<Shared>) -> Option<usize> {
+    let (place, now) = (bench.session.shares(round, shared), at(bench.ms));
+    if let Some(joined) = place.and_then(|place| shared[place].due()) {
+        let (mut out, mut parcel) = (Outbox::default(), Parcel::default());
+        let before = bench.session.following[0];
+        bench.session.deliver(round, &now, &mut out, &mut parcel);
+        assert_eq!(out.take(), joined.frames.bytes);
+        assert_eq!((parcel.commits(), parcel.late()), (&joined.commits[..], joined.late()));
+        let alone = std::mem::replace(&mut bench.session.following[0], before);
+        bench.session.reached(joined, &now);
+        assert_eq!(format!("{alone:?}"), format!("{:?}", bench.session.following[0]));
+    }
+    place
+}
+
+#[test]
+fn who_keeps_up_shares_with_others_what_it_would_be_given_alone_and_nobody_else_does() {
+    let mut bench = Bench::new();
+    let a = bench.gauge("a", 0.0);
+    bench.tick(1000);
+    bench.ask(subscribe("s", "a"));
+    let round = bench.channels.tell().clone();
+    bench.deliver(&round);
+    let due = |shared: &[Shared], at: Option<usize>| shared[at.unwrap()].due().map(|due| due.commits.len());
+    for ticks in 1..=3_u32 {
+        let mut round = Round::default();
+        for i in 0..ticks {
+            bench.table.set(a, f64::from(i), NO_TIME);
+            round = bench.tick(10);
+        }
+        let mut shared = Vec::new();
+        let at = shares(&mut bench, &round, &mut shared);
+        assert_eq!(due(&shared, at), Some(ticks as usize), "{ticks}");
+        let at = shares(&mut bench, &round, &mut shared);
+        assert_eq!(due(&shared, at), None, "a round is delivered once");
+        assert_eq!(shares(&mut bench, &round, &mut shared), Some(1), "nothing is made anew");
+    }
+    let alone = |bench: &mut Bench, round: &Round| {
+        assert_eq!(shares(bench, round, &mut Vec::new()), None);
+        assert!(!bench.deliver(round).is_empty());
+        assert!(shares(bench, round, &mut Vec::new()).is_some(), "then it is like the others again");
+    };
+    let round = bench.happens(1);
+    alone(&mut bench, &round);
+    bench.ask(json!({"type": "hello", "events": ["clock", "performance"]}));
+    bench.deliver(&round);
+    let mut round = bench.tick(10);
+    bench.reads(&mut round);
+    alone(&mut bench, &round);
+    let performance = round.performance.clone();
+    // The first is not kept any more.
+    bench.tick(10);
+    let round = Round { performance, ..bench.tick(1000) };
+    alone(&mut bench, &round);
+    bench.ask(subscribe("t", "b"));
+    assert_eq!(shares(&mut bench, &round, &mut Vec::new()), None, "two channels");
+    bench.ask(json!({"type": "unsubscribe", "sub": "t"}));
+    assert!(shares(&mut bench, &round, &mut Vec::new()).is_some());
+    let performance = round.performance.clone();
+    let round = Round { performance, ..bench.tick(10) };
+    bench.busy(&round);
+    assert_eq!(shares(&mut bench, &round, &mut Vec::new()), None, "it was busy");
+}
+
 #[test]
 fn f40_a_client_that_was_busy_gets_one_delta_that_says_how_many_it_stands_for() {
     let mut bench = Bench::new();

@@ -119,6 +119,11 @@ impl Pace {
         Some(Change::Raised(slow.factor))
     }
 
+    /// Has nothing been wrong with it lately?
+    pub(super) fn is_even(&self) -> bool {
+        self.slow.is_none()
+    }
+
     /// How many times as long as granted its intervals are.
     pub(super) fn factor(&self) -> u32 {
         self.slow.as_ref().map_or(1, |slow| slow.factor)
