@@ -19,6 +19,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::net::SendFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -56,6 +57,14 @@ impl Socket {
             (Socket::Tcp(socket), several) => socket.try_write_vectored(several),
             (Socket::Other(_), _) => Err(io::ErrorKind::WouldBlock.into()),
         }
+    }
+
+    /// Writes what goes at once, for a loop that goes over many clients. It asks the kernel only: what the runtime knows
+    /// of a socket would have to come from memory for each. The task asks the runtime when it writes on.
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        let Socket::Tcp(socket) = self else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(rustix::io::retry_on_intr(|| rustix::net::send(socket, bytes, flags))?)
     }
 
     /// Writes, and if nothing goes has the task woken when something does.
@@ -298,7 +307,7 @@ impl Link {
         (tally.frames, tally.bytes) =
             (tally.frames + u64::from(joined.frames.count), tally.bytes + bytes.len() as u64);
         tally.writes += 1;
-        let written = match self.socket.try_write(&[IoSlice::new(bytes)]) {
+        let written = match self.socket.send(bytes) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {
