@@ -127,6 +127,7 @@ pub(crate) fn flags(tick_ms: u64) -> Vec<String> {
         "--collector.disable-defaults",
         "--collector.synthetic",
         "--stream.max-clients=20000",
+        "--stream.max-new-per-second=0",
         "--web.limit.connections=20000",
     ]
     .map(str::to_owned)

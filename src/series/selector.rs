@@ -27,8 +27,11 @@ use super::key;
 const NAME: &str = "__name__";
 /// Longest regular expression, in bytes.
 const MAX_PATTERN: usize = 1 << 10;
-/// Largest compiled regular expression, in bytes; also the bound of its lazily built automaton.
+/// Largest compiled regular expression, in bytes.
 const MAX_COMPILED: usize = 1 << 20;
+/// A regular expression is compiled within the least of these that it fits in, or the limit. That also bounds its
+/// lazily built automaton, and is its weight: the crate does not say how large it is.
+const SIZES: [usize; 3] = [16 << 10, 64 << 10, 256 << 10];
 /// Most matchers of one selector.
 const MAX_MATCHERS: usize = 64;
 /// Most of them that are regular expressions. With [`MAX_COMPILED`] it bounds what one selector can cost.
@@ -70,8 +73,8 @@ pub struct Matcher {
     label: Box<str>,
     op: Op,
     value: Box<str>,
-    /// Present for `Like` and `NotLike`.
-    regex: Option<Regex>,
+    /// Present for `Like` and `NotLike`, with its weight.
+    regex: Option<(Regex, usize)>,
 }
 
 impl Selector {
@@ -117,6 +120,12 @@ impl Selector {
     #[must_use]
     pub fn matchers(&self) -> &[Matcher] {
         &self.matchers
+    }
+
+    /// Memory that its regular expressions may take, in bytes, rounded up; 0 without any.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.matchers.iter().filter_map(|matcher| matcher.regex.as_ref()).map(|(_, weight)| weight).sum()
     }
 
     /// The canonical text: parses to an equal selector.
@@ -215,8 +224,8 @@ impl Matcher {
     #[must_use]
     pub fn accepts(&self, value: &str) -> bool {
         match (&self.regex, self.op) {
-            (Some(regex), Op::Like) => regex.is_match(value),
-            (Some(regex), _) => !regex.is_match(value),
+            (Some((regex, _)), Op::Like) => regex.is_match(value),
+            (Some((regex, _)), _) => !regex.is_match(value),
             (None, Op::Equal) => *self.value == *value,
             (None, _) => *self.value != *value,
         }
@@ -227,25 +236,30 @@ impl Matcher {
     }
 }
 
-/// Compiles a pattern that must match a whole value.
-fn compile(pattern: &str, limit: usize) -> Result<Regex, String> {
-    let build = |pattern: &str| {
-        let built = RegexBuilder::new(pattern).size_limit(limit).dfa_size_limit(MAX_COMPILED).build();
-        built.map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => {
-                format!("regular expression is larger than {limit} bytes when compiled")
-            }
-            // The crate draws the pattern over several lines; the last one names the fault.
-            other => {
-                let text = other.to_string();
-                let last = text.lines().last().unwrap_or_default();
-                format!("bad regular expression: {}", last.strip_prefix("error: ").unwrap_or(last))
-            }
-        })
+/// Compiles a pattern that must match a whole value; with its weight.
+fn compile(pattern: &str, limit: usize) -> Result<(Regex, usize), String> {
+    let build = |pattern: &str, size: usize| {
+        RegexBuilder::new(pattern).size_limit(size).dfa_size_limit(size).build().map(|regex| (regex, size))
     };
-    // By itself first: `a)|(b` is an error, though it is none between the brackets of the anchors.
-    build(pattern)?;
-    build(&format!("^(?s:{pattern})$"))
+    let anchored = format!("^(?s:{pattern})$");
+    let sizes = SIZES.into_iter().filter(|size| *size < limit).chain([limit]);
+    let fits = sizes.map(|size| {
+        // By itself first: `a)|(b` is an error, though it is none between the brackets of the anchors.
+        build(pattern, size).and_then(|_| build(&anchored, size))
+    });
+    let too_big = || Err(regex::Error::CompiledTooBig(limit));
+    let mut fits = fits.skip_while(|built| matches!(built, Err(regex::Error::CompiledTooBig(_))));
+    fits.next().unwrap_or_else(too_big).map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => {
+            format!("regular expression is larger than {limit} bytes when compiled")
+        }
+        // The crate draws the pattern over several lines; the last one names the fault.
+        other => {
+            let text = other.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            format!("bad regular expression: {}", last.strip_prefix("error: ").unwrap_or(last))
+        }
+    })
 }
 
 fn canonical(matchers: &[Matcher]) -> String {
@@ -604,6 +618,14 @@ mod tests {
         assert!(Selector::parse(&format!("up{{{}}}", many(MAX_REGEXES))).is_ok());
         let (_, reason) = refused(&format!("up{{{}}}", many(MAX_REGEXES + 1)));
         assert_eq!(reason, "more than 8 regular expressions");
+    }
+
+    #[test]
+    fn b30_a_selector_weighs_what_its_regular_expressions_may_take() {
+        let weight = |text: &str| Selector::parse(text).unwrap().weight();
+        assert_eq!(weight("up{a=\"b\"}"), 0);
+        assert_eq!(weight("{__name__=~\"node_.*\",job!~\"a|b\"}"), 2 * SIZES[0]);
+        assert!(weight("up{a=~\"(.|x){700}\"}") > SIZES[0]);
     }
 
     #[test]

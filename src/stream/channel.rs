@@ -53,6 +53,11 @@ impl Spec {
         &self.selectors
     }
 
+    /// Memory that its regular expressions may take, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.selectors.iter().map(Selector::weight).sum()
+    }
+
     fn picks(&self, key: &str) -> bool {
         self.selectors.iter().any(|selector| selector.matches(key))
     }

@@ -43,6 +43,12 @@ use crate::series::{Epoch, Tick};
 /// Connections that may wait for a channel at once; more wait to ask.
 const ASKING: usize = 256;
 
+/// Memory that the regular expressions of all channels may take, in bytes: 4096 usual ones.
+const MAX_WEIGHT: usize = 64 << 20;
+
+/// The same of one channel.
+const MAX_WEIGHT_OF_ONE: usize = 8 << 20;
+
 /// Threads that read selectors with regular expressions at once.
 const READERS: usize = 2;
 
@@ -329,6 +335,14 @@ impl Channels {
                 let mut fault = Fault::new(ErrorCode::LimitExceeded, message);
                 (fault.limit, fault.retryable) = (Some(self.max_channels), true);
                 return Err(fault);
+            }
+            let (one, all) = (spec.weight(), self.open.keys().map(|spec| spec.weight()).sum::<usize>());
+            if one > MAX_WEIGHT_OF_ONE || all + one > MAX_WEIGHT {
+                let retryable = one <= MAX_WEIGHT_OF_ONE;
+                let whose = if retryable { "all selections" } else { "the selection" };
+                let message =
+                    format!("the regular expressions of {whose} take too much memory; use simpler ones");
+                return Err(Fault { retryable, ..Fault::new(ErrorCode::LimitExceeded, message) });
             }
             let channel = Channel::open(self.next, Arc::clone(&spec), tick, self.max_series);
             self.open.insert(Arc::clone(&spec), (channel, Arc::default()));

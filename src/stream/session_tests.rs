@@ -872,3 +872,23 @@ fn f41_a_client_that_takes_nothing_is_closed_and_that_is_counted() {
     assert_eq!((bench.wake(1000), bench.wake(31_000)), (None, Some(Close::Slow)));
     assert_eq!(bench.session.metrics.slowed(Stage::Closed), 1);
 }
+
+#[test]
+fn b30_the_regular_expressions_of_one_selection_and_of_all_are_bounded_in_memory() {
+    let mut bench = Bench::new();
+    let heavy = |number: usize| format!(r#"{{a{number}=~"(.|x){{700}}b"}}"#);
+    let many: Vec<_> = (0..9).map(heavy).collect();
+    let answers = bench.ask(json!({"type": "subscribe", "sub": "s", "match": many}));
+    assert_eq!((codes(&answers), &answers[0]["retryable"]), (vec!["limit_exceeded"], &json!(false)));
+    for number in 0..64 {
+        let sub = format!("s{number}");
+        bench.ms += 1000;
+        let answers =
+            bench.ask(json!({"type": "subscribe", "sub": sub, "match": [heavy(number), heavy(number + 64)]}));
+        if answers[0]["type"] == "error" {
+            assert_eq!((codes(&answers), &answers[0]["retryable"]), (vec!["limit_exceeded"], &json!(true)));
+            return;
+        }
+    }
+    panic!("128 regular expressions of the largest kind were taken");
+}
