@@ -13,9 +13,10 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use super::chunk::is_stale;
-use super::memory::NAME;
-use super::series::{Labels, Samples, SeriesRef};
+use super::series::{Samples, SeriesRef};
 use crate::exposition::number;
+use crate::query::Labels;
+use crate::query::labels::METRIC_NAME;
 use crate::series::key;
 
 /// Bytes of a piece, about.
@@ -49,8 +50,9 @@ pub fn csv(series: Vec<SeriesRef>, meta: &[(&str, String)], form: Csv) -> Pieces
 fn long(series: Vec<SeriesRef>, mut head: Vec<u8>, raw: bool) -> Pieces {
     let columns: BTreeSet<Arc<str>> = series
         .iter()
-        .flat_map(|one| one.labels().iter().map(|(name, _)| Arc::clone(name)))
-        .filter(|name| **name != *NAME)
+        .flat_map(|one| one.labels().iter().map(|(name, _)| name))
+        .filter(|name| *name != METRIC_NAME)
+        .map(Arc::from)
         .collect();
     cells(&mut head, ["time", "name"].into_iter().chain(columns.iter().map(|name| &**name)), raw);
     head.extend_from_slice(b",value\r\n");
@@ -68,9 +70,9 @@ fn long(series: Vec<SeriesRef>, mut head: Vec<u8>, raw: bool) -> Pieces {
                 return true;
             }
             let Some(next) = rest.next() else { return false };
-            let names = std::iter::once(NAME).chain(columns.iter().map(|name| &**name));
+            let names = std::iter::once(METRIC_NAME).chain(columns.iter().map(|name| &**name));
             let mut identity = vec![b','];
-            cells(&mut identity, names.map(|name| value_of(next.labels(), name)), raw);
+            cells(&mut identity, names.map(|name| next.labels().get(name).unwrap_or("")), raw);
             identity.push(b',');
             current = Some((identity, next.samples()));
         }
@@ -142,7 +144,7 @@ pub fn json(series: Vec<SeriesRef>, meta: &[(&str, String)]) -> Pieces {
             Some(next) => {
                 out.extend_from_slice(if first_series { b"{\"labels\":" } else { b",{\"labels\":" });
                 first_series = false;
-                json_object(out, next.labels().iter().map(|(name, value)| (&**name, &**value)));
+                json_object(out, next.labels().iter());
                 out.extend_from_slice(b",\"points\":[");
                 (current, first_point) = (Some(next.samples()), true);
                 true
@@ -172,13 +174,9 @@ fn pieces(head: Vec<u8>, mut write: impl FnMut(&mut Vec<u8>) -> bool + Send + 's
     }))
 }
 
-fn value_of<'a>(labels: &'a Labels, name: &str) -> &'a str {
-    labels.iter().find(|(label, _)| **label == *name).map_or("", |(_, value)| value)
-}
-
 fn key_of(labels: &Labels) -> String {
-    let others: Vec<_> = labels.iter().filter(|(name, _)| **name != *NAME).cloned().collect();
-    key::render(value_of(labels, NAME), &others)
+    let others: Vec<_> = labels.iter().filter(|(name, _)| *name != METRIC_NAME).collect();
+    key::render(labels.name(), &others)
 }
 
 fn cells<'a>(out: &mut Vec<u8>, texts: impl IntoIterator<Item = &'a str>, raw: bool) {
@@ -305,7 +303,7 @@ mod tests {
 
     #[test]
     fn an_export_of_any_length_comes_in_pieces_of_the_same_size() {
-        let mut one = Series::new(Arc::from([(Arc::from(NAME), Arc::from("a"))]), 1);
+        let mut one = Series::new(Labels::new([(METRIC_NAME, "a")]), 1);
         for i in 0..50_000 {
             one.push(T0 + i * 1000, (i as f64).sqrt().to_bits());
             one.seal();

@@ -1,5 +1,6 @@
 //! The history as everyone holds it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
@@ -154,7 +155,11 @@ impl History {
     /// of all series.
     #[must_use]
     pub fn label_names(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Vec<Arc<str>> {
-        self.read().label_names(matchers, start_ms, end_ms)
+        if matchers.is_empty() {
+            return self.read().label_names(start_ms, end_ms);
+        }
+        let found = self.select(matchers, start_ms, end_ms, usize::MAX);
+        sorted(found.iter().flat_map(|series| series.labels().iter().map(|(name, _)| name)))
     }
 
     /// The values of a label, as [`label_names`](Self::label_names).
@@ -166,7 +171,11 @@ impl History {
         start_ms: i64,
         end_ms: i64,
     ) -> Vec<Arc<str>> {
-        self.read().label_values(name, matchers, start_ms, end_ms)
+        if matchers.is_empty() {
+            return self.read().label_values(name, start_ms, end_ms);
+        }
+        let found = self.select(matchers, start_ms, end_ms, usize::MAX);
+        sorted(found.iter().filter_map(|series| series.labels().get(name)))
     }
 
     /// Time of the oldest sample, Unix milliseconds.
@@ -180,6 +189,12 @@ impl History {
     pub fn stats(&self) -> Stats {
         self.read().stats()
     }
+}
+
+/// Texts in order, each once.
+fn sorted<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Arc<str>> {
+    let texts: BTreeSet<&str> = texts.collect();
+    texts.into_iter().map(Arc::from).collect()
 }
 
 /// Moves a damaged file out of the way; gives where to.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use std::hash::BuildHasher;
 
-use super::series::Labels;
+use crate::query::Labels;
 use crate::series::selector::{Matcher, Op};
 
 /// Place of a series in the history, used again once it is gone.
 pub(super) type Place = u32;
 
 /// For each label name and value the places of the series that have it, sorted; and the series by their whole label
-/// set. It holds each name and value once, and the label sets share them.
+/// set. It holds each name and value once.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     names: HashMap<Arc<str>, HashMap<Arc<str>, Vec<Place>>>,
@@ -24,8 +24,11 @@ pub(super) struct Index {
 
 /// What a text held once takes beside its bytes: counts, allocator, place in the tables.
 const TEXT: usize = 24 + 64;
-/// What a label takes in a series: its two pointers, its place in the list of the value, which has room to grow.
-const LABEL: usize = 32 + 6;
+/// What a label takes in a series beside its text: two lengths of up to three bytes each, its place in the list of the
+/// value, which has room to grow.
+const LABEL: usize = 6 + 6;
+/// What a label set takes beside its labels: its counts and what the allocator adds.
+const LABELS: usize = 16 + 8;
 
 impl Index {
     /// Bytes of memory, estimated.
@@ -46,51 +49,33 @@ impl Index {
         self.by_labels.find(hash, |&(known, place)| known == hash && same(place)).map(|&(_, place)| place)
     }
 
-    /// Adds a series; gives its labels made of the texts that are held already.
-    pub(super) fn insert<'a>(
-        &mut self,
-        hash: u64,
-        place: Place,
-        labels: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> Labels {
-        let mut memory = 0;
-        let labels: Labels = labels
-            .map(|(name, value)| {
-                let (name, values) = match self.names.get_key_value(name) {
-                    Some((name, _)) => {
-                        let name = Arc::clone(name);
-                        (Arc::clone(&name), self.names.get_mut(&name).expect("found just now"))
-                    }
-                    None => {
-                        let name: Arc<str> = name.into();
-                        memory += name.len() + TEXT;
-                        (Arc::clone(&name), self.names.entry(name).or_default())
-                    }
-                };
-                let value = match values.get_key_value(value) {
-                    Some((value, _)) => Arc::clone(value),
-                    None => {
-                        memory += value.len() + TEXT;
-                        value.into()
-                    }
-                };
-                let places = values.entry(Arc::clone(&value)).or_default();
-                if let Err(at) = places.binary_search(&place) {
-                    places.insert(at, place);
-                }
-                memory += LABEL;
-                (name, value)
-            })
-            .collect();
+    /// Adds a series.
+    pub(super) fn insert(&mut self, hash: u64, place: Place, labels: &Labels) {
+        self.memory += LABELS;
+        for (name, value) in labels {
+            self.memory += name.len() + value.len() + LABEL;
+            if !self.names.contains_key(name) {
+                self.memory += name.len() + TEXT;
+                self.names.insert(name.into(), HashMap::new());
+            }
+            let values = self.names.get_mut(name).expect("it is there now");
+            if !values.contains_key(value) {
+                self.memory += value.len() + TEXT;
+                values.insert(value.into(), Vec::new());
+            }
+            let places = values.get_mut(value).expect("it is there now");
+            if let Err(at) = places.binary_search(&place) {
+                places.insert(at, place);
+            }
+        }
         self.by_labels.insert_unique(hash, (hash, place), |&(hash, _)| hash);
-        self.memory += memory;
-        labels
     }
 
     /// Removes a series.
     pub(super) fn remove(&mut self, place: Place, labels: &Labels) {
-        for (name, value) in labels.iter() {
-            self.memory = self.memory.saturating_sub(LABEL);
+        self.memory = self.memory.saturating_sub(LABELS);
+        for (name, value) in labels {
+            self.memory = self.memory.saturating_sub(name.len() + value.len() + LABEL);
             let Some(values) = self.names.get_mut(name) else { continue };
             let Some(places) = values.get_mut(value) else { continue };
             if let Ok(at) = places.binary_search(&place) {
@@ -105,20 +90,26 @@ impl Index {
                 self.memory = self.memory.saturating_sub(name.len() + TEXT);
             }
         }
-        let hash = self.hash(labels.iter().map(|(name, value)| (&**name, &**value)));
+        let hash = self.hash(labels.iter());
         if let Ok(entry) = self.by_labels.find_entry(hash, |&(_, known)| known == place) {
             entry.remove();
         }
     }
 
-    /// All names of labels.
-    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.names.keys()
+    /// The names of labels of those places for which `wanted` is true. Asks until it finds one for each name.
+    pub(super) fn names(&self, wanted: impl Fn(Place) -> bool) -> impl Iterator<Item = &Arc<str>> {
+        let any = move |values: &HashMap<Arc<str>, Vec<Place>>| values.values().flatten().any(|&p| wanted(p));
+        self.names.iter().filter(move |(_, values)| any(values)).map(|(name, _)| name)
     }
 
-    /// All values of a label.
-    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &Arc<str>> {
-        self.names.get(name).into_iter().flat_map(HashMap::keys)
+    /// The values of a label, as [`names`](Self::names).
+    pub(super) fn values(
+        &self,
+        name: &str,
+        wanted: impl Fn(Place) -> bool,
+    ) -> impl Iterator<Item = &Arc<str>> {
+        let values = self.names.get(name).into_iter().flatten();
+        values.filter(move |(_, places)| places.iter().any(|&place| wanted(place))).map(|(value, _)| value)
     }
 
     /// Places among which are all series that satisfy the matchers; each is still to be asked. `all` are the places
@@ -151,8 +142,5 @@ impl Index {
 
 /// Does a label set satisfy all matchers? A label that it lacks has the empty value.
 pub(super) fn matches(labels: &Labels, matchers: &[Matcher]) -> bool {
-    matchers.iter().all(|matcher| {
-        let found = labels.iter().find(|(name, _)| **name == *matcher.label());
-        matcher.accepts(found.map_or("", |(_, value)| value))
-    })
+    matchers.iter().all(|matcher| matcher.accepts(labels.get(matcher.label()).unwrap_or("")))
 }

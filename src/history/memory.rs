@@ -12,12 +12,11 @@ use hashbrown::{HashMap, HashSet};
 
 use super::chunk::{Chunk, STALE};
 use super::index::{Index, Place, matches};
-use super::series::{Labels, Pushed, Sample, Series, SeriesRef};
+use super::series::{Pushed, Sample, Series, SeriesRef};
+use crate::query::Labels;
+use crate::query::labels::METRIC_NAME;
 use crate::series::selector::Matcher;
 use crate::series::{Epoch, NO_TIME, Tick, key};
-
-/// The label that holds the metric name.
-pub(super) const NAME: &str = "__name__";
 
 /// A pushed sample may be so far ahead of the clock, as Prometheus allows it.
 const AHEAD: Duration = Duration::from_secs(600);
@@ -385,7 +384,7 @@ impl Memory {
     fn place_of_key(&mut self, text: &str) -> Option<Place> {
         let name = key::name(text);
         let labels: Vec<_> = key::labels(text).collect();
-        let mut pairs: Vec<(&str, &str)> = vec![(NAME, &name)];
+        let mut pairs: Vec<(&str, &str)> = vec![(METRIC_NAME, &name)];
         pairs.extend(labels.iter().map(|(name, value)| (&**name, &**value)));
         pairs.sort_unstable();
         self.place(&pairs)
@@ -395,14 +394,7 @@ impl Memory {
     fn place(&mut self, labels: &[(&str, &str)]) -> Option<Place> {
         let hash = self.index.hash(labels.iter().copied());
         let same = |place: Place| {
-            self.get(place).is_some_and(|series| {
-                series.labels.len() == labels.len()
-                    && series
-                        .labels
-                        .iter()
-                        .zip(labels)
-                        .all(|(have, want)| *have.0 == *want.0 && *have.1 == *want.1)
-            })
+            self.get(place).is_some_and(|series| series.labels.iter().eq(labels.iter().copied()))
         };
         if let Some(place) = self.index.find(hash, same) {
             return Some(place);
@@ -415,11 +407,12 @@ impl Memory {
             self.series.push(None);
             Place::try_from(self.series.len() - 1).expect("memory ends before 2^32 series")
         });
-        let labels = self.index.insert(hash, place, labels.iter().copied());
+        let labels: Labels = labels.iter().copied().collect();
+        self.index.insert(hash, place, &labels);
         let uid = self.next_uid;
         self.next_uid += 1;
         if let Some(changes) = &mut self.changes {
-            changes.push(Change::Series(uid, Arc::clone(&labels)));
+            changes.push(Change::Series(uid, labels.clone()));
         }
         self.series[place as usize] = Some(Arc::new(Series::new(labels, uid)));
         self.count.series += 1;
@@ -519,39 +512,23 @@ impl Memory {
         numbers.iter().map(find).collect()
     }
 
-    /// The names of labels of series that satisfy the matchers and reach into the range, sorted. No matchers: all.
-    pub(super) fn label_names(&self, matchers: &[Matcher], start: i64, end: i64) -> Vec<Arc<str>> {
-        let mut names: Vec<Arc<str>> = if matchers.is_empty() && (start, end) == (i64::MIN, i64::MAX) {
-            self.index.names().cloned().collect()
-        } else {
-            let found = self.select(matchers, start, end, usize::MAX);
-            let names: HashSet<&Arc<str>> =
-                found.iter().flat_map(|series| series.labels().iter().map(|(name, _)| name)).collect();
-            names.into_iter().cloned().collect()
-        };
+    /// The names of labels of all series that reach into the range, sorted.
+    pub(super) fn label_names(&self, start: i64, end: i64) -> Vec<Arc<str>> {
+        let mut names: Vec<_> = self.index.names(|place| self.reaches(place, start, end)).cloned().collect();
         names.sort_unstable();
         names
     }
 
     /// The values of a label, as [`label_names`](Self::label_names).
-    pub(super) fn label_values(
-        &self,
-        name: &str,
-        matchers: &[Matcher],
-        start: i64,
-        end: i64,
-    ) -> Vec<Arc<str>> {
-        let mut values: Vec<Arc<str>> = if matchers.is_empty() && (start, end) == (i64::MIN, i64::MAX) {
-            self.index.values(name).cloned().collect()
-        } else {
-            let found = self.select(matchers, start, end, usize::MAX);
-            let labels = found.iter().flat_map(|series| series.labels().iter());
-            let values: HashSet<&Arc<str>> =
-                labels.filter(|(label, _)| **label == *name).map(|(_, value)| value).collect();
-            values.into_iter().cloned().collect()
-        };
+    pub(super) fn label_values(&self, name: &str, start: i64, end: i64) -> Vec<Arc<str>> {
+        let reaches = |place| self.reaches(place, start, end);
+        let mut values: Vec<_> = self.index.values(name, reaches).cloned().collect();
         values.sort_unstable();
         values
+    }
+
+    fn reaches(&self, place: Place, start: i64, end: i64) -> bool {
+        self.get(place).is_some_and(|series| series.reaches(start, end))
     }
 
     // ---- for the store

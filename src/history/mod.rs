@@ -13,6 +13,9 @@
 //! series that goes gets Prometheus' stale marker. What is pushed keeps its own times, and may come late or in any order
 //! as long as the retention covers it. Of two values for one time the first stands.
 //!
+//! PromQL is evaluated over it: `source` makes it a [`Source`](crate::query::Source), and labels are
+//! [`Labels`](crate::query::Labels) as queries take them, so that none is copied.
+//!
 //! A reader holds no lock while it decodes, and nobody waits for it: see `memory`.
 
 mod backfill;
@@ -28,6 +31,7 @@ mod memory;
 mod metrics;
 mod recorder;
 mod series;
+mod source;
 mod store;
 
 pub use backfill::{POINTS, backfill, thin};
@@ -36,5 +40,5 @@ pub use config::Config;
 pub use handle::{History, OpenError};
 pub use memory::{Appended, Stats, Write};
 pub use recorder::Recorder;
-pub use series::{Labels, Samples, SeriesRef};
+pub use series::{Samples, SeriesRef};
 pub use store::StoreError;

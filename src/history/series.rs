@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::chunk::{Chunk, Cursor, Head};
-
-/// Labels of a series, sorted by name, the metric name among them as `__name__`, without empty values. Names and
-/// values are shared by all series of a history.
-pub type Labels = Arc<[(Arc<str>, Arc<str>)]>;
+use crate::query::Labels;
 
 /// A sample as it is kept: Unix milliseconds, and the bits of the value.
 pub(super) type Sample = (i64, u64);
@@ -51,6 +48,40 @@ pub(super) struct Merged {
 impl Series {
     pub(super) fn new(labels: Labels, uid: u64) -> Self {
         Series { labels, uid, chunks: Arc::default(), head: Head::default() }
+    }
+
+    /// Gives each sample from `start` to `end` to `take`, in order.
+    pub(super) fn for_each(&self, start: i64, end: i64, mut take: impl FnMut(i64, f64)) {
+        let at = self.chunks.partition_point(|chunk| chunk.last < start);
+        let head = (self.head.bytes(), self.head.cursor(), self.head.first());
+        let chunks = self.chunks[at..].iter().map(|c| (&*c.bytes, c.cursor(), c.first));
+        for (bytes, mut cursor, first) in chunks.chain(std::iter::once(head)) {
+            if first > end {
+                break;
+            }
+            while let Some((time, value)) = cursor.next(bytes) {
+                if time > end {
+                    break;
+                }
+                if time >= start {
+                    take(time, f64::from_bits(value));
+                }
+            }
+        }
+    }
+
+    /// The last sample from `start` to `end`. The newest of all is known; for another one chunk is read.
+    pub(super) fn last_between(&self, start: i64, end: i64) -> Option<(i64, f64)> {
+        let found = match self.head.last() {
+            Some(last) if last.0 <= end => Some(last),
+            Some(_) if self.head.first() <= end => last_until(self.head.cursor(), self.head.bytes(), end),
+            _ => {
+                let behind = self.chunks.partition_point(|chunk| chunk.first <= end);
+                let chunk = self.chunks[..behind].last().filter(|chunk| chunk.last >= start);
+                chunk.and_then(|chunk| last_until(chunk.cursor(), &chunk.bytes, end))
+            }
+        };
+        found.filter(|&(time, _)| time >= start).map(|(time, value)| (time, f64::from_bits(value)))
     }
 
     /// Time of the first sample.
@@ -193,6 +224,11 @@ impl Series {
     }
 }
 
+/// The last sample of a chunk that is not later than `end`.
+fn last_until(mut cursor: Cursor, bytes: &[u8], end: i64) -> Option<Sample> {
+    std::iter::from_fn(|| cursor.next(bytes)).take_while(|&(time, _)| time <= end).last()
+}
+
 /// A series as a reader took it: nothing changes it any more, and reading it holds no lock.
 #[derive(Clone, Debug)]
 pub struct SeriesRef {
@@ -230,23 +266,13 @@ impl SeriesRef {
     }
 
     /// Gives each sample from `start` to `end` to `take`, in order: faster than the iterator.
-    pub fn for_each(&self, start: i64, end: i64, mut take: impl FnMut(i64, f64)) {
-        let at = self.series.chunks.partition_point(|chunk| chunk.last < start);
-        let head = (self.series.head.bytes(), self.series.head.cursor(), self.series.head.first());
-        let chunks = self.series.chunks[at..].iter().map(|c| (&*c.bytes, c.cursor(), c.first));
-        for (bytes, mut cursor, first) in chunks.chain(std::iter::once(head)) {
-            if first > end {
-                break;
-            }
-            while let Some((time, value)) = cursor.next(bytes) {
-                if time > end {
-                    break;
-                }
-                if time >= start {
-                    take(time, f64::from_bits(value));
-                }
-            }
-        }
+    pub fn for_each(&self, start: i64, end: i64, take: impl FnMut(i64, f64)) {
+        self.series.for_each(start, end, take);
+    }
+
+    /// The series itself: what it holds, of any time.
+    pub(super) fn into_shared(self) -> Arc<Series> {
+        self.series
     }
 }
 
@@ -320,7 +346,7 @@ mod tests {
     }
 
     fn series() -> Series {
-        Series::new(Arc::from([]), 1)
+        Series::new(Labels::empty(), 1)
     }
 
     #[test]
@@ -360,6 +386,9 @@ mod tests {
             prop_assert_eq!(read(&series), want.iter().map(|(t, v)| (*t, *v)).collect::<Vec<_>>());
             prop_assert!(series.chunks.windows(2).all(|two| two[0].last < two[1].first));
             prop_assert_eq!(series.samples(), want.len() as u64);
+            let last = series.last_between(from, to).map(|(t, v)| (t, v.to_bits()));
+            prop_assert_eq!(last, want.range(from..=to.max(from)).next_back().map(|(t, v)| (*t, *v))
+                .filter(|&(t, _)| t <= to));
             let all = SeriesRef::new(Arc::new(series), from, to);
             let some: Vec<_> = all.samples().map(|(t, _)| t).collect();
             let expected: Vec<_> = want.keys().copied().filter(|t| (from..=to).contains(t)).collect();

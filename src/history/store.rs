@@ -43,7 +43,7 @@ use tracing::warn;
 use super::chunk::Chunk;
 use super::codec::{self, Block, Damage};
 use super::memory::{Change, Memory, Write};
-use super::series::Labels;
+use crate::query::Labels;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const SERIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("series");
@@ -245,10 +245,8 @@ impl Store {
         let tx = self.db.begin_write()?;
         {
             let (mut names, mut blocks) = (tx.open_table(SERIES)?, tx.open_table(BLOCKS)?);
-            let mut put = |uid: u64, labels: &Labels| {
-                let pairs = labels.iter().map(|(name, value)| (&**name, &**value));
-                names.insert(uid, &*codec::write_labels(pairs)).map(drop)
-            };
+            let mut put =
+                |uid: u64, labels: &Labels| names.insert(uid, &*codec::write_labels(labels.iter())).map(drop);
             let next = kept.last_key_value().map_or(0, |(last, _)| last + 1);
             if all {
                 blocks.retain(|_, _| false)?;

@@ -4,11 +4,13 @@
 //! - [`Source`] is where samples come from: a selection gives [`Series`] whose samples are read when wanted.
 //! - [`Query`](eval::Query) evaluates an expression at one time or over a range of times, and gives an
 //!   [`Answer`](eval::Answer): the value, and warnings and infos in Prometheus' words.
+//! - [`Config`] is what a query may cost.
 //! - [`http`] answers the requests of Prometheus' HTTP API.
 //!
 //! Nothing here does I/O or asks for the time: the time of evaluation is given, and who waits for an answer can end
 //! it through an [`Interrupt`](eval::Interrupt).
 
+mod config;
 pub mod eval;
 pub mod http;
 pub mod labels;
@@ -16,5 +18,6 @@ pub mod number;
 pub mod promql;
 pub mod source;
 
+pub use config::Config;
 pub use labels::Labels;
 pub use source::{Sample, Samples, Series, Source, SourceError};

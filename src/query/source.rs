@@ -4,6 +4,7 @@
 //! The evaluator works series by series and reads each one into a buffer that it uses again, so a source may
 //! keep its samples compressed and need never hold a whole selection decoded.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::labels::Labels;
@@ -84,6 +85,38 @@ pub trait Source: Sync {
         end: i64,
         limit: usize,
     ) -> Result<Vec<Series>, SourceError>;
+
+    /// The names of the labels of the series that satisfy all `matchers`, without any of all series, and reach into
+    /// the range; sorted, each once. Who has an index of labels should look there.
+    ///
+    /// # Errors
+    /// As [`Self::select`].
+    fn label_names(&self, matchers: &[Matcher], start: i64, end: i64) -> Result<Vec<Arc<str>>, SourceError> {
+        let found = self.select(matchers, start, end, usize::MAX)?;
+        let names = found.iter().flat_map(|series| series.labels.iter().map(|(name, _)| name));
+        Ok(sorted(names))
+    }
+
+    /// The values of a label, as [`Self::label_names`].
+    ///
+    /// # Errors
+    /// As [`Self::select`].
+    fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        start: i64,
+        end: i64,
+    ) -> Result<Vec<Arc<str>>, SourceError> {
+        let found = self.select(matchers, start, end, usize::MAX)?;
+        Ok(sorted(found.iter().filter_map(|series| series.labels.get(name))))
+    }
+}
+
+/// Texts in order, each once.
+fn sorted<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Arc<str>> {
+    let texts: BTreeSet<&str> = texts.collect();
+    texts.into_iter().map(Arc::from).collect()
 }
 
 /// A source in memory, for tests and benchmarks.

@@ -12,7 +12,8 @@
 //! Each takes GET and POST: [`Params`] are those of the query and the form of either. Answers are those of Prometheus to the
 //! byte, its messages about wrong parameters included, so that Grafana and other clients need not know whom they ask.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 mod json;
@@ -21,12 +22,12 @@ mod params;
 pub use params::Params;
 
 use super::eval::{Answer, Error, Interrupt, Options, Query, Times};
-use super::labels::{Labels, METRIC_NAME};
+use super::labels::Labels;
 use super::number::quoted;
 use super::promql::ast::Type;
 use super::promql::{self, ast::Expr};
-use super::source::Source;
-use crate::series::selector::{Matcher, Op};
+use super::source::{Source, SourceError};
+use crate::series::selector::Matcher;
 use json::Writer;
 use params::{LATEST, OLDEST};
 
@@ -69,6 +70,9 @@ pub enum Fault {
     /// The query has no answer.
     #[error("{0}")]
     Evaluation(#[from] Error),
+    /// The time of the query was over before its turn came.
+    #[error("query timed out in query queue")]
+    Queue,
 }
 
 impl Fault {
@@ -82,7 +86,7 @@ impl Fault {
         let (status, kind) = match self {
             Fault::BadData(_) => (400, "bad_data"),
             Fault::Evaluation(Error::Execution(_)) => (422, "execution"),
-            Fault::Evaluation(Error::Timeout) => (503, "timeout"),
+            Fault::Evaluation(Error::Timeout) | Fault::Queue => (503, "timeout"),
             Fault::Evaluation(Error::Canceled) => (499, "canceled"),
             Fault::Evaluation(Error::Source(_)) => (500, "internal"),
         };
@@ -227,34 +231,39 @@ fn limit(params: &Params) -> Result<usize, Fault> {
     }
 }
 
-/// The label sets that `match[]`, `start` and `end` pick, sorted, each once.
-fn picked(request: &Request<'_>, all_by_default: bool) -> Result<Vec<Labels>, Fault> {
-    let params = request.params;
-    let bound = |name: &str, default| match params.get(name) {
-        Some(text) => named_time(name, text),
-        None => Ok(default),
-    };
-    let (start, end) = (bound("start", OLDEST)?, bound("end", LATEST)?);
-    let mut selectors: Vec<std::sync::Arc<[Matcher]>> = Vec::new();
-    for text in params.all("match[]") {
-        selectors.push(promql::parse_selector(text).map_err(|error| Fault::parameter("match[]", error))?);
+/// What `match[]`, `start` and `end` ask for.
+struct Picks {
+    selectors: Vec<Arc<[Matcher]>>,
+    start: i64,
+    end: i64,
+}
+
+impl Picks {
+    fn read(params: &Params) -> Result<Self, Fault> {
+        let bound = |name: &str, default| match params.get(name) {
+            Some(text) => named_time(name, text),
+            None => Ok(default),
+        };
+        let (start, end) = (bound("start", OLDEST)?, bound("end", LATEST)?);
+        let selector =
+            |text| promql::parse_selector(text).map_err(|error| Fault::parameter("match[]", error));
+        Ok(Picks { selectors: params.all("match[]").map(selector).collect::<Result<_, _>>()?, start, end })
     }
-    if selectors.is_empty() && all_by_default {
-        let every = Matcher::new(METRIC_NAME, Op::NotEqual, "").expect("it is no regular expression");
-        selectors.push([every].into());
-    }
-    let limit = request.options.max_series;
-    let mut out = Vec::new();
-    for matchers in &selectors {
-        let series = request.source.select(matchers, start, end, limit).map_err(Error::from)?;
-        if series.len() > limit {
-            return Err(Error::Execution(format!("query selects more than {limit} series")).into());
+
+    /// What `ask` gives for each of the selectors, or for all series without any; sorted, each once.
+    fn texts(
+        &self,
+        ask: impl Fn(&[Matcher]) -> Result<Vec<Arc<str>>, SourceError>,
+    ) -> Result<Vec<Arc<str>>, Fault> {
+        if self.selectors.is_empty() {
+            return Ok(ask(&[]).map_err(Error::from)?);
         }
-        out.extend(series.into_iter().map(|series| series.labels));
+        let mut texts = BTreeSet::new();
+        for matchers in &self.selectors {
+            texts.extend(ask(matchers).map_err(Error::from)?);
+        }
+        Ok(texts.into_iter().collect())
     }
-    out.sort();
-    out.dedup();
-    Ok(out)
 }
 
 const TRUNCATED: &str = "results truncated due to limit";
@@ -273,7 +282,19 @@ pub fn series(request: &Request<'_>) -> Reply {
             return Err(Fault::BadData("no match[] parameter provided".into()));
         }
         let limit = limit(request.params)?;
-        let found = picked(request, false)?;
+        let picks = Picks::read(request.params)?;
+        let most = request.options.max_series;
+        let mut found: Vec<Labels> = Vec::new();
+        for matchers in &picks.selectors {
+            let series =
+                request.source.select(matchers, picks.start, picks.end, most).map_err(Error::from)?;
+            if series.len() > most {
+                return Err(Error::Execution(format!("query selects more than {most} series")).into());
+            }
+            found.extend(series.into_iter().map(|series| series.labels));
+        }
+        found.sort();
+        found.dedup();
         Ok(list(&found, limit, |out, labels| out.labels(labels.iter())))
     };
     respond(answer())
@@ -284,11 +305,9 @@ pub fn series(request: &Request<'_>) -> Reply {
 pub fn labels(request: &Request<'_>) -> Reply {
     let answer = || {
         let limit = limit(request.params)?;
-        let found = picked(request, true)?;
-        let mut names: Vec<&str> =
-            found.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
-        names.sort_unstable();
-        names.dedup();
+        let picks = Picks::read(request.params)?;
+        let ask = |matchers: &[Matcher]| request.source.label_names(matchers, picks.start, picks.end);
+        let names = picks.texts(ask)?;
         Ok(list(&names, limit, |out, name| out.text(name)))
     };
     respond(answer())
@@ -305,10 +324,9 @@ pub fn label_values(request: &Request<'_>, name: &str) -> Reply {
             return Err(Fault::BadData(format!("invalid label name: {}", quoted(name))));
         }
         let limit = limit(request.params)?;
-        let found = picked(request, true)?;
-        let mut values: Vec<&str> = found.iter().filter_map(|labels| labels.get(name)).collect();
-        values.sort_unstable();
-        values.dedup();
+        let picks = Picks::read(request.params)?;
+        let ask = |matchers: &[Matcher]| request.source.label_values(name, matchers, picks.start, picks.end);
+        let values = picks.texts(ask)?;
         Ok(list(&values, limit, |out, value| out.text(value)))
     };
     respond(answer())
