@@ -115,6 +115,8 @@ pub async fn start(
         expositions: Expositions::new(),
         registry,
         stream: Some(Arc::new(hub.clone())),
+        samples: Some(Arc::new(history.clone())),
+        query: config.query.clone(),
         reload,
     };
     let bound = App::new(parts).map_err(StartError::from).and_then(|app| {

@@ -77,6 +77,8 @@ fn fixture_with(
         expositions: Expositions::default(),
         registry: Registry::new(),
         stream,
+        samples: None,
+        query: gaugecast::query::Config::default(),
         reload,
     };
     let app = App::new(parts).expect("a fresh registry");

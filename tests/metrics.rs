@@ -151,6 +151,7 @@ async fn the_reference_names_every_metric_of_our_own() {
     assert_eq!(refused.too_old, 1);
 
     get(address, "/nothing/here").await;
+    get(address, "/api/v1/query?query=1").await;
     get(address, "/api/v1/stream/ws").await; // no upgrade, so a refused handshake
     let (mut client, _) = tokio_tungstenite::client_async(
         format!("ws://{address}/api/v1/stream/ws"),

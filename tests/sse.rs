@@ -64,6 +64,8 @@ impl Server {
             expositions: Expositions::new(),
             registry: registry.clone(),
             stream: Some(Arc::new(hub.clone())),
+            samples: None,
+            query: gaugecast::query::Config::default(),
             reload: None,
         };
         let app = App::new(parts).unwrap();

@@ -40,10 +40,13 @@ pub(super) fn serve(program: bool) -> String {
         text.push_str("Usage: gaugecast serve [FLAGS]\n");
     }
     for group in Group::ALL {
-        let _ = writeln!(text, "\n{}:", group.title());
-        for setting in settings().iter().filter(|s| s.group == group && !s.rare && !of_a_collector(s)) {
-            text.push_str(&line(setting));
+        let mut shown =
+            settings().iter().filter(|s| s.group == group && !s.rare && !of_a_collector(s)).peekable();
+        if shown.peek().is_none() {
+            continue;
         }
+        let _ = writeln!(text, "\n{}:", group.title());
+        shown.for_each(|setting| text.push_str(&line(setting)));
         if group == Group::Collectors {
             let names: Vec<&str> = catalog::all().iter().map(|collector| collector.name).collect();
             text.push_str(&row(

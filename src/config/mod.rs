@@ -49,6 +49,8 @@ pub struct Config {
     pub stream: crate::stream::Config,
     /// The history.
     pub history: crate::history::Config,
+    /// Queries.
+    pub query: crate::query::Config,
     /// Logging.
     pub log: crate::log::Config,
 }

@@ -49,6 +49,8 @@ pub enum Group {
     Stream,
     /// History.
     History,
+    /// Queries.
+    Query,
     /// Logging.
     Log,
     /// Collectors: switches and filters.
@@ -57,12 +59,13 @@ pub enum Group {
 
 impl Group {
     /// All, in the order they are shown.
-    pub const ALL: [Group; 7] = [
+    pub const ALL: [Group; 8] = [
         Group::Config,
         Group::Web,
         Group::Collect,
         Group::Stream,
         Group::History,
+        Group::Query,
         Group::Log,
         Group::Collectors,
     ];
@@ -76,6 +79,7 @@ impl Group {
             Group::Collect => "Collection",
             Group::Stream => "Stream",
             Group::History => "History",
+            Group::Query => "Queries",
             Group::Log => "Log",
             Group::Collectors => "Collectors",
         }
@@ -509,6 +513,34 @@ fn table() -> Vec<Setting> {
             OptionalPath(|c| &mut c.history.storage),
             "Folder in which the history survives a restart",
         ),
+        rare(row(
+            Group::Query,
+            "query.max-concurrency",
+            "query.max_concurrency",
+            Count(|c| (&mut c.query.max_concurrency).into(), 1, 400),
+            "Queries evaluated at once; ten times as many may wait, then 503",
+        )),
+        rare(row(
+            Group::Query,
+            "query.timeout",
+            "query.timeout",
+            duration(|c| &mut c.query.timeout, 1, 86_400_000),
+            "How long a query may wait and take",
+        )),
+        rare(row(
+            Group::Query,
+            "query.max-samples",
+            "query.max_samples",
+            Count(|c| (&mut c.query.max_samples).into(), 1, 10_000_000_000),
+            "Most samples a query may hold, 16 bytes each",
+        )),
+        rare(row(
+            Group::Query,
+            "query.lookback-delta",
+            "query.lookback_delta",
+            duration(|c| &mut c.query.lookback_delta, 1, 86_400_000),
+            "How old the last sample of a series may be",
+        )),
         row(
             Group::Log,
             "log.level",

@@ -23,6 +23,7 @@ mod sample;
 mod strict;
 mod text;
 
+pub(crate) use answers::compress;
 pub use answers::{Answer, Expositions, Filter, select};
 pub use escape::Escaping;
 pub use layout::{Encoder, TextFormat};

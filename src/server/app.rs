@@ -17,10 +17,12 @@ use super::guard::Guard;
 use super::headers::RequestIds;
 use super::metrics::HttpMetrics;
 use super::problem::Problem;
+use super::queries::Queries;
 use super::rate::RateLimit;
 use crate::clock::Clock;
 use crate::collect::Ticks;
 use crate::exposition::Expositions;
+use crate::query::{self, Source};
 use crate::registry::{RegisterError, Registry};
 
 /// The live stream, as the server needs it.
@@ -69,6 +71,10 @@ pub struct Parts {
     pub registry: Registry,
     /// The live stream; without one its path is not there.
     pub stream: Option<Arc<dyn Stream>>,
+    /// What queries are answered from; without it their paths are not there.
+    pub samples: Option<Arc<dyn Source + Send>>,
+    /// Settings of queries.
+    pub query: query::Config,
     /// What `POST /-/reload` does.
     pub reload: Option<Reload>,
 }
@@ -102,6 +108,7 @@ pub struct Inner {
     pub(super) ticks: Ticks,
     pub(super) expositions: Expositions,
     pub(super) stream: Option<Arc<dyn Stream>>,
+    pub(super) queries: Option<Queries>,
     pub(super) reload: Option<Reload>,
     pub(super) metrics: HttpMetrics,
     pub(super) guard: Guard,
@@ -137,6 +144,10 @@ impl App {
     pub fn new(parts: Parts) -> Result<Self, RegisterError> {
         let metrics = HttpMetrics::register(&parts.registry)?;
         let limits = &parts.config.limits;
+        let queries = match parts.samples {
+            Some(samples) => Some(Queries::new(samples, parts.query, &parts.registry)?),
+            None => None,
+        };
         Ok(App(Arc::new(Inner {
             guard: Guard::new(&parts.config, super::listener::machine_name()),
             rate: RateLimit::new(limits.rate, limits.rate_burst, limits.rate_peers),
@@ -153,6 +164,7 @@ impl App {
             ticks: parts.ticks,
             expositions: parts.expositions,
             stream: parts.stream,
+            queries,
             reload: parts.reload,
             metrics,
         })))

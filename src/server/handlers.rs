@@ -15,7 +15,7 @@ use super::app::{App, Readiness};
 use super::body::Body;
 use super::headers;
 use super::problem::Problem;
-use super::request::parameters;
+use super::request::{form_and_query, parameters};
 use super::router::{line, success};
 use crate::exposition::{Answer, Filter, select};
 use crate::series::{Selector, Series, Tick};
@@ -82,12 +82,7 @@ const MAX_SELECTORS: usize = 32;
 
 /// `GET` or `POST /api/v1/metrics`: the last tick as JSON.
 pub(super) async fn snapshot(app: &App, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Problem> {
-    let mut asked = parameters(parts.uri.query().unwrap_or_default())?;
-    if parts.method == Method::POST {
-        headers::require_content_type(&parts.headers, &["application/x-www-form-urlencoded"])?;
-        let form = std::str::from_utf8(body).map_err(|_| Problem::bad_data("the form is not UTF-8"))?;
-        asked.extend(parameters(form)?);
-    }
+    let asked = form_and_query(parts, body)?;
     let mut selectors = Vec::new();
     let texts = || asked.iter().filter(|(name, _)| name == "match[]");
     let count = texts().count();

@@ -297,7 +297,8 @@ pub(super) mod tests {
         let tick = Table::new(Epoch(1), 10).commit(clock.now(), 0);
         let (ticks, _) = Ticks::manual(tick);
         let (config, expositions, registry) = (Config::default(), Expositions::default(), Registry::new());
-        App::new(Parts { config, clock, ticks, expositions, registry, stream: None, reload: None })
+        let (stream, samples, query, reload) = (None, None, crate::query::Config::default(), None);
+        App::new(Parts { config, clock, ticks, expositions, registry, stream, samples, query, reload })
             .expect("a fresh registry")
     }
 

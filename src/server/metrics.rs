@@ -14,6 +14,14 @@ crate::label_set! {
     pub(super) struct Routed { pub(super) route: &'static str }
 
     struct Refused { reason: &'static str }
+
+    /// Which queries were answered, and how: `success`, Prometheus' `errorType`, or `unavailable`.
+    pub(super) struct Queried {
+        pub(super) endpoint: &'static str,
+        pub(super) outcome: &'static str,
+    }
+
+    pub(super) struct Endpoint { pub(super) endpoint: &'static str }
 }
 
 /// Handles of the figures; clones share them.
@@ -75,5 +83,39 @@ impl HttpMetrics {
     /// Counts something turned away.
     pub(super) fn reject(&self, reason: &'static str) {
         self.rejected.get(&Refused { reason }).inc();
+    }
+}
+
+/// Figures of queries, `gaugecast_queries_*` and `gaugecast_query_*`; clones share them.
+#[derive(Clone, Debug)]
+pub(super) struct QueryMetrics {
+    pub(super) queries: Family<Queried, Counter>,
+    pub(super) duration: Family<Endpoint, Histogram>,
+    pub(super) running: Gauge,
+    pub(super) waiting: Gauge,
+}
+
+impl QueryMetrics {
+    /// Registers all of them.
+    pub(super) fn register(registry: &Registry) -> Result<Self, RegisterError> {
+        // 0.1 ms, a query for one series, to 100 s, below the timeout.
+        let durations = Buckets::exponential(1e-4, 10.0, 7).expect("constant bounds that grow");
+        Ok(QueryMetrics {
+            queries: registry.family(
+                (
+                    "gaugecast_queries",
+                    "Requests for queries, series and labels, by outcome: success, the errorType of the answer, canceled \
+                     (the client went) or unavailable (too many wait).",
+                ),
+                (),
+            )?,
+            duration: registry.family(
+                Desc::new("gaugecast_query_duration", "Time to evaluate a query and to write its answer.")
+                    .unit(Unit::Seconds),
+                durations,
+            )?,
+            running: registry.gauge(("gaugecast_queries_running", "Queries being evaluated now."))?,
+            waiting: registry.gauge(("gaugecast_queries_waiting", "Queries waiting for their turn."))?,
+        })
     }
 }

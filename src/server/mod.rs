@@ -25,6 +25,7 @@ mod io;
 mod listener;
 mod metrics;
 mod problem;
+mod queries;
 mod rate;
 mod request;
 mod router;

@@ -6,11 +6,13 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body as HttpBody;
 use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use hyper::{HeaderMap, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, StatusCode};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::config::Limits;
+use super::headers;
 use super::problem::Problem;
 
 /// The path, decoded. Nothing here is ever a path on a disk; it is only looked up in the table of routes, and
@@ -47,6 +49,21 @@ pub(super) fn parameters(raw: &str) -> Result<Vec<(String, String)>, Problem> {
             }
         })
         .collect()
+}
+
+/// The parameters of the form of a POST, then those of the query.
+///
+/// # Errors
+/// 415 for a POST of another type than a form, 400 as [`parameters`].
+pub(super) fn form_and_query(parts: &Parts, body: &Bytes) -> Result<Vec<(String, String)>, Problem> {
+    let mut asked = Vec::new();
+    if parts.method == Method::POST {
+        headers::require_content_type(&parts.headers, &["application/x-www-form-urlencoded"])?;
+        let form = std::str::from_utf8(body).map_err(|_| Problem::bad_data("the form is not UTF-8"))?;
+        asked = parameters(form)?;
+    }
+    asked.extend(parameters(parts.uri.query().unwrap_or_default())?);
+    Ok(asked)
 }
 
 fn decode(raw: &str, form: bool) -> Option<String> {

@@ -6,6 +6,10 @@
 //! | `/metrics` (`--web.telemetry-path`) | GET | text, OpenMetrics or protobuf by `Accept`; `collect[]`, `exclude[]` |
 //! | `/api/v1/metrics` | GET, POST | the same as JSON, strong ETag `epoch:offset`; `match[]` |
 //! | `/api/v1/status` | GET | version, epoch, offset, uptime, series, clients |
+//! | `/api/v1/query`, `query_range`, `series`, `labels` | GET, POST | PromQL, see [`queries`](super::queries) |
+//! | `/api/v1/label/NAME/values` | GET | likewise |
+//! | `/api/v1/metadata` | GET | type, help and unit of each family |
+//! | `/api/v1/status/buildinfo` | GET | which Prometheus' API this is |
 //! | `/api/v1/stream/ws` | GET | the live stream |
 //! | `/api/v1/stream/sse` | GET | the same one way, as server-sent events or NDJSON by `Accept` |
 //! | `/-/healthy`, `/healthz` | GET | 200 while requests are answered |
@@ -47,6 +51,7 @@ use super::handlers;
 use super::headers;
 use super::metrics::{Answered, HttpMetrics, Routed};
 use super::problem::Problem;
+use super::queries::{self, Api};
 use super::request as read;
 
 /// Who asks; for the extensions of a request.
@@ -85,6 +90,9 @@ enum Endpoint {
     Metrics,
     Snapshot,
     Status,
+    Query(Api),
+    Metadata,
+    BuildInfo,
     Stream,
     Feed,
     Healthy,
@@ -96,7 +104,8 @@ impl Endpoint {
     /// What `Allow` says.
     const fn methods(self) -> &'static str {
         match self {
-            Endpoint::Snapshot => "GET, HEAD, POST, OPTIONS",
+            Endpoint::Query(Api::LabelValues) => "GET, HEAD, OPTIONS",
+            Endpoint::Snapshot | Endpoint::Query(_) => "GET, HEAD, POST, OPTIONS",
             Endpoint::Stream | Endpoint::Feed => "GET, OPTIONS",
             Endpoint::Reload => "POST, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
@@ -114,7 +123,7 @@ impl Endpoint {
 }
 
 impl Routes {
-    fn new(prefix: &str, telemetry_path: &str, stream: bool) -> Self {
+    fn new(prefix: &str, telemetry_path: &str, stream: bool, queries: bool) -> Self {
         let prefix = prefix.trim_matches('/');
         let mut by_path = HashMap::new();
         let mut add = |path: &str, name, endpoint| by_path.insert(path.to_owned(), Route { name, endpoint });
@@ -123,6 +132,13 @@ impl Routes {
         }
         add("/api/v1/metrics", "/api/v1/metrics", Endpoint::Snapshot);
         add("/api/v1/status", "/api/v1/status", Endpoint::Status);
+        add("/api/v1/metadata", "/api/v1/metadata", Endpoint::Metadata);
+        add("/api/v1/status/buildinfo", "/api/v1/status/buildinfo", Endpoint::BuildInfo);
+        if queries {
+            for api in Api::ALL {
+                add(api.path(), api.path(), Endpoint::Query(api));
+            }
+        }
         if stream {
             add("/api/v1/stream/ws", "/api/v1/stream/ws", Endpoint::Stream);
             add("/api/v1/stream/sse", "/api/v1/stream/sse", Endpoint::Feed);
@@ -142,6 +158,8 @@ impl Routes {
     fn find(&self, path: &str) -> Found {
         match path.strip_prefix(self.prefix.as_str()) {
             Some(rest) if rest.starts_with('/') => {
+                // The one path with a variable part is in the table by its pattern.
+                let rest = label_of(rest).map_or(rest, |_| Api::LabelValues.path());
                 self.by_path.get(rest).map_or(Found::None, |r| Found::Route(*r))
             }
             Some("") => Found::Home,
@@ -149,6 +167,11 @@ impl Routes {
             _ => Found::None,
         }
     }
+}
+
+/// The label of `/api/v1/label/NAME/values`.
+fn label_of(path: &str) -> Option<&str> {
+    path.strip_prefix("/api/v1/label/")?.strip_suffix("/values").filter(|name| !name.is_empty())
 }
 
 enum Found {
@@ -168,7 +191,7 @@ impl Router {
             ("", Some(url)) => url.path(),
             (prefix, _) => prefix,
         };
-        let routes = Routes::new(prefix, &config.telemetry_path, app.stream.is_some());
+        let routes = Routes::new(prefix, &config.telemetry_path, app.stream.is_some(), app.queries.is_some());
         Router { app, routes: Arc::new(routes) }
     }
 
@@ -290,6 +313,14 @@ impl Router {
             Endpoint::Metrics => handlers::metrics(app, &parts).await,
             Endpoint::Snapshot => handlers::snapshot(app, &parts, &bytes).await,
             Endpoint::Status => Ok(handlers::status(app)),
+            Endpoint::Query(api) => {
+                let queries = app.queries.as_ref().ok_or_else(Problem::not_found)?;
+                let within = path.strip_prefix(&*self.routes.prefix).unwrap_or(&path);
+                let label = label_of(within).unwrap_or_default();
+                queries.answer(api, label, &parts, &bytes, app.clock.now().unix_ms).await
+            }
+            Endpoint::Metadata => queries::metadata(&app.ticks.latest(), &parts),
+            Endpoint::BuildInfo => Ok(queries::build_info()),
             Endpoint::Healthy => Ok(handlers::healthy(app)),
             Endpoint::Ready => Ok(handlers::ready(app)),
             Endpoint::Reload => handlers::reload(app).await,
