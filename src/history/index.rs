@@ -24,9 +24,9 @@ pub(super) struct Index {
 
 /// What a text held once takes beside its bytes: counts, allocator, place in the tables.
 const TEXT: usize = 24 + 64;
-/// What a label takes in a series beside its text: two lengths of up to three bytes each, its place in the list of the
-/// value, which has room to grow.
-const LABEL: usize = 6 + 6;
+/// What a label takes in a series beside its text: two lengths of two bytes, its place in the list of the value, which
+/// has room to grow.
+const LABEL: usize = 4 + 6;
 /// What a label set takes beside its labels: its counts and what the allocator adds.
 const LABELS: usize = 16 + 8;
 

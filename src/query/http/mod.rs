@@ -247,7 +247,13 @@ impl Picks {
         let (start, end) = (bound("start", OLDEST)?, bound("end", LATEST)?);
         let selector =
             |text| promql::parse_selector(text).map_err(|error| Fault::parameter("match[]", error));
-        Ok(Picks { selectors: params.all("match[]").map(selector).collect::<Result<_, _>>()?, start, end })
+        let all_or_nothing = |matchers: &Arc<[Matcher]>| matchers.iter().all(|matcher| matcher.accepts(""));
+        let selectors: Vec<_> = params.all("match[]").map(selector).collect::<Result<_, _>>()?;
+        if selectors.iter().any(all_or_nothing) {
+            let reason = "match[] must contain at least one non-empty matcher";
+            return Err(Fault::parameter("match[]", reason));
+        }
+        Ok(Picks { selectors, start, end })
     }
 
     /// What `ask` gives for each of the selectors, or for all series without any; sorted, each once.

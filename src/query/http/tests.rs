@@ -179,6 +179,13 @@ fn faults_have_the_status_and_words_of_prometheus() {
             "bad_data",
             r#"invalid parameter \"match[]\": 1:3: parse error: unexpected \"[\""#,
         ),
+        (
+            series,
+            "match[]={a=\"\"}",
+            400,
+            "bad_data",
+            r#"invalid parameter \"match[]\": match[] must contain at least one non-empty matcher"#,
+        ),
         (labels, "limit=-1", 400, "bad_data", r#"invalid parameter \"limit\": limit must be non-negative"#),
     ] {
         let (got_status, got) = ask(answer, params);
