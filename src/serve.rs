@@ -116,6 +116,7 @@ pub async fn start(
         registry,
         stream: Some(Arc::new(hub.clone())),
         samples: Some(Arc::new(history.clone())),
+        history: Some(history.clone()),
         query: config.query.clone(),
         reload,
     };

@@ -78,6 +78,7 @@ fn fixture_with(
         registry: Registry::new(),
         stream,
         samples: None,
+        history: None,
         query: gaugecast::query::Config::default(),
         reload,
     };

@@ -34,6 +34,10 @@ struct Fixture {
 }
 
 fn serve(samples: Arc<dyn Source + Send>, query: query::Config) -> Fixture {
+    serve_with(samples, None, query)
+}
+
+fn serve_with(samples: Arc<dyn Source + Send>, history: Option<History>, query: query::Config) -> Fixture {
     let clock = Clock::start();
     let mut table = Table::new(Epoch(1), 100);
     let source = table.add_source("test");
@@ -55,6 +59,7 @@ fn serve(samples: Arc<dyn Source + Send>, query: query::Config) -> Fixture {
         registry: registry.clone(),
         stream: None,
         samples: Some(samples),
+        history,
         query,
         reload: None,
     };
@@ -333,4 +338,99 @@ async fn a_client_that_goes_ends_its_query() {
     }
     assert!(read < gaugecast::query::eval::Options::default().max_series, "it read all there was");
     assert_eq!(server.own(r#"gaugecast_queries_total{endpoint="query",outcome="canceled"}"#), 1.0);
+}
+
+// ------------------------------------------------------------------------------------------------ exports
+
+/// The data of an answer that came in chunks.
+fn unchunked(mut body: &[u8]) -> String {
+    let mut out = Vec::new();
+    loop {
+        let end = body.windows(2).position(|two| two == b"\r\n").unwrap();
+        let length = usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap(), 16).unwrap();
+        if length == 0 {
+            return String::from_utf8(out).unwrap();
+        }
+        out.extend_from_slice(&body[end + 2..end + 2 + length]);
+        body = &body[end + 2 + length + 2..];
+    }
+}
+
+fn exporting() -> Fixture {
+    let history = history();
+    serve_with(history.clone(), Some((*history).clone()), query::Config::default())
+}
+
+#[tokio::test]
+async fn an_export_has_the_samples_of_the_range_as_csv_or_json() {
+    let server = exporting();
+    let asked = "/api/v1/export?match[]=depth&match[]=%7Bjob%3D%22a%22%7D&start=1700000001&end=1700000002";
+    let answer = server.get(asked).await;
+    assert_eq!(answer.status, 200, "{}", answer.head);
+    assert!(answer.head.contains("\r\ncontent-type: text/csv; charset=utf-8\r\n"), "{}", answer.head);
+    let (long, wide) =
+        (unchunked(&answer.body), unchunked(&server.get(&format!("{asked}&wide=1")).await.body));
+    let rows = |text: &str| -> Vec<String> {
+        text.split("\r\n").filter(|row| !row.starts_with('#')).map(str::to_owned).collect()
+    };
+    assert_eq!(
+        rows(&long),
+        [
+            "time,name,job,my.label/x,value",
+            "2023-11-14T22:13:21.000Z,depth,a,y,0.5",
+            "2023-11-14T22:13:22.000Z,depth,a,y,1",
+            "2023-11-14T22:13:21.000Z,sent_total,a,,2",
+            "2023-11-14T22:13:22.000Z,sent_total,a,,4",
+            "",
+        ]
+    );
+    assert!(long.contains("# oldest,2023-11-14T22:13:20.000Z\r\n") && !long.contains("# warning"), "{long}");
+    assert_eq!(rows(&wide)[1..], ["2023-11-14T22:13:21.000Z,0.5,2", "2023-11-14T22:13:22.000Z,1,4", ""]);
+    let json = unchunked(&server.get(&format!("{asked}&format=json&start=5")).await.body);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["series"][1]["points"], serde_json::json!([[T0 + 1000, 2], [T0 + 2000, 4]]));
+    let early = unchunked(&server.get("/api/v1/export?match[]=depth&start=5").await.body);
+    assert!(early.contains("# warning,the range begins before the oldest sample that is kept\r\n"));
+}
+
+#[tokio::test]
+async fn a_wrong_export_is_told_what_is_wrong() {
+    let server = exporting();
+    for (params, says) in [
+        ("", "no match[] parameter provided"),
+        ("match[]=depth&start=2&end=1", "end timestamp must not be before start time"),
+        ("match[]=depth&start=x", r#"invalid parameter \"start\""#),
+        ("match[]=depth&format=xls", r#"invalid parameter \"format\""#),
+    ] {
+        let answer = server.get(&format!("/api/v1/export?{params}")).await;
+        assert_eq!(answer.status, 400, "{params}");
+        assert!(answer.text().contains(says), "{params}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_fifth_export_is_told_to_come_again_while_four_are_running() {
+    let history = history();
+    // More text than the kernel holds for a client that does not read.
+    let labels = vec![("__name__".to_owned(), "long".to_owned())];
+    let samples = (0..400_000).map(|at| (T0 + at, 1.0)).collect();
+    assert_eq!(history.append(&[Write { labels, samples }], T0).refused(), 0);
+    let server = serve_with(history.clone(), Some((*history).clone()), query::Config::default());
+    let path = "/api/v1/export?match[]=long";
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.address);
+    let mut running = Vec::new();
+    for _ in 0..4 {
+        let mut client = server.send(&request).await;
+        let mut begin = [0; 12];
+        client.read_exact(&mut begin).await.unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 200");
+        running.push(client);
+    }
+    let fifth = server.get(path).await;
+    assert_eq!(fifth.status, 503, "{}", fifth.text());
+    assert!(fifth.head.contains("\r\nretry-after: 1\r\n"), "{}", fifth.head);
+    let mut rest = Vec::new();
+    running.pop().unwrap().read_to_end(&mut rest).await.unwrap();
+    assert!(rest.ends_with(b",1\r\n\r\n0\r\n\r\n"));
+    assert_eq!(server.get(path).await.status, 200);
 }

@@ -65,6 +65,7 @@ impl Server {
             registry: registry.clone(),
             stream: Some(Arc::new(hub.clone())),
             samples: None,
+            history: None,
             query: gaugecast::query::Config::default(),
             reload: None,
         };

@@ -208,7 +208,7 @@ fn json_object<'a>(out: &mut Vec<u8>, pairs: impl Iterator<Item = (&'a str, &'a 
 }
 
 /// ISO 8601 in UTC, with milliseconds. Years beyond four digits have a sign, as the standard says.
-fn iso(ms: i64) -> String {
+pub(crate) fn iso(ms: i64) -> String {
     let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     // Days to a civil date by Howard Hinnant's algorithm (chrono-Compatible Low-Level Date Algorithms, 2021): years
     // begin in March, and eras of 400 years all have 146,097 days.

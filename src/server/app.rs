@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use super::body::Body;
 use super::config::Config;
 use super::crowd::Crowd;
+use super::exports::Exports;
 use super::guard::Guard;
 use super::headers::RequestIds;
 use super::metrics::HttpMetrics;
@@ -22,6 +23,7 @@ use super::rate::RateLimit;
 use crate::clock::Clock;
 use crate::collect::Ticks;
 use crate::exposition::Expositions;
+use crate::history::History;
 use crate::query::{self, Source};
 use crate::registry::{RegisterError, Registry};
 
@@ -73,6 +75,8 @@ pub struct Parts {
     pub stream: Option<Arc<dyn Stream>>,
     /// What queries are answered from; without it their paths are not there.
     pub samples: Option<Arc<dyn Source + Send>>,
+    /// What exports are written from; without it their path is not there.
+    pub history: Option<History>,
     /// Settings of queries.
     pub query: query::Config,
     /// What `POST /-/reload` does.
@@ -109,6 +113,7 @@ pub struct Inner {
     pub(super) expositions: Expositions,
     pub(super) stream: Option<Arc<dyn Stream>>,
     pub(super) queries: Option<Queries>,
+    pub(super) exports: Option<Exports>,
     pub(super) reload: Option<Reload>,
     pub(super) metrics: HttpMetrics,
     pub(super) guard: Guard,
@@ -165,6 +170,7 @@ impl App {
             expositions: parts.expositions,
             stream: parts.stream,
             queries,
+            exports: parts.history.map(Exports::new),
             reload: parts.reload,
             metrics,
         })))

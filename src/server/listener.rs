@@ -297,9 +297,21 @@ pub(super) mod tests {
         let tick = Table::new(Epoch(1), 10).commit(clock.now(), 0);
         let (ticks, _) = Ticks::manual(tick);
         let (config, expositions, registry) = (Config::default(), Expositions::default(), Registry::new());
-        let (stream, samples, query, reload) = (None, None, crate::query::Config::default(), None);
-        App::new(Parts { config, clock, ticks, expositions, registry, stream, samples, query, reload })
-            .expect("a fresh registry")
+        let (stream, samples, history, reload) = (None, None, None, None);
+        let query = crate::query::Config::default();
+        App::new(Parts {
+            config,
+            clock,
+            ticks,
+            expositions,
+            registry,
+            stream,
+            samples,
+            history,
+            query,
+            reload,
+        })
+        .expect("a fresh registry")
     }
 
     /// Fails with the error number it is told until it is given connections.

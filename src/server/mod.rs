@@ -17,6 +17,7 @@ mod body;
 mod config;
 mod connection;
 mod crowd;
+mod exports;
 mod framing;
 mod guard;
 mod handlers;

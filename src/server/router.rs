@@ -8,6 +8,7 @@
 //! | `/api/v1/status` | GET | version, epoch, offset, uptime, series, clients |
 //! | `/api/v1/query`, `query_range`, `series`, `labels` | GET, POST | PromQL, see [`queries`](super::queries) |
 //! | `/api/v1/label/NAME/values` | GET | likewise |
+//! | `/api/v1/export` | GET, POST | samples as CSV or JSON, see [`exports`](super::exports) |
 //! | `/api/v1/metadata` | GET | type, help and unit of each family |
 //! | `/api/v1/status/buildinfo` | GET | which Prometheus' API this is |
 //! | `/api/v1/stream/ws` | GET | the live stream |
@@ -91,6 +92,7 @@ enum Endpoint {
     Snapshot,
     Status,
     Query(Api),
+    Export,
     Metadata,
     BuildInfo,
     Stream,
@@ -105,7 +107,7 @@ impl Endpoint {
     const fn methods(self) -> &'static str {
         match self {
             Endpoint::Query(Api::LabelValues) => "GET, HEAD, OPTIONS",
-            Endpoint::Snapshot | Endpoint::Query(_) => "GET, HEAD, POST, OPTIONS",
+            Endpoint::Snapshot | Endpoint::Query(_) | Endpoint::Export => "GET, HEAD, POST, OPTIONS",
             Endpoint::Stream | Endpoint::Feed => "GET, OPTIONS",
             Endpoint::Reload => "POST, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
@@ -123,7 +125,7 @@ impl Endpoint {
 }
 
 impl Routes {
-    fn new(prefix: &str, telemetry_path: &str, stream: bool, queries: bool) -> Self {
+    fn new(prefix: &str, telemetry_path: &str, app: &App) -> Self {
         let prefix = prefix.trim_matches('/');
         let mut by_path = HashMap::new();
         let mut add = |path: &str, name, endpoint| by_path.insert(path.to_owned(), Route { name, endpoint });
@@ -134,12 +136,15 @@ impl Routes {
         add("/api/v1/status", "/api/v1/status", Endpoint::Status);
         add("/api/v1/metadata", "/api/v1/metadata", Endpoint::Metadata);
         add("/api/v1/status/buildinfo", "/api/v1/status/buildinfo", Endpoint::BuildInfo);
-        if queries {
+        if app.exports.is_some() {
+            add("/api/v1/export", "/api/v1/export", Endpoint::Export);
+        }
+        if app.queries.is_some() {
             for api in Api::ALL {
                 add(api.path(), api.path(), Endpoint::Query(api));
             }
         }
-        if stream {
+        if app.stream.is_some() {
             add("/api/v1/stream/ws", "/api/v1/stream/ws", Endpoint::Stream);
             add("/api/v1/stream/sse", "/api/v1/stream/sse", Endpoint::Feed);
         }
@@ -191,7 +196,7 @@ impl Router {
             ("", Some(url)) => url.path(),
             (prefix, _) => prefix,
         };
-        let routes = Routes::new(prefix, &config.telemetry_path, app.stream.is_some(), app.queries.is_some());
+        let routes = Routes::new(prefix, &config.telemetry_path, &app);
         Router { app, routes: Arc::new(routes) }
     }
 
@@ -318,6 +323,10 @@ impl Router {
                 let within = path.strip_prefix(&*self.routes.prefix).unwrap_or(&path);
                 let label = label_of(within).unwrap_or_default();
                 queries.answer(api, label, &parts, &bytes, app.clock.now().unix_ms).await
+            }
+            Endpoint::Export => {
+                let exports = app.exports.as_ref().ok_or_else(Problem::not_found)?;
+                exports.answer(&parts, &bytes, app.clock.now().unix_ms).await
             }
             Endpoint::Metadata => queries::metadata(&app.ticks.latest(), &parts),
             Endpoint::BuildInfo => Ok(queries::build_info()),

@@ -232,14 +232,22 @@ fn limit(params: &Params) -> Result<usize, Fault> {
 }
 
 /// What `match[]`, `start` and `end` ask for.
-struct Picks {
-    selectors: Vec<Arc<[Matcher]>>,
-    start: i64,
-    end: i64,
+#[derive(Clone, Debug)]
+pub struct Picks {
+    /// One a `match[]`; none of them is satisfied by everything.
+    pub selectors: Vec<Arc<[Matcher]>>,
+    /// In milliseconds; the oldest time there is where it is not given.
+    pub start: i64,
+    /// In milliseconds; the latest time there is where it is not given.
+    pub end: i64,
 }
 
 impl Picks {
-    fn read(params: &Params) -> Result<Self, Fault> {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// A selector or a time is wrong.
+    pub fn read(params: &Params) -> Result<Self, Fault> {
         let bound = |name: &str, default| match params.get(name) {
             Some(text) => named_time(name, text),
             None => Ok(default),
