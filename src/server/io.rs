@@ -40,6 +40,13 @@ const BARE: &[u8] = b"\r\nconnection: close\r\ncontent-length: 0\r\n";
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1 << 20;
 
+/// Has the kernel hold so many bytes at most of what is written to a socket (`SO_SNDBUF`).
+pub(crate) fn set_send_buffer(socket: &TcpStream, bytes: usize) {
+    if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(socket, bytes) {
+        tracing::debug!(%error, "SO_SNDBUF");
+    }
+}
+
 /// A socket with deadlines; see the module.
 #[derive(Debug)]
 pub struct Io<T> {
@@ -207,9 +214,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Io<T> {
     fn bound(&self) {
         if let Some(bytes) = self.seat.take_bound()
             && let Some(socket) = (&self.inner as &dyn Any).downcast_ref::<TcpStream>()
-            && let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(socket, bytes)
         {
-            tracing::debug!(%error, "SO_SNDBUF");
+            set_send_buffer(socket, bytes);
         }
     }
 

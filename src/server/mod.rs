@@ -37,6 +37,7 @@ pub use config::{Config, Limits};
 pub use connection::{SendBuffer, downcast, serve_connection};
 pub use crowd::Seat;
 pub use io::Io;
+pub(crate) use io::set_send_buffer;
 pub use listener::{BindError, Drained, Server};
 pub use problem::Problem;
 pub use router::{Peer, Router};

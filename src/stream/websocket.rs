@@ -104,9 +104,7 @@ pub(super) fn unwrap(upgraded: Upgraded, send_buffer: usize) -> (Socket, Bytes, 
     };
     match bare {
         Ok((socket, ahead, seat)) => {
-            if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&socket, send_buffer) {
-                tracing::debug!(%error, "SO_SNDBUF");
-            }
+            server::set_send_buffer(&socket, send_buffer);
             (Socket::Tcp(socket), ahead, seat)
         }
         Err(upgraded) => (Socket::other(TokioIo::new(upgraded)), Bytes::new(), None),

@@ -7,16 +7,7 @@ use crate::query::promql::ast::{Binary, BinaryOp, Many, Matching};
 
 /// A number of two; comparisons give 1 or 0.
 pub(super) fn scalars(op: BinaryOp, left: f64, right: f64) -> f64 {
-    match op {
-        BinaryOp::Add => left + right,
-        BinaryOp::Sub => left - right,
-        BinaryOp::Mul => left * right,
-        BinaryOp::Div => left / right,
-        BinaryOp::Mod => left % right,
-        BinaryOp::Pow => left.powf(right),
-        BinaryOp::Atan2 => left.atan2(right),
-        _ => f64::from(u8::from(holds(op, left, right))),
-    }
+    op.arithmetic(left, right).unwrap_or_else(|| f64::from(u8::from(holds(op, left, right))))
 }
 
 #[allow(clippy::float_cmp)]

@@ -246,6 +246,21 @@ pub enum BinaryOp {
 }
 
 impl BinaryOp {
+    /// What it gives for two numbers; `None` if it compares or joins sets.
+    #[inline]
+    pub(crate) fn arithmetic(self, left: f64, right: f64) -> Option<f64> {
+        Some(match self {
+            BinaryOp::Add => left + right,
+            BinaryOp::Sub => left - right,
+            BinaryOp::Mul => left * right,
+            BinaryOp::Div => left / right,
+            BinaryOp::Mod => left % right,
+            BinaryOp::Pow => left.powf(right),
+            BinaryOp::Atan2 => left.atan2(right),
+            _ => return None,
+        })
+    }
+
     /// `==`, `!=`, `<`, `<=`, `>`, `>=`?
     #[must_use]
     pub fn is_comparison(self) -> bool {

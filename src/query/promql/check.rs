@@ -1,6 +1,6 @@
 //! Types and other rules that the grammar does not say.
 
-use super::ast::{AggregateOp, Binary, BinaryOp, DurationExpr, Expr, Many, Node, Span, Type};
+use super::ast::{AggregateOp, Binary, DurationExpr, Expr, Many, Node, Span, Type};
 use super::functions::Function;
 use crate::query::labels::METRIC_NAME;
 use crate::query::number::quoted;
@@ -169,14 +169,7 @@ impl DurationExpr {
             DurationExpr::Max(both) => both.0.seconds(step, range)?.max(both.1.seconds(step, range)?),
             DurationExpr::Binary(op, both) => {
                 let (left, right) = (both.0.seconds(step, range)?, both.1.seconds(step, range)?);
-                match op {
-                    BinaryOp::Add => left + right,
-                    BinaryOp::Sub => left - right,
-                    BinaryOp::Mul => left * right,
-                    BinaryOp::Div => left / right,
-                    BinaryOp::Mod => left % right,
-                    _ => left.powf(right),
-                }
+                op.arithmetic(left, right)?
             }
         })
     }
