@@ -13,7 +13,7 @@ use gaugecast::clock::Moment;
 use gaugecast::exposition::parse::Format;
 use gaugecast::exposition::read::Reader;
 use gaugecast::exposition::{Encoder, Escaping, Expositions, Filter, TextFormat, json, protobuf};
-use gaugecast::series::{Epoch, Table, Tick};
+use gaugecast::series::{Epoch, Scope, Table, Tick};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -77,7 +77,7 @@ fn tick(
 
 fn ticks(count: usize) -> [Arc<Tick>; 2] {
     let mut table = Table::new(Epoch(1), count);
-    let (source, mut reader) = (table.add_source("bench"), Reader::new());
+    let (source, mut reader) = (table.add_source("bench", Scope::Own), Reader::new());
     [0, 1].map(|pass| tick(&mut table, &mut reader, source, &page(count, pass, 0)))
 }
 

@@ -13,7 +13,7 @@ use gaugecast::collect::ticker::Ticker;
 use gaugecast::collect::{Config as Collect, catalog};
 use gaugecast::history::{Config, History, Write};
 use gaugecast::registry::Registry;
-use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Selector, Table};
+use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Scope, Selector, Table};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -80,7 +80,7 @@ fn unlimited() -> Config {
 
 fn generated() -> Result<(), Error> {
     let mut table = Table::new(Epoch(1), 100_000);
-    let source = table.add_source("bench");
+    let source = table.add_source("bench", Scope::Own);
     let meta = Arc::new(FamilyMeta { name: "m".into(), kind: Kind::Gauge, help: "".into(), unit: "".into() });
     let slots = (0..SERIES).map(|i| {
         let labels = [
@@ -184,7 +184,8 @@ fn reading(history: &History, selector: &str, now: i64) {
 async fn recorded() -> Result<(), Error> {
     let config = Collect { tick: Duration::from_millis(50), ..Collect::default() };
     let collectors = catalog::collectors(&config)?;
-    let ticker = Ticker::start(config, collectors, Registry::new(), Epoch(1), Clock::start()).await?;
+    let ticker =
+        Ticker::start(config, collectors, Vec::new(), Registry::new(), Epoch(1), Clock::start()).await?;
     let mut ticks = ticker.ticks().subscribe();
     let history = History::open(&unlimited(), &Registry::new(), T0)?;
     for _ in 0..600 {

@@ -123,7 +123,7 @@ fn main() -> Result<(), Error> {
     let (registry, client) = (Registry::new(), client());
     let own = Own::register(&registry)?;
     let mut intake = Intake::new(Epoch(1), 100_000);
-    let source = intake.add_source("registry");
+    let source = intake.add_source("registry", gaugecast::series::Scope::Own);
     let (mut page, mut text) = (Vec::new(), String::new());
 
     let [mut peer, mut write, mut read, mut commit, mut whole] = [(); 5].map(|()| Times::default());
@@ -166,7 +166,8 @@ fn running(peer: f64) -> Result<(), Error> {
         let own = Own::register(&registry)?;
         // A minute, so that no tick of the timer falls into the measurement.
         let config = Config { tick: Duration::from_secs(60), ..Config::default() };
-        let ticker = Ticker::start(config, Vec::new(), registry, Epoch(1), Clock::start()).await?;
+        let ticker =
+            Ticker::start(config, Vec::new(), Vec::new(), registry, Epoch(1), Clock::start()).await?;
         let ticks: Ticks = ticker.ticks();
         let mut whole = Times::default();
         for pass in 0..ROUNDS {

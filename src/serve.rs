@@ -96,7 +96,8 @@ pub async fn start(
     let collectors = catalog::collectors(&config.collect)?;
     let history = open_history(config, &registry, clock).await?;
     let epoch = Epoch(RandomState::new().hash_one(clock.now().unix_ms));
-    let ticker = Ticker::start(config.collect.clone(), collectors, registry.clone(), epoch, clock).await?;
+    let ticker =
+        Ticker::start(config.collect.clone(), collectors, Vec::new(), registry.clone(), epoch, clock).await?;
     let ticks = ticker.ticks();
     let recorder = Recorder::start(history.clone(), &ticks);
     let stream = config.stream.clone();

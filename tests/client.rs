@@ -11,7 +11,7 @@ use gaugecast::client::{self, Client, ConnectError, Event, Lost, Options, Subscr
 use gaugecast::clock::{Clock, Moment};
 use gaugecast::collect::Ticks;
 use gaugecast::registry::Registry;
-use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Slot, SourceId, Table, Tick};
+use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Scope, Slot, SourceId, Table, Tick};
 use gaugecast::stream::{Config, Hub, upgrade};
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
@@ -40,7 +40,7 @@ struct Server {
 impl Server {
     async fn start(config: Config) -> Self {
         let mut table = Table::new(Epoch(7), 100_000);
-        let source = table.add_source("test");
+        let source = table.add_source("test", Scope::Own);
         let (ticks, publish) = Ticks::manual(table.commit(moment(0), 0));
         let hub =
             Hub::start(config, ticks, Duration::from_secs(1), Clock::start(), &Registry::new()).unwrap();

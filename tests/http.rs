@@ -12,7 +12,7 @@ use gaugecast::clock::{Clock, Moment};
 use gaugecast::collect::Ticks;
 use gaugecast::exposition::Expositions;
 use gaugecast::registry::Registry;
-use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Table, Tick};
+use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Scope, Table, Tick};
 use gaugecast::server::{
     App, BindError, Body, Config, Drained, Parts, Problem, Readiness, Reload, Router, Server, Stream,
     downcast, serve_connection,
@@ -43,7 +43,7 @@ struct Fixture {
 fn table() -> Table {
     let mut table = Table::new(EPOCH, 100);
     for name in ["cpu", "mem"] {
-        let source = table.add_source(name);
+        let source = table.add_source(name, Scope::Own);
         let name = format!("node_{name}");
         let meta = FamilyMeta { name: (*name).into(), kind: Kind::Gauge, help: "".into(), unit: "".into() };
         let none: [(&str, &str); 0] = [];

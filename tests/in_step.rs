@@ -17,7 +17,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use gaugecast::clock::{Clock, Moment};
 use gaugecast::collect::Ticks;
 use gaugecast::registry::Registry;
-use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Slot, SourceId, Table, Tick};
+use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Scope, Slot, SourceId, Table, Tick};
 use gaugecast::stream::{Config, Hub, upgrade};
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
@@ -68,7 +68,7 @@ struct Server {
 impl Server {
     async fn start() -> Self {
         let mut table = Table::new(Epoch(7), 100_000);
-        let source = table.add_source("test");
+        let source = table.add_source("test", Scope::Own);
         let (ticks, publish) = Ticks::manual(table.commit(moment(0), 0));
         let config = Config { commands_per_second: 1_000_000, stall_timeout: LONG, ..Config::default() };
         let hub =

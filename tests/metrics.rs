@@ -21,7 +21,7 @@ use gaugecast::history::Write as Push;
 use gaugecast::registry::metrics::counter::Counter as RawCounter;
 use gaugecast::registry::metrics::family::Family as RawFamily;
 use gaugecast::registry::{Counter, Desc, Family, Registry};
-use gaugecast::series::{Epoch, Tick};
+use gaugecast::series::{Epoch, Scope, Tick};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -124,7 +124,8 @@ async fn the_reference_names_every_metric_of_our_own() {
     // A collector whose page is refused, on a ticker of its own that counts into the same registry.
     let collectors: Vec<Box<dyn Collector>> = vec![Box::new(Broken)];
     let (clock, settings) = (Clock::start(), gaugecast::collect::Config::default());
-    let ticker = Ticker::start(settings, collectors, registry.clone(), Epoch(1), clock).await.unwrap();
+    let ticker =
+        Ticker::start(settings, collectors, Vec::new(), registry.clone(), Epoch(1), clock).await.unwrap();
     note(&mut seen, &ticker.ticks().latest());
     ticker.stop().await;
 
@@ -174,7 +175,7 @@ async fn the_reference_names_every_metric_of_our_own() {
     let mut page = Vec::new();
     registry.page(&mut page);
     let mut intake = Intake::new(Epoch(2), 10_000);
-    let source = intake.add_source("registry");
+    let source = intake.add_source("registry", Scope::Own);
     intake.page(source, &page, Format::OpenMetrics).unwrap();
     note(&mut seen, &intake.commit(clock.now(), 1));
 

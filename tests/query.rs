@@ -16,7 +16,7 @@ use gaugecast::query::source::{Samples, Series, SourceError};
 use gaugecast::query::{self, Labels, Sample, Source};
 use gaugecast::registry::Registry;
 use gaugecast::series::selector::Matcher;
-use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Table};
+use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Scope, Table};
 use gaugecast::server::{self, App, Parts, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -40,7 +40,7 @@ fn serve(samples: Arc<dyn Source + Send>, query: query::Config) -> Fixture {
 fn serve_with(samples: Arc<dyn Source + Send>, history: Option<History>, query: query::Config) -> Fixture {
     let clock = Clock::start();
     let mut table = Table::new(Epoch(1), 100);
-    let source = table.add_source("test");
+    let source = table.add_source("test", Scope::Own);
     let meta = |name: &str, kind, help: &str| {
         Arc::new(FamilyMeta { name: name.into(), kind, help: help.into(), unit: "".into() })
     };

@@ -15,7 +15,7 @@ use gaugecast::clock::{Clock, Moment};
 use gaugecast::collect::Ticks;
 use gaugecast::exposition::Expositions;
 use gaugecast::registry::Registry;
-use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Slot, SourceId, Table, Tick};
+use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Scope, Slot, SourceId, Table, Tick};
 use gaugecast::server::{self, App, Body, Parts, Peer, Readiness, Router, serve_connection};
 use gaugecast::stream::events::{ClockStep, Reload};
 use gaugecast::stream::{Config, Hub};
@@ -52,7 +52,7 @@ impl Server {
 
     fn with(config: Config) -> Self {
         let mut table = Table::new(Epoch(7), 100_000);
-        let source = table.add_source("test");
+        let source = table.add_source("test", Scope::Own);
         let (ticks, publish) = Ticks::manual(table.commit(moment(0), 0));
         let registry = Registry::new();
         let clock = Clock::start();

@@ -11,7 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use gaugecast::clock::{Clock, Moment};
 use gaugecast::collect::Ticks;
 use gaugecast::registry::Registry;
-use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Slot, SourceId, Table, Tick};
+use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Scope, Slot, SourceId, Table, Tick};
 use gaugecast::stream::events::ClockStep;
 use gaugecast::stream::{Config, Hub, upgrade};
 use hyper_util::rt::TokioIo;
@@ -50,7 +50,7 @@ impl Server {
     /// `peer`: whom the server takes its clients for.
     async fn with(config: Config, peer: Option<SocketAddr>) -> Self {
         let mut table = Table::new(Epoch(7), 100_000);
-        let source = table.add_source("test");
+        let source = table.add_source("test", Scope::Own);
         let (ticks, publish) = Ticks::manual(table.commit(moment(0), 0));
         let hub =
             Hub::start(config, ticks, Duration::from_secs(1), Clock::start(), &Registry::new()).unwrap();

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use crate::clock::Moment;
 use crate::exposition::parse::{Format, ParseError};
 use crate::exposition::read::Reader;
-use crate::series::{Applied, Epoch, NativeHistogram, SourceId, Table, Tick};
+use crate::series::{Applied, Epoch, NativeHistogram, Scope, SourceId, Table, Tick};
 
 /// The series table with the readers that feed it.
 #[derive(Debug)]
@@ -27,9 +27,27 @@ impl Intake {
     }
 
     /// Adds a source under the name by which requests and pages call it.
-    pub fn add_source(&mut self, name: &str) -> SourceId {
-        self.readers.push(Reader::new());
-        self.table.add_source(name)
+    ///
+    /// # Panics
+    /// With more than 65,536 sources at a time; whoever adds some by request keeps a bound.
+    pub fn add_source(&mut self, name: &str, scope: Scope) -> SourceId {
+        let source = self.table.add_source(name, scope);
+        let at = usize::from(source.0);
+        if at == self.readers.len() {
+            self.readers.push(Reader::new());
+        }
+        source
+    }
+
+    /// Removes a source with all its series. Another one may get its number.
+    pub fn remove_source(&mut self, source: SourceId) {
+        self.readers[usize::from(source.0)] = Reader::new();
+        self.table.remove_source(source);
+    }
+
+    /// The table, for a source that has single samples and not pages.
+    pub fn table(&mut self) -> &mut Table {
+        &mut self.table
     }
 
     /// Takes the page of a source. It is applied whole or not at all.

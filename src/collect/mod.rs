@@ -1,10 +1,11 @@
 //! Sources, and the tick that reads them.
 //!
 //! A [`Collector`] writes a page of text; a [`Ticker`](ticker) lets every collector write its page, reads the pages
-//! into the series table, commits, and publishes the [`Tick`](crate::series::Tick) to everyone who holds [`Ticks`].
+//! into the series table, lets every [`Feed`](feed::Feed) write what has come in, commits, and publishes the [`Tick`](crate::series::Tick) to everyone who holds [`Ticks`].
 
 pub mod catalog;
 mod config;
+pub mod feed;
 pub mod filter;
 pub mod host;
 pub mod intake;

@@ -103,13 +103,13 @@ mod tests {
     use crate::clock::Moment;
     use crate::exposition::parse::Format;
     use crate::exposition::read::Reader;
-    use crate::series::{Epoch, Table};
+    use crate::series::{Epoch, Scope, Table};
 
     /// The values after each of so many passes, by series, as the table has them.
     fn passes(config: Config, passes: usize) -> Vec<Vec<f64>> {
         let mut collector = Synthetic::new(config);
         let mut table = Table::new(Epoch(1), 10_000);
-        let (source, mut reader) = (table.add_source("synthetic"), Reader::new());
+        let (source, mut reader) = (table.add_source("synthetic", Scope::Own), Reader::new());
         let mut page = PageWriter::new();
         let mut pass = || {
             page.clear();

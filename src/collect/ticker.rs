@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::error;
 
+use super::feed::Feed;
 use super::intake::Intake;
 use super::metrics::Metrics;
 use super::pace::Pace;
@@ -28,7 +29,7 @@ use crate::clock::{Clock, Moment};
 use crate::exposition::page::PageWriter;
 use crate::exposition::parse::Format;
 use crate::registry::{RegisterError, Registry};
-use crate::series::{Epoch, SourceId, Tick};
+use crate::series::{Epoch, Scope, SourceId, Tick};
 
 /// How many questions may wait for the ticker; more than the scrapes that the server answers at once.
 const WAITING: usize = 256;
@@ -163,18 +164,20 @@ impl Ticker {
     pub async fn start(
         config: Config,
         collectors: Vec<Box<dyn Collector>>,
+        feeds: Vec<Box<dyn Feed>>,
         registry: Registry,
         epoch: Epoch,
         clock: Clock,
     ) -> Result<Self, RegisterError> {
         let metrics = Metrics::register(&registry)?;
         let mut intake = Intake::new(epoch, config.series_limit);
-        let own = intake.add_source("registry");
-        let scrape = intake.add_source("scrape");
+        let own = intake.add_source("registry", Scope::Own);
+        let scrape = intake.add_source("scrape", Scope::Own);
         let mut state = State {
             workers: Workers::new(Vec::new(), config.deadline),
             schedule: Schedule::new([].into_iter(), &config.intervals, config.tick),
             sources: HashMap::new(),
+            feeds,
             scrape_page: PageWriter::new(),
             own_page: Vec::new(),
             beat: 0,
@@ -252,6 +255,8 @@ struct State {
     scrape: SourceId,
     /// Source of each collector, by name; kept when a reload switches it off, so that it comes back as the same.
     sources: HashMap<&'static str, SourceId>,
+    /// The other ways in.
+    feeds: Vec<Box<dyn Feed>>,
     /// How the collectors fared; its memory is used again each tick, as that of the next.
     scrape_page: PageWriter,
     /// The page of the own registry.
@@ -328,7 +333,7 @@ impl State {
             self.intake.withdraw(self.sources[gone]);
         }
         for name in names {
-            self.sources.entry(name).or_insert_with(|| self.intake.add_source(name));
+            self.sources.entry(name).or_insert_with(|| self.intake.add_source(name, Scope::Own));
         }
         self.workers = Workers::new(collectors, self.config.deadline);
         self.schedule = Schedule::new(self.workers.names(), &self.config.intervals, self.config.tick);
@@ -364,6 +369,9 @@ impl State {
         self.workers.write_scrape_page(&mut self.scrape_page);
         let read = self.intake.page(self.scrape, self.scrape_page.as_bytes(), Format::Text);
         self.metrics.account("scrape", read);
+        for feed in &mut self.feeds {
+            feed.take(&mut self.intake, begin);
+        }
         self.read_own(begin);
         let tick = self.intake.commit(begin, self.beat);
         self.failing.send_if_modified(|before| {
@@ -394,9 +402,40 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_follows_gets_each_tick_and_who_is_far_behind_the_newest() {
+    async fn what_a_feed_writes_is_seen_with_the_tick_and_keeps_its_own_time() {
+        struct Count(Option<SourceId>, f64);
+        impl Feed for Count {
+            fn take(&mut self, intake: &mut Intake, _: Moment) {
+                let source = *self.0.get_or_insert_with(|| intake.add_source("count", Scope::Foreign));
+                self.1 += 1.0;
+                let page = format!("taken {} {}\n", self.1, 1_700_000_000_000i64);
+                intake.page(source, page.as_bytes(), Format::Text).expect("a page");
+            }
+        }
+        let feeds: Vec<Box<dyn Feed>> = vec![Box::new(Count(None, 0.0))];
+        let config = Config::default();
         let ticker =
-            Ticker::start(Config::default(), Vec::new(), Registry::new(), Epoch(1), Clock::start()).await;
+            Ticker::start(config, Vec::new(), feeds, Registry::new(), Epoch(1), Clock::start()).await;
+        let ticker = ticker.unwrap();
+        for taken in [2.0, 3.0] {
+            let tick = ticker.ticks().fresh(Duration::ZERO).await;
+            let series = &tick.schema.family("taken").expect("is there").series[0];
+            assert_eq!((tick.value(series), tick.own_time(series)), (taken, Some(1_700_000_000_000)));
+        }
+        ticker.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_follows_gets_each_tick_and_who_is_far_behind_the_newest() {
+        let ticker = Ticker::start(
+            Config::default(),
+            Vec::new(),
+            Vec::new(),
+            Registry::new(),
+            Epoch(1),
+            Clock::start(),
+        )
+        .await;
         let ticker = ticker.unwrap();
         let mut follower = ticker.ticks().follow();
         let offsets = |follower: &mut Follower| -> Vec<u64> {
@@ -419,8 +458,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_tick_made_for_a_scrape_moves_the_timer_to_shortly_before_the_next_scrape() {
-        let ticker =
-            Ticker::start(Config::default(), Vec::new(), Registry::new(), Epoch(1), Clock::start()).await;
+        let ticker = Ticker::start(
+            Config::default(),
+            Vec::new(),
+            Vec::new(),
+            Registry::new(),
+            Epoch(1),
+            Clock::start(),
+        )
+        .await;
         let ticker = ticker.unwrap();
         tokio::time::advance(Duration::from_millis(300)).await;
         assert_eq!(ticker.ticks().fresh(Duration::ZERO).await.offset, 2);

@@ -39,7 +39,7 @@ impl Filter {
     /// The families that are left.
     #[must_use]
     pub fn select(&self, schema: &Schema) -> Vec<Arc<Family>> {
-        select(schema, |series| self.takes(schema, series))
+        select(&schema.own, |series| self.takes(schema, series))
     }
 
     fn takes(&self, schema: &Schema, series: &Series) -> bool {
@@ -53,18 +53,10 @@ impl Filter {
     }
 }
 
-/// The families of a schema with only those series that `takes` says; families without any are left out.
+/// The families with only those series that `takes` says; families without any are left out.
 #[must_use]
-pub fn select(schema: &Schema, takes: impl Fn(&Series) -> bool) -> Vec<Arc<Family>> {
-    let part = |family: &Arc<Family>| {
-        let series: Vec<_> = family.series.iter().filter(|series| takes(series)).cloned().collect();
-        match series.len() {
-            0 => None,
-            all if all == family.series.len() => Some(Arc::clone(family)),
-            _ => Some(Arc::new(Family { meta: Arc::clone(&family.meta), series })),
-        }
-    };
-    schema.families.iter().filter_map(part).collect()
+pub fn select(families: &[Arc<Family>], takes: impl Fn(&Series) -> bool) -> Vec<Arc<Family>> {
+    families.iter().filter_map(|family| family.only(&takes)).collect()
 }
 
 /// An answer to a scrape.
@@ -92,6 +84,16 @@ enum Form {
     Json { exact: bool },
 }
 
+impl Form {
+    /// What is shown in this form when nothing is chosen: scrapers see our own series, readers of JSON all.
+    fn families(self, schema: &Schema) -> &[Arc<Family>] {
+        match self {
+            Form::Text(..) | Form::Protobuf(_) => &schema.own,
+            Form::Json { .. } => &schema.families,
+        }
+    }
+}
+
 /// The last body of a form.
 #[derive(Debug, Default)]
 struct Kept {
@@ -108,7 +110,7 @@ impl Expositions {
         Self::default()
     }
 
-    /// The answer to a scrape of `tick`; `accept` and `accept_encoding` are the request's headers. A filtered answer
+    /// The answer to a scrape of `tick`, with the series of [`Scope::Own`](crate::series::Scope::Own); `accept` and `accept_encoding` are the request's headers. A filtered answer
     /// is encoded for this request alone.
     ///
     /// May take milliseconds for many series, and waits while another does the same work.
@@ -132,7 +134,7 @@ impl Expositions {
         self.respond(tick, form, negotiated.content_type(), accept_encoding, families.as_deref())
     }
 
-    /// The same as JSON; see [`json`]. `families` is a part of the tick's schema (see [`select`]), or all if not given.
+    /// The same as JSON; see [`json`]. `families` is a part of the tick's schema (see [`select`]), or all if not given, foreign ones too.
     #[must_use]
     pub fn json(
         &self,
@@ -174,13 +176,13 @@ impl Expositions {
         if kept.of != Some(asked) {
             // Who comes late with an older tick does not push out the newer one.
             if kept.of.is_some_and(|(epoch, offset)| epoch == tick.epoch && offset > tick.offset) {
-                let plain = encode(form, &mut None, tick, &tick.schema.families, Bytes::new());
+                let plain = encode(form, &mut None, tick, form.families(&tick.schema), Bytes::new());
                 return if zip { compress(&plain) } else { plain };
             }
             kept.of = None;
             kept.gzip = None;
             let Kept { encoder, plain, .. } = &mut *kept;
-            *plain = encode(form, encoder, tick, &tick.schema.families, std::mem::take(plain));
+            *plain = encode(form, encoder, tick, form.families(&tick.schema), std::mem::take(plain));
             kept.of = Some(asked);
         }
         if zip {
@@ -308,10 +310,38 @@ mod tests {
     }
 
     #[test]
+    fn a_scraper_sees_our_own_series_and_a_reader_of_json_those_of_others_too() {
+        use crate::series::Scope;
+        let expositions = Expositions::new();
+        let mut table = crate::series::Table::new(Epoch(7), 10);
+        for (name, scope, page) in [
+            ("own", Scope::Own, "up{job=\"own\"} 1\n"),
+            ("target", Scope::Foreign, "up{job=\"other\"} 1\nthere 2\n"),
+        ] {
+            let source = table.add_source(name, scope);
+            let mut reader = super::super::read::Reader::new();
+            table.apply(
+                source,
+                &reader.read(page.as_bytes(), super::super::parse::Format::Text).expect("a page"),
+            );
+        }
+        let at = crate::clock::Moment { since_start: std::time::Duration::ZERO, unix_ms: 0 };
+        let tick = table.commit(at, 0);
+        let own = "# TYPE up untyped\nup{job=\"own\"} 1\n";
+        let filters =
+            [Filter::default(), Filter { names: vec!["up".into(), "there".into()], ..Filter::default() }];
+        for filter in filters {
+            assert_eq!(text(&expositions.answer(&tick, None, None, &filter)), own);
+        }
+        let json = text(&expositions.json(&tick, None, None, false));
+        assert!(json.contains("other") && json.contains("there"), "{json}");
+    }
+
+    #[test]
     fn a_new_tick_is_a_new_answer_and_an_old_one_does_not_push_it_out() {
         let expositions = Expositions::new();
         let mut table = crate::series::Table::new(Epoch(7), 10);
-        let source = table.add_source("test");
+        let source = table.add_source("test", crate::series::Scope::Own);
         let mut reader = super::super::read::Reader::new();
         let mut tick = |page: &str| {
             let page = reader.read(page.as_bytes(), super::super::parse::Format::Text).expect("a page");

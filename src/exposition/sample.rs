@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::parse::Format;
 use super::read::Reader;
 use crate::clock::Moment;
-use crate::series::{Epoch, Table, Tick};
+use crate::series::{Epoch, Scope, Table, Tick};
 
 /// A family of every type, in the order of our encoder.
 pub(super) const BOTH: &str = r#"# HELP build What \"runs\"
@@ -45,7 +45,7 @@ state{state="on"} 1
 
 fn table(page: &str, format: Format) -> Table {
     let mut table = Table::new(Epoch(7), 1_000_000);
-    let source = table.add_source("test");
+    let source = table.add_source("test", Scope::Own);
     let mut reader = Reader::new();
     table.apply(source, &reader.read(page.as_bytes(), format).expect("a page"));
     table

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Moment;
-use crate::series::{FamilyMeta, Kind, Role, Selector, Slot, SourceId, Table as SeriesTable};
+use crate::series::{FamilyMeta, Kind, Role, Scope, Selector, Slot, SourceId, Table as SeriesTable};
 
 const T0: i64 = 1_700_000_000_000;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -27,7 +27,7 @@ struct Source {
 impl Source {
     fn new(epoch: u64) -> Self {
         let mut table = SeriesTable::new(Epoch(epoch), 100_000);
-        let id = table.add_source("test");
+        let id = table.add_source("test", Scope::Own);
         let meta = FamilyMeta { name: "m".into(), kind: Kind::Gauge, help: "".into(), unit: "".into() };
         Source { table, id, meta: Arc::new(meta) }
     }

@@ -105,14 +105,14 @@ mod tests {
     use crate::clock::Moment;
     use crate::history::Config;
     use crate::registry::Registry;
-    use crate::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Selector, Table};
+    use crate::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Scope, Selector, Table};
 
     #[tokio::test]
     async fn every_tick_is_recorded_and_the_last_ones_are_in_the_file_after_a_stop() {
         let folder = tempfile::tempdir().expect("a folder");
         let config = Config { storage: Some(folder.path().to_owned()), ..Config::default() };
         let mut table = Table::new(Epoch(1), 10);
-        let source = table.add_source("test");
+        let source = table.add_source("test", Scope::Own);
         let meta = FamilyMeta { name: "m".into(), kind: Kind::Gauge, help: "".into(), unit: "".into() };
         let none: [(&str, &str); 0] = [];
         let slot = table.series(source, &Arc::new(meta), Role::Value, "m", &none).expect("taken");

@@ -14,7 +14,7 @@ pub mod selector;
 mod table;
 mod tick;
 
-pub use schema::{Family, FamilyMeta, Kind, Role, Schema, Series, SourceId};
+pub use schema::{Family, FamilyMeta, Kind, Role, Schema, Scope, Series, SourceId};
 pub use selector::Selector;
 pub use table::{Applied, Refused, Slot, Table};
 pub use tick::{Epoch, Exemplar, NO_TIME, NativeHistogram, Tick, Tombstone, native_key};

@@ -77,7 +77,17 @@ pub enum Role {
     Created,
 }
 
-/// Number of a source in [`Schema::sources`], for the life of the process.
+/// Whose figures a source brings, and so where they are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Those of this process, its host, and whoever pushes its own here: shown to scrapers too.
+    Own,
+    /// Those of others who have been scraped already, by us or by a Prometheus that writes them here. A scraper of
+    /// `/metrics` does not see them; `/federate` gives them on.
+    Foreign,
+}
+
+/// Number of a source in [`Schema::sources`], until it is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub u16);
 
@@ -173,6 +183,19 @@ pub struct Family {
     pub series: Vec<Arc<Series>>,
 }
 
+impl Family {
+    /// The family with only those series that `takes` says, if there are any; itself if it is all of them.
+    #[must_use]
+    pub fn only(self: &Arc<Self>, takes: impl Fn(&Series) -> bool) -> Option<Arc<Self>> {
+        let series: Vec<_> = self.series.iter().filter(|series| takes(series)).cloned().collect();
+        match series.len() {
+            0 => None,
+            all if all == self.series.len() => Some(Arc::clone(self)),
+            _ => Some(Arc::new(Family { meta: Arc::clone(&self.meta), series })),
+        }
+    }
+}
+
 /// All families, sorted by name. Shared by all ticks until a series comes or goes; a family that did not
 /// change keeps its `Arc` from one schema to the next, so that caches can compare pointers.
 #[derive(Clone, Debug, Default)]
@@ -181,6 +204,9 @@ pub struct Schema {
     pub version: u64,
     /// Sorted by name.
     pub families: Vec<Arc<Family>>,
+    /// The same with the series of [`crate::series::Scope::Own`] alone: what `/metrics` shows. A family that has no others is the same
+    /// `Arc` in both.
+    pub own: Vec<Arc<Family>>,
     /// Names of the sources, by [`SourceId`]: collectors by their flag's name, others as configured.
     pub sources: Arc<[Arc<str>]>,
     /// Number of series in all families.

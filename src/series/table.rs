@@ -7,7 +7,7 @@ use std::time::Duration;
 use hashbrown::{HashMap, HashSet};
 
 use super::key;
-use super::schema::{Family, FamilyMeta, Role, Schema, Series, SourceId};
+use super::schema::{Family, FamilyMeta, Role, Schema, Scope, Series, SourceId};
 use super::tick::{Epoch, Exemplar, NO_TIME, NativeHistogram, Tick, Tombstone};
 use crate::clock::Moment;
 use crate::exposition::read::Page;
@@ -58,6 +58,8 @@ pub struct Table {
     schema: Arc<Schema>,
     /// Families by name; those in `touched` differ from the schema.
     families: BTreeMap<Arc<str>, Arc<Family>>,
+    /// Those of [`Schema::own`]; touched ones as in `families`.
+    own: BTreeMap<Arc<str>, Arc<Family>>,
     touched: HashSet<Arc<str>>,
     series: Vec<Option<Arc<Series>>>,
     by_key: HashMap<Box<str>, u32>,
@@ -77,6 +79,10 @@ pub struct Table {
     tombstones: Arc<[Tombstone]>,
     forgotten: u64,
     sources: Vec<SourceState>,
+    /// Places in `sources` that are free again.
+    unused: Vec<SourceId>,
+    /// Do the names in the schema's list differ from those in `sources`?
+    renamed: bool,
 }
 
 #[derive(Debug)]
@@ -90,6 +96,7 @@ struct Grave {
 #[derive(Debug)]
 struct SourceState {
     name: Arc<str>,
+    scope: Scope,
     slots: Vec<Option<Slot>>,
     /// Did its last page have exemplars?
     exemplars: bool,
@@ -106,6 +113,7 @@ impl Table {
             last: None,
             schema: Arc::default(),
             families: BTreeMap::new(),
+            own: BTreeMap::new(),
             touched: HashSet::new(),
             series: Vec::new(),
             by_key: HashMap::new(),
@@ -123,17 +131,37 @@ impl Table {
             tombstones: Arc::from([]),
             forgotten: 0,
             sources: Vec::new(),
+            unused: Vec::new(),
+            renamed: false,
         }
     }
 
-    /// Adds a source; its name is what `collect[]` and the targets page call it.
+    /// Adds a source; its name is what `collect[]` calls it.
     ///
     /// # Panics
-    /// With more than 65,536 sources, which the configuration does not allow.
-    pub fn add_source(&mut self, name: &str) -> SourceId {
+    /// With more than 65,536 sources at a time; whoever adds some by request keeps a bound.
+    pub fn add_source(&mut self, name: &str, scope: Scope) -> SourceId {
+        let state = SourceState { name: name.into(), scope, slots: Vec::new(), exemplars: false };
+        self.renamed = true;
+        if let Some(id) = self.unused.pop() {
+            self.sources[usize::from(id.0)] = state;
+            return id;
+        }
         let id = u16::try_from(self.sources.len()).expect("fewer than 65,536 sources");
-        self.sources.push(SourceState { name: name.into(), slots: Vec::new(), exemplars: false });
+        self.sources.push(state);
         SourceId(id)
+    }
+
+    /// Removes a source with all its series. Another one may get its number.
+    pub fn remove_source(&mut self, source: SourceId) {
+        let theirs = |series: &Arc<Series>| series.source == source;
+        let series = self.series.iter().flatten().filter(|series| theirs(series));
+        let slots: Vec<Slot> = series.map(|series| Slot(series.slot)).collect();
+        for slot in slots {
+            self.remove(slot);
+        }
+        self.sources[usize::from(source.0)].slots = Vec::new();
+        self.unused.push(source);
     }
 
     /// Offset of the tick that is being filled.
@@ -354,8 +382,8 @@ impl Table {
     }
 
     fn publish_schema(&mut self) {
-        let sources_grew = self.schema.sources.len() != self.sources.len();
-        if self.touched.is_empty() && !sources_grew {
+        let renamed = std::mem::take(&mut self.renamed);
+        if self.touched.is_empty() && !renamed {
             return;
         }
         for name in self.touched.drain() {
@@ -369,9 +397,16 @@ impl Table {
             family_mut.series.sort_by(|a, b| a.exposition_order(b));
             if family_mut.series.is_empty() {
                 self.families.remove(&name);
+                self.own.remove(&name);
+                continue;
             }
+            let own = |series: &Series| self.sources[usize::from(series.source.0)].scope == Scope::Own;
+            match family.only(own) {
+                Some(own) => self.own.insert(name, own),
+                None => self.own.remove(&name),
+            };
         }
-        let sources = if sources_grew {
+        let sources = if renamed {
             self.sources.iter().map(|source| Arc::clone(&source.name)).collect()
         } else {
             Arc::clone(&self.schema.sources)
@@ -379,6 +414,7 @@ impl Table {
         self.schema = Arc::new(Schema {
             version: self.schema.version + 1,
             families: self.families.values().cloned().collect(),
+            own: self.own.values().cloned().collect(),
             sources,
             len: self.by_key.len(),
         });
@@ -436,7 +472,7 @@ mod tests {
 
     fn table() -> (Table, SourceId) {
         let mut table = Table::new(Epoch(7), 1000);
-        let source = table.add_source("test");
+        let source = table.add_source("test", Scope::Own);
         (table, source)
     }
 
@@ -454,6 +490,25 @@ mod tests {
             tick.schema.series().map(|(_, s)| (s.key().to_owned(), tick.changed(s))).collect();
         assert_eq!(changed, [("a".into(), 2), ("b".into(), 1)], "NaN that stays NaN has not changed");
         assert_eq!((tick.offset, tick.beat, tick.clock_step_ms), (2, 1, 0));
+    }
+
+    #[test]
+    fn a_source_that_is_removed_takes_its_series_and_leaves_its_number_to_another() {
+        let (mut table, first) = table();
+        gauge(&mut table, first, "stays");
+        let other = table.add_source("other", Scope::Foreign);
+        gauge(&mut table, other, "goes");
+        let both = table.commit(moment(0), 0);
+        assert_eq!(both.schema.own.iter().map(|family| &*family.meta.name).collect::<Vec<_>>(), ["stays"]);
+        assert!(Arc::ptr_eq(&both.schema.own[0], both.schema.family("stays").expect("stays")));
+        table.remove_source(other);
+        let gone = table.commit(moment(1000), 1);
+        assert_eq!((keys(&gone), gone.tombstones.len()), (vec!["stays".to_owned()], 1));
+        assert_eq!(table.add_source("third", Scope::Own), other);
+        gauge(&mut table, other, "comes");
+        let third = table.commit(moment(2000), 2);
+        assert_eq!(&*third.schema.sources[usize::from(other.0)], "third");
+        assert_eq!((keys(&third), third.schema.own.len()), (vec!["comes".to_owned(), "stays".to_owned()], 2));
     }
 
     #[test]
@@ -522,7 +577,7 @@ mod tests {
     #[test]
     fn tombstones_are_bounded_in_number() {
         let mut table = Table::new(Epoch(7), usize::MAX);
-        let source = table.add_source("test");
+        let source = table.add_source("test", Scope::Own);
         let slots: Vec<_> =
             (0..TOMBSTONES + 5).map(|i| gauge(&mut table, source, &format!("m{i}"))).collect();
         table.commit(moment(0), 0);
@@ -569,7 +624,7 @@ mod tests {
     #[test]
     fn a_second_source_cannot_take_over_a_series_and_the_table_has_a_limit() {
         let mut table = Table::new(Epoch(7), 1);
-        let (one, two) = (table.add_source("one"), table.add_source("two"));
+        let (one, two) = (table.add_source("one", Scope::Own), table.add_source("two", Scope::Own));
         let a = meta("a", Kind::Gauge);
         table.series(one, &a, Role::Value, "a", &NONE).expect("taken");
         assert_eq!(table.series(two, &a, Role::Value, "a", &NONE), Err(Refused::Duplicate));
@@ -592,7 +647,7 @@ mod tests {
     #[test]
     fn an_exemplar_that_is_not_on_the_page_any_more_is_gone() {
         let (mut table, source) = table();
-        let other = table.add_source("other");
+        let other = table.add_source("other", Scope::Own);
         let (mut ours, mut theirs) = (Reader::new(), Reader::new());
         let mut tick = |table: &mut Table, page: &str| {
             let page = format!("# TYPE a counter\na_total{{l=\"1\"}} 1{page}\na_total{{l=\"2\"}} 1\n# EOF\n");

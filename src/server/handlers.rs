@@ -119,7 +119,7 @@ pub(super) async fn snapshot(app: &App, parts: &Parts, body: &Bytes) -> Result<R
         let (writer, shown) = (app.clone(), Arc::clone(&tick));
         let answer = write(&tick, move || {
             let picks = |series: &Series| selectors.iter().any(|selector| selector.matches(series.key()));
-            let picked = (!selectors.is_empty()).then(|| select(&shown.schema, picks));
+            let picked = (!selectors.is_empty()).then(|| select(&shown.schema.families, picks));
             writer.expositions.json(&shown, encoding.as_deref(), picked.as_deref(), exact)
         })
         .await;

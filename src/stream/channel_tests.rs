@@ -10,7 +10,7 @@ use super::super::frame;
 use super::super::recent::Due;
 use super::*;
 use crate::clock::Moment;
-use crate::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Slot, SourceId, Table};
+use crate::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Scope, Slot, SourceId, Table};
 
 fn selectors(texts: &[&str]) -> Vec<Selector> {
     texts.iter().map(|text| Selector::parse(text).unwrap()).collect()
@@ -32,7 +32,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let mut table = Table::new(Epoch(7), 10_000);
-        let source = table.add_source("test");
+        let source = table.add_source("test", Scope::Own);
         Bench { table, source, slots: BTreeMap::new(), ms: 0, beat: 0 }
     }
 

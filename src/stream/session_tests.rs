@@ -9,7 +9,7 @@ use super::super::performance::{Connections, Performance};
 use super::*;
 use crate::clock::Clock;
 use crate::registry::Registry;
-use crate::series::{Epoch, FamilyMeta, NO_TIME, Role, Slot, SourceId, Table, Tick};
+use crate::series::{Epoch, FamilyMeta, NO_TIME, Role, Scope, Slot, SourceId, Table, Tick};
 
 fn at(ms: u64) -> Moment {
     let unix_ms = 1_700_000_000_000 + i64::try_from(ms).unwrap();
@@ -41,7 +41,7 @@ impl Bench {
 
     fn with(config: Config) -> Self {
         let mut table = Table::new(Epoch(7), 100_000);
-        let source = table.add_source("test");
+        let source = table.add_source("test", Scope::Own);
         let tick = table.commit(at(0), 0);
         let metrics = Arc::new(Metrics::register(&Registry::new()).unwrap());
         let events = Events::with(Epoch(7), Clock::start(), Arc::clone(&metrics));
