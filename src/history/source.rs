@@ -47,6 +47,10 @@ impl Source for History {
     ) -> Result<Vec<Arc<str>>, SourceError> {
         Ok(History::label_values(self, name, matchers, start, end))
     }
+
+    fn oldest(&self) -> Option<i64> {
+        self.oldest_ms()
+    }
 }
 
 #[cfg(test)]

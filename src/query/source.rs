@@ -111,6 +111,11 @@ pub trait Source: Sync {
         let found = self.select(matchers, start, end, usize::MAX)?;
         Ok(sorted(found.iter().filter_map(|series| series.labels.get(name))))
     }
+
+    /// Time of the oldest sample, in milliseconds; `None` without samples, or when it is not known.
+    fn oldest(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// Texts in order, each once.

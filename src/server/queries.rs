@@ -49,11 +49,12 @@ pub(super) enum Api {
     Series,
     Labels,
     LabelValues,
+    History,
 }
 
 impl Api {
-    pub(super) const ALL: [Api; 5] =
-        [Api::Query, Api::QueryRange, Api::Series, Api::Labels, Api::LabelValues];
+    pub(super) const ALL: [Api; 6] =
+        [Api::Query, Api::QueryRange, Api::Series, Api::Labels, Api::LabelValues, Api::History];
 
     /// Its path, with the label's name as Prometheus writes it in the labels of its own metrics.
     pub(super) const fn path(self) -> &'static str {
@@ -63,6 +64,7 @@ impl Api {
             Api::Series => "/api/v1/series",
             Api::Labels => "/api/v1/labels",
             Api::LabelValues => "/api/v1/label/:name/values",
+            Api::History => "/api/v1/history",
         }
     }
 
@@ -74,6 +76,7 @@ impl Api {
             Api::Series => "series",
             Api::Labels => "labels",
             Api::LabelValues => "label_values",
+            Api::History => "history",
         }
     }
 
@@ -84,6 +87,7 @@ impl Api {
             Api::Series => http::series(request),
             Api::Labels => http::labels(request),
             Api::LabelValues => http::label_values(request, label),
+            Api::History => http::history(request),
         }
     }
 }
@@ -126,9 +130,22 @@ impl Queries {
         body: &Bytes,
         now_ms: i64,
     ) -> Result<Response<Body>, Problem> {
+        let label = label.to_owned();
+        self.run(api.name(), parts, body, now_ms, move |request| api.run(&label, request)).await
+    }
+
+    /// Answers a request by `work`, which has its turn as a query has. `endpoint` is its label in figures.
+    pub(super) async fn run(
+        &self,
+        endpoint: &'static str,
+        parts: &Parts,
+        body: &Bytes,
+        now_ms: i64,
+        work: impl FnOnce(&Request<'_>) -> Reply + Send + 'static,
+    ) -> Result<Response<Body>, Problem> {
         let params = Params(form_and_query(parts, body)?);
         let mut asked =
-            Asked { metrics: &self.metrics, api, outcome: "canceled", interrupt: Interrupt::default() };
+            Asked { metrics: &self.metrics, endpoint, outcome: "canceled", interrupt: Interrupt::default() };
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             asked.outcome = "unavailable";
             let message = "too many queries are waiting for their turn (--query.max-concurrency)";
@@ -148,11 +165,10 @@ impl Queries {
 
         let (samples, options) = (Arc::clone(&self.samples), self.options);
         let (metrics, interrupt) = (self.metrics.clone(), asked.interrupt.clone());
-        let label = label.to_owned();
         let zip = headers::accepts_gzip(&parts.headers);
         // Held for as long as there is work, whether or not somebody still waits for it.
         let held = (turn, place, Counted::new(&metrics.running));
-        let work = tokio::task::spawn_blocking(move || {
+        let working = tokio::task::spawn_blocking(move || {
             let _held = held;
             let begun = Instant::now();
             let request = Request {
@@ -162,15 +178,15 @@ impl Queries {
                 interrupt: &interrupt,
                 now: now_ms,
             };
-            let mut reply = api.run(&label, &request);
+            let mut reply = work(&request);
             let zip = zip && reply.body.len() >= COMPRESSED;
             if zip {
                 reply.body = compress(&reply.body).into();
             }
-            metrics.duration.get(&Endpoint { endpoint: api.name() }).observe_duration(begun.elapsed());
+            metrics.duration.get(&Endpoint { endpoint }).observe_duration(begun.elapsed());
             (reply, zip)
         });
-        match timeout_at(deadline, work).await {
+        match timeout_at(deadline, working).await {
             Ok(Ok((reply, zip))) => Ok(asked.respond(reply, zip)),
             // A panic goes on to where panics of handlers are caught; a runtime that ends takes this task too.
             Ok(Err(error)) => match error.try_into_panic() {
@@ -188,7 +204,7 @@ impl Queries {
 /// A request that somebody waits for; counted when that is over.
 struct Asked<'a> {
     metrics: &'a QueryMetrics,
-    api: Api,
+    endpoint: &'static str,
     outcome: &'static str,
     interrupt: Interrupt,
 }
@@ -196,8 +212,10 @@ struct Asked<'a> {
 impl Asked<'_> {
     fn respond(mut self, reply: Reply, zip: bool) -> Response<Body> {
         self.outcome = match reply.status {
-            200 => "success",
+            200 | 201 => "success",
             400 => "bad_data",
+            404 => "not_found",
+            409 => "conflict",
             422 => "execution",
             499 => "canceled",
             503 => "timeout",
@@ -214,7 +232,7 @@ impl Asked<'_> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        self.metrics.queries.get(&Queried { endpoint: self.api.name(), outcome: self.outcome }).inc();
+        self.metrics.queries.get(&Queried { endpoint: self.endpoint, outcome: self.outcome }).inc();
         // Nobody waits any more; where there is an answer already, this does nothing.
         self.interrupt.cancel();
     }

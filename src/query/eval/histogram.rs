@@ -18,9 +18,11 @@ struct Histogram {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
-    upper: f64,
-    count: f64,
+pub(crate) struct Bucket {
+    /// Upper bound.
+    pub(crate) upper: f64,
+    /// Observations up to it.
+    pub(crate) count: f64,
 }
 
 impl Evaluator<'_> {
@@ -153,6 +155,11 @@ fn collect(histogram: &Histogram, rows: &Rows, step: usize, out: &mut Vec<Bucket
             _ => out.push(Bucket { upper, count }),
         }
     }
+}
+
+/// [`quantile`] for who has nobody to note to what had to be forced. The buckets are sorted by their bound.
+pub(crate) fn bucket_quantile(q: f64, buckets: &mut [Bucket]) -> f64 {
+    quantile(q, buckets, 0).0
 }
 
 /// A quantile by linear interpolation within a bucket, and what had to be forced for it.

@@ -40,6 +40,8 @@ mod rows;
 mod selector;
 mod window;
 
+pub(crate) use histogram::{Bucket, bucket_quantile};
+pub(crate) use range_fn::{RangeFn, Window};
 pub use rows::Metric;
 
 /// How expressions are evaluated, and how much they may cost.
@@ -94,7 +96,7 @@ impl Interrupt {
 
     /// # Errors
     /// It was told to end.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         match self.0.load(Ordering::Relaxed) {
             0 => Ok(()),
             1 => Err(Error::Timeout),

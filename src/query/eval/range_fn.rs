@@ -7,25 +7,25 @@ use crate::query::promql::functions::Function;
 use crate::query::source::Sample;
 
 /// The samples of one series that a function sees at one step. Never empty.
-pub(super) struct Window<'a> {
-    pub(super) samples: &'a [Sample],
+pub(crate) struct Window<'a> {
+    pub(crate) samples: &'a [Sample],
     /// The left end, which is open.
-    pub(super) start: i64,
+    pub(crate) start: i64,
     /// The right end.
-    pub(super) end: i64,
-    pub(super) range: i64,
+    pub(crate) end: i64,
+    pub(crate) range: i64,
     /// The time of the step, without offset and `@`.
-    pub(super) time: i64,
+    pub(crate) time: i64,
     /// It is known that no value is smaller than the one before.
-    pub(super) no_resets: bool,
+    pub(crate) no_resets: bool,
 }
 
 /// A function over a range of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RangeFn(Function);
+pub(crate) struct RangeFn(Function);
 
 impl RangeFn {
-    pub(super) fn of(function: Function) -> Option<Self> {
+    pub(crate) fn of(function: Function) -> Option<Self> {
         let args = function.signature().args;
         args.contains(&crate::query::promql::ast::Type::Matrix).then_some(RangeFn(function))
     }
@@ -42,7 +42,7 @@ impl RangeFn {
 
     /// The value for a window; `None` when there are too few samples.
     #[allow(clippy::cast_precision_loss)]
-    pub(super) fn value(
+    pub(crate) fn value(
         self,
         window: &Window<'_>,
         scalar: impl Fn(usize) -> f64,

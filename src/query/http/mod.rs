@@ -8,18 +8,25 @@
 //! | `/api/v1/labels` | [`labels`] |
 //! | `/api/v1/label/NAME/values` | [`label_values`] |
 //! | `/api/v1/metadata` | [`metadata`] |
+//! | `/api/v1/history` | [`history`] |
 //!
 //! Each takes GET and POST: [`Params`] are those of the query and the form of either. Answers are those of Prometheus to the
 //! byte, its messages about wrong parameters included, so that Grafana and other clients need not know whom they ask.
+//! The last one is ours: the samples themselves, with numbers as numbers and times in milliseconds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod history;
 mod json;
 mod params;
+mod past;
 
+pub use history::{MAX_SERIES, history};
 pub use params::Params;
+pub use past::Past;
 
 use super::eval::{Answer, Error, Interrupt, Options, Query, Times};
 use super::labels::Labels;
@@ -73,10 +80,24 @@ pub enum Fault {
     /// The time of the query was over before its turn came.
     #[error("query timed out in query queue")]
     Queue,
+    /// What is named is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// What is to be made is there already.
+    #[error("{0}")]
+    Conflict(String),
 }
 
 impl Fault {
-    fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
+    /// What is asked for cannot be answered; the reason names the limit where it is one.
+    #[must_use]
+    pub fn execution(reason: impl Into<String>) -> Self {
+        Fault::Evaluation(Error::Execution(reason.into()))
+    }
+
+    /// A parameter is wrong.
+    #[must_use]
+    pub fn parameter(name: &str, reason: impl fmt::Display) -> Self {
         Fault::BadData(format!("invalid parameter {}: {reason}", quoted(name)))
     }
 
@@ -89,6 +110,8 @@ impl Fault {
             Fault::Evaluation(Error::Timeout) | Fault::Queue => (503, "timeout"),
             Fault::Evaluation(Error::Canceled) => (499, "canceled"),
             Fault::Evaluation(Error::Source(_)) => (500, "internal"),
+            Fault::NotFound(_) => (404, "not_found"),
+            Fault::Conflict(_) => (409, "conflict"),
         };
         let mut out = Writer::default();
         out.raw("{\"status\":\"error\",\"errorType\":");
@@ -253,14 +276,7 @@ impl Picks {
             None => Ok(default),
         };
         let (start, end) = (bound("start", OLDEST)?, bound("end", LATEST)?);
-        let selector =
-            |text| promql::parse_selector(text).map_err(|error| Fault::parameter("match[]", error));
-        let all_or_nothing = |matchers: &Arc<[Matcher]>| matchers.iter().all(|matcher| matcher.accepts(""));
-        let selectors: Vec<_> = params.all("match[]").map(selector).collect::<Result<_, _>>()?;
-        if selectors.iter().any(all_or_nothing) {
-            let reason = "match[] must contain at least one non-empty matcher";
-            return Err(Fault::parameter("match[]", reason));
-        }
+        let selectors = past::selectors(params)?;
         Ok(Picks { selectors, start, end })
     }
 

@@ -1,0 +1,132 @@
+//! `/api/v1/history` through the router: what is answered, and what is refused. What a step tells is tested where it is
+//! computed.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use gaugecast::clock::Clock;
+use gaugecast::collect::Ticks;
+use gaugecast::exposition::Expositions;
+use gaugecast::history::{self, History, Write};
+use gaugecast::query;
+use gaugecast::registry::Registry;
+use gaugecast::series::{Epoch, Table};
+use gaugecast::server::{self, App, Parts, Router};
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const T0: i64 = 1_700_000_000_000;
+
+/// A router over a history that has ten minutes of a counter at 1 Hz, and one sample of many series.
+fn router() -> Router {
+    let registry = Registry::new();
+    let config =
+        history::Config { retention: Duration::from_secs(100 * 365 * 86_400), ..history::Config::default() };
+    let history = History::open(&config, &registry, T0).unwrap();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut writes = vec![Write {
+        labels: vec![pair("__name__", "sent_total"), pair("job", "a")],
+        samples: (0..=600).map(|second| (T0 + second * 1000, second as f64 * 2.0)).collect(),
+    }];
+    writes.extend((0..501).map(|n| Write {
+        labels: vec![pair("__name__", "many"), pair("n", &n.to_string())],
+        samples: vec![(T0, 1.0)],
+    }));
+    assert_eq!(history.append(&writes, T0).refused(), 0);
+    let clock = Clock::start();
+    let (ticks, _) = Ticks::manual(Table::new(Epoch(1), 1).commit(clock.now(), 0));
+    let parts = Parts {
+        config: server::Config::default(),
+        clock,
+        ticks,
+        expositions: Expositions::new(),
+        registry,
+        stream: None,
+        samples: Some(Arc::new(history.clone())),
+        history: Some(history),
+        query: query::Config::default(),
+        reload: None,
+    };
+    Router::new(App::new(parts).unwrap())
+}
+
+async fn ask(router: &Router, method: &str, target: &str, form: &str) -> (u16, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header("host", "localhost")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("content-length", form.len())
+        .body(Full::new(Bytes::copy_from_slice(form.as_bytes())))
+        .unwrap();
+    let response = router.handle(request).await;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test]
+async fn a_range_is_answered_by_samples_or_by_steps_to_get_and_to_post() {
+    let router = router();
+    let raw = "match[]=sent_total&start=1700000001&end=2023-11-14T22:13:22Z";
+    let (status, answer) = ask(&router, "GET", &format!("/api/v1/history?{raw}"), "").await;
+    let data = json!({"start": T0 + 1000, "end": T0 + 2000, "oldest": T0, "series": [
+        {"labels": {"__name__": "sent_total", "job": "a"}, "points": [[T0 + 1000, 2], [T0 + 2000, 4]]},
+    ]});
+    assert_eq!((status, &answer), (200, &json!({"status": "success", "data": data})));
+    assert_eq!(ask(&router, "POST", "/api/v1/history", raw).await, (status, answer));
+
+    let steps = "match[]=sent_total&start=1700000060&end=1700000600&step=1m&agg=";
+    for (agg, first) in [("avg", 61.0), ("max", 120.0), ("rate", 2.0), ("count", 60.0), ("p95", 114.1)] {
+        let (_, answer) = ask(&router, "GET", &format!("/api/v1/history?{steps}{agg}"), "").await;
+        let points = answer["data"]["series"][0]["points"].as_array().unwrap();
+        assert_eq!((points.len(), &points[0][0]), (10, &json!(T0 + 60_000)), "{agg}");
+        let value = points[0][1].as_f64().unwrap();
+        assert!((value - first).abs() < 0.1, "{agg}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_begins_before_the_oldest_sample_is_answered_with_a_warning() {
+    let router = router();
+    let (status, answer) =
+        ask(&router, "GET", "/api/v1/history?match[]=sent_total&start=1600000000&end=1700000000", "").await;
+    assert_eq!((status, &answer["data"]["oldest"]), (200, &json!(T0)));
+    assert_eq!(answer["data"]["series"][0]["points"], json!([[T0, 0]]));
+    assert_eq!(answer["warnings"], json!(["the range begins before the oldest sample that is kept"]));
+    // The last hour, because nothing else was asked for, promises nothing.
+    let (_, answer) = ask(&router, "GET", "/api/v1/history?match[]=sent_total&end=1700000000", "").await;
+    assert_eq!(answer.get("warnings"), None, "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_or_too_much_is_refused_as_by_the_other_queries() {
+    let router = router();
+    for (params, status, kind, says) in [
+        ("start=1", 400, "bad_data", "match[]"),
+        ("match[]=sent_total&start=2&end=1", 400, "bad_data", r#"invalid parameter "end""#),
+        ("match[]=sent_total&step=0", 400, "bad_data", r#"invalid parameter "step""#),
+        ("match[]=sent_total&start=noon", 400, "bad_data", r#"invalid parameter "start""#),
+        (
+            "match[]=sent_total&start=0&end=1e9&step=1",
+            422,
+            "execution",
+            "11000 points a series and 500 series",
+        ),
+        ("match[]=many&start=1699999999&end=1700000001", 422, "execution", "more than 500 series"),
+    ] {
+        let (got, answer) = ask(&router, "GET", &format!("/api/v1/history?{params}"), "").await;
+        assert_eq!(
+            (got, &answer["status"], &answer["errorType"]),
+            (status, &json!("error"), &json!(kind)),
+            "{params}"
+        );
+        assert!(answer["error"].as_str().unwrap().contains(says), "{params}: {answer}");
+    }
+    let (status, answer) =
+        ask(&router, "GET", "/api/v1/history?match[]=sent_total&start=4000000000&end=4000000001", "").await;
+    assert_eq!((status, &answer["data"]["series"]), (200, &json!([])), "the future is empty");
+}
