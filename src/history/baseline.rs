@@ -1,321 +1,399 @@
 //! Comparing a range of the past with another: what changed, and whether it is worth a look.
 //!
-//! A range of one series is put into a [`Summary`]; a [`Baseline`] is the summaries of many, under a name, and lives on
-//! when the samples are gone. [`compare`] tells for each series by how much it changed and gives a [`Verdict`].
+//! A [`Baseline`] is what many series did in a range, under a name, and lives on when the samples are gone. [`compare`] tells
+//! for each series by how much it changed and gives a [`Verdict`].
 //!
 //! The verdict is by effect size, not by a significance test: at a sample a second everything is significant, and samples
-//! that follow each other are not independent. Effect size is Cohen's d, the difference of the means in standard
-//! deviations (pooled), which asks: is the difference large beside what the series does anyway? A change counts when d is
-//! at least 0.5 ("medium": J. Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988) and the mean moved by
-//! at least 5 %. Both are needed: a series that stands still has an infinite d for any change, and one near zero an
-//! infinite percentage.
+//! that follow each other are not independent. Effect size is Cliff's delta: of all pairs of a value before and one after,
+//! the share in which the later one is greater less that in which it is less, -1 to 1. It asks how far apart the two ranges
+//! lie and not how far the means do in standard deviations (Cohen's d), since latencies, queues and rates are skewed, and one
+//! outlier moves a mean and hides itself in the deviation. A change counts when delta is at least 0.33 in size ("medium")
+//! and the mean moved by at least 5 %. Both are needed: a series that stands still has a delta of 1 for any change, and one
+//! near zero an infinite percentage. With fewer than [`FEWEST`] values on a side there is no verdict.
+//!
+//! Cliff's delta: N. Cliff, "Dominance statistics: ordinal analyses to answer ordinal questions", Psychological Bulletin 114
+//! (1993). Its thresholds: J. Romano et al., "Appropriate statistics for ordinal level data", Annual Meeting of the Florida
+//! Association of Institutional Research (2006).
 
-use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
-/// Least effect size that counts.
-pub const EFFECT: f64 = 0.5;
-/// Least change of the mean that counts, as a ratio.
-pub const CHANGE: f64 = 0.05;
+use serde::Serialize;
 
-/// What a series did in a range.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
-    /// Number of values; those that are no finite numbers do not count.
-    pub count: u64,
-    /// Mean.
-    pub mean: f64,
-    /// Standard deviation of the values (over n - 1; 0 for one value).
-    pub deviation: f64,
-    /// Least value.
-    pub min: f64,
-    /// Median.
-    pub p50: f64,
-    /// 95th percentile.
-    pub p95: f64,
-    /// 99th percentile.
-    pub p99: f64,
-    /// Greatest value.
-    pub max: f64,
-    /// Where it goes, per second: slope of the line of least squares.
-    pub slope: f64,
-    /// How well that line tells it: correlation of value and time, -1 to 1; 0 where one of them stands still.
-    pub correlation: f64,
+use super::measure::{Measure, Measured};
+use super::summary::{Summary, dominance};
+use crate::series::key;
+
+/// With fewer values on a side nothing is said: of so few, two in three runs of chance alone reach a medium delta.
+pub const FEWEST: u64 = 10;
+
+/// What counts as a change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// Least size of Cliff's delta, 0 to 1; 0.33 by default.
+    pub effect: f64,
+    /// Least change of the mean, as a ratio of what it was; 0.05 by default.
+    pub change: f64,
 }
 
-impl Summary {
-    /// Summary of samples in order of time; `None` without a finite value. Percentiles are between the values, linearly,
-    /// as PromQL's `quantile_over_time` has them.
-    #[must_use]
-    pub fn of(samples: impl Iterator<Item = (i64, f64)>) -> Option<Summary> {
-        let points: Vec<(i64, f64)> = samples.filter(|(_, value)| value.is_finite()).collect();
-        let (&(begin, _), count) = (points.first()?, points.len() as f64);
-        // Seconds since the first sample: small numbers, whose squares lose nothing.
-        let seconds = |time: i64| time.saturating_sub(begin) as f64 / 1000.0;
-        let mean = points.iter().map(|(_, value)| value / count).sum::<f64>();
-        let mid = points.iter().map(|&(time, _)| seconds(time) / count).sum::<f64>();
-        let (mut vv, mut tt, mut tv) = (0.0, 0.0, 0.0);
-        for &(time, value) in &points {
-            let (t, v) = (seconds(time) - mid, value - mean);
-            vv += v * v;
-            tt += t * t;
-            tv += t * v;
-        }
-        let mut values: Vec<f64> = points.iter().map(|&(_, value)| value).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        let still = vv == 0.0 || tt == 0.0;
-        Some(Summary {
-            count: points.len() as u64,
-            mean,
-            deviation: if points.len() < 2 { 0.0 } else { (vv / (count - 1.0)).sqrt() },
-            min: values[0],
-            p50: quantile(&values, 0.5),
-            p95: quantile(&values, 0.95),
-            p99: quantile(&values, 0.99),
-            max: values[values.len() - 1],
-            slope: if still { 0.0 } else { tv / tt },
-            correlation: if still { 0.0 } else { (tv / (vv.sqrt() * tt.sqrt())).clamp(-1.0, 1.0) },
-        })
-    }
-
-    /// Where it goes over the range: by the line of least squares, when that tells at least a quarter of what the series
-    /// does (|correlation| of 0.5) and moves by at least [`CHANGE`] of the mean over `seconds`.
-    #[must_use]
-    pub fn trend(&self, seconds: f64) -> Trend {
-        let moves = (self.slope * seconds).abs() >= CHANGE * self.mean.abs();
-        match self.slope {
-            _ if self.correlation.abs() < 0.5 || !moves => Trend::Steady,
-            slope if slope > 0.0 => Trend::Rising,
-            _ => Trend::Falling,
-        }
+impl Default for Thresholds {
+    fn default() -> Self {
+        Thresholds { effect: 0.33, change: 0.05 }
     }
 }
 
-/// Value at a share of sorted values, which are not empty.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * (sorted.len() - 1) as f64;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within the length
-    let (low, high) = (at.floor() as usize, at.ceil() as usize);
-    let part = at - at.floor();
-    sorted[low] * (1.0 - part) + sorted[high] * part
-}
-
-/// Where a series goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Trend {
-    /// Up.
-    Rising,
-    /// Down.
-    Falling,
-    /// Neither, or not so that one could tell.
-    Steady,
-}
-
-/// How fast a counter rises between its samples, per second, at the time of the later one. One that goes down began
-/// anew, as for PromQL's `rate`. Stale markers and other NaNs are left out.
-pub fn rates(samples: impl Iterator<Item = (i64, f64)>) -> impl Iterator<Item = (i64, f64)> {
-    let mut last: Option<(i64, f64)> = None;
-    samples.filter(|(_, value)| !value.is_nan()).filter_map(move |(time, value)| {
-        let (before, old) = last.replace((time, value))?;
-        let rise = if value < old { value } else { value - old };
-        Some((time, rise / (time.saturating_sub(before) as f64 / 1000.0)))
-    })
-}
-
-/// Summaries of a range under a name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What series did in a range, under a name.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Baseline {
-    /// The name.
+    /// The name, see [`check_name`].
     pub name: String,
+    /// What somebody wrote to it; may be empty.
+    pub note: String,
+    /// The selectors by which the series were picked.
+    pub selectors: Vec<String>,
     /// Begin of the range, Unix milliseconds.
-    pub start_ms: i64,
+    pub start: i64,
     /// End of the range, Unix milliseconds, included.
-    pub end_ms: i64,
-    /// Series by key, see [`crate::series::key`]; sorted.
-    pub series: Vec<(String, Summary)>,
+    pub end: i64,
+    /// When it was saved, Unix milliseconds.
+    pub created: i64,
+    /// The series, in the order of their keys.
+    pub series: Vec<Measured>,
 }
 
 impl Baseline {
-    /// From the summaries of a range, in any order.
+    /// Bytes of memory, about.
     #[must_use]
-    pub fn new(name: &str, start_ms: i64, end_ms: i64, mut series: Vec<(String, Summary)>) -> Self {
-        series.sort_by(|a, b| a.0.cmp(&b.0));
-        Baseline { name: name.to_owned(), start_ms, end_ms, series }
+    pub fn size(&self) -> usize {
+        let texts: usize = self.selectors.iter().map(|text| text.len() + size_of::<String>()).sum();
+        let series = self
+            .series
+            .iter()
+            .map(|one| size_of::<Measured>() + one.key.len() + size_of_val::<[f64]>(&one.summary.values));
+        size_of::<Self>() + self.name.len() + self.note.len() + texts + series.sum::<usize>()
     }
+}
+
+/// May a baseline have this name? It stands in paths and on command lines: 1 to 64 letters, digits, `.`, `_` and `-`, of
+/// which the first is a letter or digit.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=64).contains(&name.len()) && name.as_bytes()[0].is_ascii_alphanumeric() && name.bytes().all(rest)
+    {
+        return Ok(());
+    }
+    Err("a name has 1 to 64 letters, digits, '.', '_' and '-', and begins with a letter or digit".to_owned())
 }
 
 /// Which way is good for a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Good {
-    /// Less is better: latency, errors, memory.
-    Less,
-    /// More is better: throughput, hits.
-    More,
+    /// Less is better: latency, errors.
+    Lower,
+    /// More is better: hits, what is free.
+    Higher,
     /// Neither is known.
     Unknown,
 }
 
+/// Words in names of which less is better.
+const LOWER: &[&str] = &[
+    "error",
+    "errors",
+    "errs",
+    "failed",
+    "failure",
+    "failures",
+    "fails",
+    "dropped",
+    "drops",
+    "drop",
+    "lost",
+    "rejected",
+    "refused",
+    "retries",
+    "retransmits",
+    "timeouts",
+    "panics",
+    "throttled",
+    "latency",
+    "duration",
+    "lag",
+    "delay",
+    "waiting",
+    "pressure",
+    "missed",
+    "stalled",
+];
+/// Words in names of which more is better.
+const HIGHER: &[&str] = &[
+    "hits",
+    "available",
+    "memavailable",
+    "free",
+    "memfree",
+    "success",
+    "successes",
+    "succeeded",
+    "healthy",
+    "up",
+];
+
+/// Which way is good, by the words of the name; for a histogram of seconds less. Of what has words of both kinds or none,
+/// nothing is known: whether more requests are good news nobody can tell by the name.
+#[must_use]
+pub fn good(series: &str, measure: Measure) -> Good {
+    let name = key::name(series).to_ascii_lowercase();
+    let has = |words: &[&str]| name.split(['_', ':', '.']).any(|word| words.contains(&word));
+    match (has(LOWER), has(HIGHER)) {
+        (true, false) => Good::Lower,
+        (false, true) => Good::Higher,
+        (false, false) if measure == Measure::Observations && name.ends_with("_seconds") => Good::Lower,
+        _ => Good::Unknown,
+    }
+}
+
 /// Is it better or worse than before?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// No change that counts.
-    Same,
-    /// It changed for the better.
-    Better,
     /// It changed for the worse.
     Worse,
     /// It changed, and which way is good is not known.
     Changed,
-    /// It was not there before.
-    New,
-    /// It is not there any more.
+    /// It had values only before.
     Gone,
+    /// It has values only now.
+    New,
+    /// It changed for the better.
+    Better,
+    /// There are too few values to tell.
+    Unknown,
+    /// No change that counts.
+    Same,
+}
+
+impl Verdict {
+    /// All of them, what asks for a look first.
+    pub const ALL: [Verdict; 7] = [
+        Verdict::Worse,
+        Verdict::Changed,
+        Verdict::Gone,
+        Verdict::New,
+        Verdict::Better,
+        Verdict::Unknown,
+        Verdict::Same,
+    ];
+
+    /// The word of the API.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Verdict::Worse => "worse",
+            Verdict::Changed => "changed",
+            Verdict::Gone => "gone",
+            Verdict::New => "new",
+            Verdict::Better => "better",
+            Verdict::Unknown => "unknown",
+            Verdict::Same => "same",
+        }
+    }
+}
+
+/// How large an effect is, by the thresholds of Romano et al.
+#[must_use]
+pub fn magnitude(effect: f64) -> &'static str {
+    match effect.abs() {
+        size if size < 0.147 => "negligible",
+        size if size < 0.33 => "small",
+        size if size < 0.474 => "medium",
+        _ => "large",
+    }
 }
 
 /// One series, before and after.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Comparison {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison<'a> {
     /// Key of the series.
-    pub series: String,
+    pub key: &'a str,
+    /// What was measured of it.
+    pub measure: Measure,
     /// In the baseline.
-    pub before: Option<Summary>,
-    /// Now.
-    pub after: Option<Summary>,
-    /// By how much the mean changed, as a ratio of what it was; none where it was 0 or a side is missing.
+    pub before: Option<&'a Summary>,
+    /// In the other range.
+    pub after: Option<&'a Summary>,
+    /// By how much the mean changed; none where a side is missing.
+    pub delta: Option<f64>,
+    /// The same as a ratio of what it was; none where it was 0.
     pub change: Option<f64>,
-    /// Cohen's d; none where a side is missing, or nothing varies and the means differ, which is infinite.
+    /// Cliff's delta: positive when there is more than before.
     pub effect: Option<f64>,
     /// See [`Verdict`].
     pub verdict: Verdict,
 }
 
-/// Compares two ranges series by series, sorted by key. `good` says of a key which way is good.
+/// Compares two ranges series by series; both are in the order of the keys, and so is what is given.
 #[must_use]
-pub fn compare(before: &Baseline, after: &Baseline, good: impl Fn(&str) -> Good) -> Vec<Comparison> {
-    let (mut old, mut new) = (before.series.iter().peekable(), after.series.iter().peekable());
+pub fn compare<'a>(
+    before: &'a [Measured],
+    after: &'a [Measured],
+    thresholds: Thresholds,
+    good: impl Fn(&str, Measure) -> Good,
+) -> Vec<Comparison<'a>> {
+    let id = |one: &'a Measured| (&*one.key, one.measure);
+    let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
     let mut all = Vec::new();
     loop {
-        let (mut key, mut sides) = ("", (None, None));
         let order = match (old.peek(), new.peek()) {
             (None, None) => return all,
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            (Some(old), Some(new)) => old.0.cmp(&new.0),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => id(old).cmp(&id(new)),
         };
-        if order.is_le()
-            && let Some((name, summary)) = old.next()
-        {
-            (key, sides.0) = (name, Some(*summary));
-        }
-        if order.is_ge()
-            && let Some((name, summary)) = new.next()
-        {
-            (key, sides.1) = (name, Some(*summary));
-        }
-        all.push(judge(key, sides.0, sides.1, good(key)));
+        let old = if order.is_le() { old.next() } else { None };
+        let new = if order.is_ge() { new.next() } else { None };
+        let Some((key, measure)) = old.or(new).map(id) else { return all };
+        let sides = (old.map(|one| &one.summary), new.map(|one| &one.summary));
+        all.push(judge(key, measure, sides, thresholds, good(key, measure)));
     }
 }
 
-fn judge(series: &str, before: Option<Summary>, after: Option<Summary>, good: Good) -> Comparison {
-    let (Some(old), Some(new)) = (before, after) else {
-        let verdict = if before.is_none() { Verdict::New } else { Verdict::Gone };
-        return Comparison { series: series.to_owned(), before, after, change: None, effect: None, verdict };
+fn judge<'a>(
+    key: &'a str,
+    measure: Measure,
+    (before, after): (Option<&'a Summary>, Option<&'a Summary>),
+    thresholds: Thresholds,
+    good: Good,
+) -> Comparison<'a> {
+    let one = Comparison {
+        key,
+        measure,
+        before,
+        after,
+        delta: None,
+        change: None,
+        effect: None,
+        verdict: if before.is_none() { Verdict::New } else { Verdict::Gone },
     };
-    let moved = new.mean - old.mean;
-    let change = (old.mean != 0.0).then(|| moved / old.mean.abs());
-    let effect = if moved == 0.0 { 0.0 } else { moved / pooled(&old, &new) };
-    let counts = effect.abs() >= EFFECT && change.is_none_or(|change| change.abs() >= CHANGE);
-    let verdict = match (counts, good) {
-        (false, _) => Verdict::Same,
-        (true, Good::Unknown) => Verdict::Changed,
-        (true, Good::Less) if moved < 0.0 => Verdict::Better,
-        (true, Good::More) if moved > 0.0 => Verdict::Better,
-        (true, _) => Verdict::Worse,
+    let (Some(old), Some(new)) = (before, after) else { return one };
+    let delta = new.mean - old.mean;
+    let change = (old.mean != 0.0).then(|| delta / old.mean.abs());
+    let effect = dominance(&old.values, &new.values);
+    let moved =
+        if old.mean == 0.0 { delta != 0.0 } else { change.is_some_and(|c| c.abs() >= thresholds.change) };
+    let verdict = match good {
+        _ if old.count.min(new.count) < FEWEST => Verdict::Unknown,
+        _ if effect.abs() < thresholds.effect || effect == 0.0 || !moved => Verdict::Same,
+        Good::Unknown => Verdict::Changed,
+        Good::Lower if effect < 0.0 => Verdict::Better,
+        Good::Higher if effect > 0.0 => Verdict::Better,
+        _ => Verdict::Worse,
     };
-    let effect = effect.is_finite().then_some(effect);
-    Comparison { series: series.to_owned(), before, after, change, effect, verdict }
+    let finite = |value: f64| value.is_finite().then_some(value);
+    Comparison { delta: finite(delta), change: change.and_then(finite), effect: Some(effect), verdict, ..one }
 }
 
-/// Standard deviation of both together.
-fn pooled(old: &Summary, new: &Summary) -> f64 {
-    let (m, n) = (old.count as f64 - 1.0, new.count as f64 - 1.0);
-    if m + n <= 0.0 {
-        return 0.0;
-    }
-    ((m * old.deviation.powi(2) + n * new.deviation.powi(2)) / (m + n)).sqrt()
+/// The verdict on all together: worse if one is, else the first of [`Verdict::ALL`] that there is, new and gone aside:
+/// what comes and goes is no judgement on what stays.
+#[must_use]
+pub fn overall(all: &[Comparison<'_>]) -> Verdict {
+    let judged = all.iter().map(|one| one.verdict).filter(|it| !matches!(it, Verdict::New | Verdict::Gone));
+    judged.min().unwrap_or(Verdict::Unknown)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn summary(values: &[f64]) -> Summary {
-        Summary::of((0..).step_by(1000).zip(values.iter().copied())).expect("values")
+    fn measured(key: &str, values: &[f64]) -> Measured {
+        let values = values.iter().copied().cycle().take(FEWEST as usize * 2).collect();
+        let summary = Summary::of(values).expect("values");
+        Measured { key: key.to_owned(), measure: Measure::Value, summary }
     }
 
     fn verdict(before: &[f64], after: &[f64], good: Good) -> Verdict {
-        judge("a", Some(summary(before)), Some(summary(after)), good).verdict
-    }
-
-    #[test]
-    fn a_summary_is_what_textbooks_say() {
-        let s = summary(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0, f64::NAN, f64::INFINITY]);
-        assert_eq!((s.count, s.mean, s.min, s.p50, s.max), (8, 5.0, 2.0, 4.5, 9.0));
-        assert!((s.deviation - (32f64 / 7.0).sqrt()).abs() < 1e-12);
-        let hundred: Vec<f64> = (0..=100).map(f64::from).collect();
-        let s = summary(&hundred);
-        assert_eq!((s.p50, s.p95, s.p99), (50.0, 95.0, 99.0));
-        assert!((s.slope - 1.0).abs() < 1e-12 && (s.correlation - 1.0).abs() < 1e-12);
-        assert_eq!(Summary::of([(0, f64::NAN)].into_iter()), None);
-        assert_eq!((summary(&[3.0]).deviation, summary(&[3.0]).slope), (0.0, 0.0));
-    }
-
-    #[test]
-    fn a_trend_needs_a_line_that_tells_something_and_goes_somewhere() {
-        let line = |slope: f64, noise: f64| {
-            let value = |i: i32| 100.0 + slope * f64::from(i) + noise * f64::from(i * 37 % 11 - 5);
-            summary(&(0..100).map(value).collect::<Vec<_>>()).trend(100.0)
-        };
-        assert_eq!(line(1.0, 1.0), Trend::Rising);
-        assert_eq!(line(-1.0, 1.0), Trend::Falling);
-        assert_eq!(line(0.01, 0.0), Trend::Steady, "it moves by one per cent");
-        assert_eq!(line(0.2, 40.0), Trend::Steady, "noise hides it");
+        let (before, after) = ([measured("a", before)], [measured("a", after)]);
+        compare(&before, &after, Thresholds::default(), |_, _| good)[0].verdict
     }
 
     #[test]
     fn a_verdict_needs_both_an_effect_and_a_change() {
         let quiet = [100.0, 101.0, 99.0, 100.0];
-        assert_eq!(verdict(&quiet, &[120.0, 121.0, 119.0, 120.0], Good::Less), Verdict::Worse);
-        assert_eq!(verdict(&quiet, &[120.0, 121.0, 119.0, 120.0], Good::More), Verdict::Better);
-        assert_eq!(verdict(&quiet, &[80.0, 81.0, 79.0, 80.0], Good::Less), Verdict::Better);
+        assert_eq!(verdict(&quiet, &[120.0, 121.0, 119.0, 120.0], Good::Lower), Verdict::Worse);
+        assert_eq!(verdict(&quiet, &[120.0, 121.0, 119.0, 120.0], Good::Higher), Verdict::Better);
+        assert_eq!(verdict(&quiet, &[80.0, 81.0, 79.0, 80.0], Good::Lower), Verdict::Better);
         assert_eq!(verdict(&quiet, &[80.0, 81.0, 79.0, 80.0], Good::Unknown), Verdict::Changed);
-        assert_eq!(verdict(&quiet, &[102.0, 103.0, 101.0, 102.0], Good::Less), Verdict::Same, "2 per cent");
+        assert_eq!(verdict(&quiet, &[102.0, 103.0, 101.0, 102.0], Good::Lower), Verdict::Same, "2 per cent");
         let noisy = [10.0, 200.0, 50.0, 140.0];
-        assert_eq!(verdict(&noisy, &[20.0, 210.0, 60.0, 150.0], Good::Less), Verdict::Same, "a tenth of d");
-        assert_eq!(verdict(&[0.0, 0.0], &[3.0, 3.0], Good::Less), Verdict::Worse, "from nothing");
-        assert_eq!(verdict(&[3.0, 3.0], &[3.0, 3.0], Good::Less), Verdict::Same);
+        assert_eq!(verdict(&noisy, &[20.0, 210.0, 60.0, 150.0], Good::Lower), Verdict::Same, "they overlap");
+        assert_eq!(verdict(&[0.0], &[3.0], Good::Lower), Verdict::Worse, "from nothing");
+        assert_eq!(verdict(&[3.0], &[3.0], Good::Lower), Verdict::Same);
+    }
+
+    #[test]
+    fn an_outlier_changes_no_verdict() {
+        let mut values = vec![1.0; 19];
+        let steady = values.clone();
+        values.push(1e6);
+        assert_eq!(verdict(&steady, &values, Good::Lower), Verdict::Same);
+    }
+
+    #[test]
+    fn few_values_say_nothing() {
+        let few = |value: f64| {
+            let summary = Summary::of(vec![value; FEWEST as usize - 1]).expect("values");
+            [Measured { key: "a".into(), measure: Measure::Value, summary }]
+        };
+        let all = (few(1.0), few(9.0));
+        let compared = compare(&all.0, &all.1, Thresholds::default(), good);
+        assert_eq!((compared[0].verdict, overall(&compared)), (Verdict::Unknown, Verdict::Unknown));
     }
 
     #[test]
     fn ranges_are_compared_series_by_series() {
-        let of = |list: &[(&str, f64)]| {
-            let series =
-                list.iter().map(|(key, value)| ((*key).to_owned(), summary(&[*value, *value]))).collect();
-            Baseline::new("x", 0, 1, series)
-        };
-        let all = compare(&of(&[("c", 1.0), ("a", 1.0)]), &of(&[("b", 1.0), ("c", 2.0)]), |_| Good::Less);
-        let told: Vec<_> = all.iter().map(|one| (&*one.series, one.verdict, one.change)).collect();
-        let want = [("a", Verdict::Gone, None), ("b", Verdict::New, None), ("c", Verdict::Worse, Some(1.0))];
+        let (before, after) =
+            ([measured("a", &[1.0]), measured("c", &[1.0])], [measured("b", &[1.0]), measured("c", &[2.0])]);
+        let all = compare(&before, &after, Thresholds::default(), |_, _| Good::Lower);
+        let told: Vec<_> =
+            all.iter().map(|one| (one.key, one.verdict, one.delta, one.change, one.effect)).collect();
+        let want = [
+            ("a", Verdict::Gone, None, None, None),
+            ("b", Verdict::New, None, None, None),
+            ("c", Verdict::Worse, Some(1.0), Some(1.0), Some(1.0)),
+        ];
         assert_eq!(told, want);
-        let json = serde_json::to_string(&of(&[("a", 1.5)])).expect("JSON");
-        assert_eq!(serde_json::from_str::<Baseline>(&json).expect("the same"), of(&[("a", 1.5)]));
+        assert_eq!(
+            (overall(&all), overall(&all[..2]), overall(&[])),
+            (Verdict::Worse, Verdict::Unknown, Verdict::Unknown)
+        );
     }
 
     #[test]
-    fn the_rate_of_a_counter_survives_its_reset() {
-        let samples = [(0, 10.0), (1000, 15.0), (3000, 5.0), (4000, f64::NAN), (5000, 9.0)];
-        let rates: Vec<_> = rates(samples.into_iter()).collect();
-        assert_eq!(rates, [(1000, 5.0), (3000, 2.5), (5000, 2.0)]);
+    fn which_way_is_good_is_told_by_the_name_or_not_at_all() {
+        for (key, measure, want) in [
+            ("http_requests_failed_total", Measure::Rate, Good::Lower),
+            ("a:request_errors:rate5m", Measure::Value, Good::Lower),
+            ("node_memory_MemAvailable_bytes", Measure::Value, Good::Higher),
+            ("up{job=\"errors\"}", Measure::Value, Good::Higher),
+            ("http_request_duration_seconds", Measure::Observations, Good::Lower),
+            ("rpc_seconds", Measure::Observations, Good::Lower),
+            ("rpc_seconds", Measure::Value, Good::Unknown),
+            ("http_requests_total", Measure::Rate, Good::Unknown),
+            ("free_errors", Measure::Value, Good::Unknown),
+        ] {
+            assert_eq!(good(key, measure), want, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_name_fits_into_a_path() {
+        for name in ["a", "before-deploy", "v1.2.3_x", &"a".repeat(64)] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        for name in ["", ".", "..", "-a", "a/b", "a b", "ä", &"a".repeat(65)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
     }
 }

@@ -1,18 +1,22 @@
 //! What the store keeps, as bytes: pure, so that any bytes can be tried on it.
 //!
 //! Every record is `CRC-32 | content`, the sum (little endian) over the content. Numbers are LEB128, signed ones in
-//! zigzag; texts and bytes stand behind their length. There are three kinds of content:
+//! zigzag; texts and bytes stand behind their length. There are four kinds of content:
 //!
 //! - labels: pairs of texts;
 //! - a block: chunks of many series, each `series, first, last - first, count, bytes`;
-//! - a journal entry: the time, the texts once each, then the series (labels as numbers of texts) with their samples.
+//! - a journal entry: the time, the texts once each, then the series (labels as numbers of texts) with their samples;
+//! - a baseline: its version, 1, then name, note, selectors, times, and of each series the key and the figures.
 
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::baseline::Baseline;
 use super::chunk::Chunk;
+use super::measure::{Measure, Measured};
 use super::memory::Write;
+use super::summary::Summary;
 
 /// Why bytes are not what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -147,13 +151,75 @@ pub(super) fn read_entry(record: &[u8]) -> Result<(Vec<Write>, i64), Damage> {
         let mut last = now;
         for _ in 0..input.count()? {
             last = last.wrapping_add(input.signed()?);
-            let (bits, rest) = input.0.split_first_chunk().ok_or(Damage::Content)?;
-            write.samples.push((last, f64::from_bits(u64::from_le_bytes(*bits))));
-            input.0 = rest;
+            write.samples.push((last, input.double()?));
         }
         writes.push(write);
     }
     if input.0.is_empty() { Ok((writes, now)) } else { Err(Damage::Content) }
+}
+
+/// Version of the record of a baseline.
+const BASELINE: u64 = 1;
+
+/// The record of a baseline.
+pub(super) fn write_baseline(baseline: &Baseline) -> Vec<u8> {
+    let mut content = Vec::new();
+    let out = &mut content;
+    number(out, BASELINE);
+    bytes(out, baseline.name.as_bytes());
+    bytes(out, baseline.note.as_bytes());
+    number(out, baseline.selectors.len() as u64);
+    baseline.selectors.iter().for_each(|text| bytes(out, text.as_bytes()));
+    [baseline.start, baseline.end, baseline.created].into_iter().for_each(|time| signed(out, time));
+    number(out, baseline.series.len() as u64);
+    for Measured { key, measure, summary } in &baseline.series {
+        bytes(out, key.as_bytes());
+        number(out, *measure as u64);
+        number(out, summary.count);
+        for value in figures(summary) {
+            double(out, value);
+        }
+        number(out, summary.values.len() as u64);
+        summary.values.iter().for_each(|value| double(out, *value));
+    }
+    sealed(&content)
+}
+
+/// The figures of a summary in the order in which they are written.
+fn figures(summary: &Summary) -> [f64; 7] {
+    let Summary { mean, deviation, min, p50, p95, p99, max, .. } = *summary;
+    [mean, deviation, min, p50, p95, p99, max]
+}
+
+/// Reads a baseline; `None` when it is of another version.
+pub(super) fn read_baseline(record: &[u8]) -> Result<Option<Baseline>, Damage> {
+    let mut input = Input(opened(record)?);
+    if input.number()? != BASELINE {
+        return Ok(None);
+    }
+    let (name, note) = (input.text()?.to_owned(), input.text()?.to_owned());
+    let selectors = (0..input.count()?).map(|_| input.text().map(str::to_owned)).collect::<Result<_, _>>()?;
+    let (start, end, created) = (input.signed()?, input.signed()?, input.signed()?);
+    let mut series = Vec::new();
+    for _ in 0..input.count()? {
+        let key = input.text()?.to_owned();
+        let measure = match input.number()? {
+            0 => Measure::Value,
+            1 => Measure::Rate,
+            2 => Measure::Observations,
+            _ => return Err(Damage::Content),
+        };
+        let count = input.number()?;
+        let mut next = || input.double();
+        let [mean, deviation, min, p50, p95, p99, max] =
+            [next()?, next()?, next()?, next()?, next()?, next()?, next()?];
+        let values = (0..input.count()?).map(|_| input.double()).collect::<Result<_, _>>()?;
+        let summary = Summary { count, mean, deviation, min, p50, p95, p99, max, values };
+        series.push(Measured { key, measure, summary });
+    }
+    let whole = input.0.is_empty();
+    let baseline = Baseline { name, note, selectors, start, end, created, series };
+    if whole { Ok(Some(baseline)) } else { Err(Damage::Content) }
 }
 
 fn checksum(content: &[u8]) -> [u8; 4] {
@@ -181,6 +247,10 @@ fn number(out: &mut Vec<u8>, mut value: u64) {
 
 fn signed(out: &mut Vec<u8>, value: i64) {
     number(out, ((value << 1) ^ (value >> 63)).cast_unsigned());
+}
+
+fn double(out: &mut Vec<u8>, value: f64) {
+    out.extend_from_slice(&value.to_bits().to_le_bytes());
 }
 
 fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -223,6 +293,12 @@ impl<'a> Input<'a> {
         Ok(bytes)
     }
 
+    fn double(&mut self) -> Result<f64, Damage> {
+        let (bits, rest) = self.0.split_first_chunk().ok_or(Damage::Content)?;
+        self.0 = rest;
+        Ok(f64::from_bits(u64::from_le_bytes(*bits)))
+    }
+
     fn text(&mut self) -> Result<&'a str, Damage> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Damage::Content)
     }
@@ -243,6 +319,13 @@ mod tests {
         let labels = prop::collection::vec(("[a-cé]{0,2}", "[a-cé\n]{0,3}"), 0..4);
         let samples = prop::collection::vec((any::<i64>(), any::<u64>().prop_map(f64::from_bits)), 0..5);
         (labels, samples).prop_map(|(labels, samples)| Write { labels, samples })
+    }
+
+    #[test]
+    fn a_baseline_of_another_version_is_known_as_such() {
+        let mut content = Vec::new();
+        number(&mut content, BASELINE + 1);
+        assert_eq!(read_baseline(&sealed(&content)), Ok(None));
     }
 
     proptest! {
@@ -279,9 +362,35 @@ mod tests {
         }
 
         #[test]
+        fn a_baseline_reads_back_exactly(
+            texts in prop::collection::vec("[a-cé{}\"]{0,5}", 2..6),
+            times: (i64, i64, i64),
+            series in prop::collection::vec(
+                ("[a-cé]{0,4}", 0usize..3, prop::collection::vec(-1e300f64..1e300, 1..300)), 0..4),
+            at: usize, flip in 1u8..,
+        ) {
+            let measures = [Measure::Value, Measure::Rate, Measure::Observations];
+            let measured = |(key, measure, values): (String, usize, Vec<f64>)| {
+                let summary = Summary::of(values).expect("values");
+                Measured { key, measure: measures[measure], summary }
+            };
+            let baseline = Baseline {
+                name: texts[0].clone(), note: texts[1].clone(), selectors: texts[2..].to_vec(),
+                start: times.0, end: times.1, created: times.2,
+                series: series.into_iter().map(measured).collect(),
+            };
+            let mut record = write_baseline(&baseline);
+            prop_assert_eq!(read_baseline(&record), Ok(Some(baseline)));
+            let at = at % record.len();
+            record[at] ^= flip;
+            prop_assert!(read_baseline(&record).is_err());
+            prop_assert!(read_baseline(&record[..at]).is_err());
+        }
+
+        #[test]
         fn content_that_nobody_wrote_never_panics(content in prop::collection::vec(any::<u8>(), 0..80)) {
             let record = sealed(&content);
-            let _ = (read_block(&record), read_labels(&record), read_entry(&record));
+            let _ = (read_block(&record), read_labels(&record), read_entry(&record), read_baseline(&record));
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tracing::{error, info};
 
+use super::baselines::Baselines;
 use super::config::Config;
 use super::memory::{Appended, Memory, Stats, Write};
 use super::metrics::Metrics;
@@ -19,14 +20,15 @@ use crate::series::selector::Matcher;
 /// The history. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct History {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     memory: RwLock<Memory>,
-    metrics: Metrics,
-    store: Option<Store>,
+    pub(super) baselines: Baselines,
+    pub(super) metrics: Metrics,
+    pub(super) store: Option<Store>,
 }
 
 /// Why a history cannot be had.
@@ -51,10 +53,11 @@ impl History {
     pub fn open(config: &Config, registry: &Registry, now_ms: i64) -> Result<Self, OpenError> {
         let metrics = Metrics::register(registry)?;
         let mut memory = Memory::new(config.retention, config.max_size);
+        let mut baselines = Baselines::default();
         let store = match &config.storage {
             None => None,
             Some(folder) => {
-                let (store, stored) = match Store::open(folder) {
+                let (store, mut stored) = match Store::open(folder) {
                     Err(StoreError::Damaged { path, what }) => {
                         let aside = aside(&path, now_ms)?;
                         error!(path = %path.display(), moved_to = %aside.display(), %what, "the history is damaged");
@@ -62,6 +65,7 @@ impl History {
                     }
                     opened => opened?,
                 };
+                baselines = Baselines::of(stored.take_baselines());
                 stored.into_memory(&mut memory, now_ms);
                 let stats = memory.stats();
                 info!(series = stats.series, samples = stats.samples, "history read");
@@ -69,7 +73,7 @@ impl History {
                 Some(store)
             }
         };
-        Ok(History { shared: Arc::new(Shared { memory: RwLock::new(memory), metrics, store }) })
+        Ok(History { shared: Arc::new(Shared { memory: RwLock::new(memory), baselines, metrics, store }) })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Memory> {

@@ -6,7 +6,9 @@
 //!   file and clock.
 //!
 //! - [`Recorder`] is the task that appends the ticks and writes the file; `store` is the file, `codec` its bytes.
-//! - [`backfill`] makes the past of a chart, [`export`] CSV and JSON, [`baseline`] compares two ranges.
+//! - [`backfill`] makes the past of a chart, [`export`] CSV and JSON.
+//! - [`measure`] says what of a series is compared, [`summary`] puts it into a few numbers, [`baseline`] compares two of
+//!   those, `baselines` keeps them by name, and [`trend`] tells where a series goes.
 //!
 //! Each tick gives each series one sample, also where the value is the same as before: it costs 2 to 6 bits, and
 //! everything that reads (a look back of five minutes, a chart with a point a tick) is right without knowing more. A
@@ -20,6 +22,7 @@
 
 mod backfill;
 pub mod baseline;
+mod baselines;
 mod bits;
 mod chunk;
 mod codec;
@@ -27,14 +30,18 @@ mod config;
 pub mod export;
 mod handle;
 mod index;
+pub mod measure;
 mod memory;
 mod metrics;
 mod recorder;
 mod series;
 mod source;
 mod store;
+pub mod summary;
+pub mod trend;
 
 pub use backfill::{POINTS, backfill, thin};
+pub use baselines::{MAX_BASELINES, MAX_BASELINES_SIZE, SaveError};
 pub use chunk::{STALE, is_stale};
 pub use config::Config;
 pub use handle::{History, OpenError};

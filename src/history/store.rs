@@ -1,6 +1,6 @@
 //! The history in a file, so that it survives a restart.
 //!
-//! One redb database, `history.redb`, with five tables:
+//! One redb database, `history.redb`, with six tables:
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
@@ -9,6 +9,7 @@
 //! | `blocks` | number, rising | sealed chunks, in the order they were sealed, some 128 KiB to a block |
 //! | `open` | number | the open chunks of all series, as of the last checkpoint |
 //! | `journal` | number, rising | a push that came after it |
+//! | `baselines` | name | a [`Baseline`], with a version of its own |
 //!
 //! A **checkpoint** (each minute, and at the end) writes in one transaction what was sealed since the last one and all
 //! open chunks, empties the journal, and drops blocks of which every chunk is too old. A **push** is acknowledged once
@@ -40,6 +41,7 @@ use hashbrown::HashMap;
 use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
 use tracing::warn;
 
+use super::baseline::Baseline;
 use super::chunk::Chunk;
 use super::codec::{self, Block, Damage};
 use super::memory::{Change, Memory, Write};
@@ -50,6 +52,7 @@ const SERIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("series");
 const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
 const OPEN: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("open");
 const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
+const BASELINES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("baselines");
 
 /// Version of what is in the tables.
 const FORMAT: u64 = 1;
@@ -94,9 +97,15 @@ pub(super) struct Stored {
     sealed: HashMap<u64, Vec<Chunk>>,
     open: HashMap<u64, Vec<Chunk>>,
     journal: Vec<(Vec<Write>, i64)>,
+    baselines: Vec<Baseline>,
 }
 
 impl Stored {
+    /// Takes the baselines out of it.
+    pub(super) fn take_baselines(&mut self) -> Vec<Baseline> {
+        std::mem::take(&mut self.baselines)
+    }
+
     /// Puts it into an empty memory. `now` is Unix milliseconds.
     pub(super) fn into_memory(mut self, memory: &mut Memory, now: i64) {
         memory.note_changes();
@@ -183,6 +192,27 @@ impl Store {
         let write = || -> Result<(), redb::Error> {
             let tx = self.db.begin_write()?;
             tx.open_table(JOURNAL)?.insert(number, &*record)?;
+            Ok(tx.commit()?)
+        };
+        write().map_err(|error| failed(&self.path, error))
+    }
+
+    /// Writes a baseline, in the place of one of the same name; when it returns, it is on the disk.
+    pub(super) fn put_baseline(&self, baseline: &Baseline) -> Result<(), StoreError> {
+        let record = codec::write_baseline(baseline);
+        let write = || -> Result<(), redb::Error> {
+            let tx = self.db.begin_write()?;
+            tx.open_table(BASELINES)?.insert(&*baseline.name, &*record)?;
+            Ok(tx.commit()?)
+        };
+        write().map_err(|error| failed(&self.path, error))
+    }
+
+    /// Removes a baseline; when it returns, that is on the disk.
+    pub(super) fn remove_baseline(&self, name: &str) -> Result<(), StoreError> {
+        let write = || -> Result<(), redb::Error> {
+            let tx = self.db.begin_write()?;
+            tx.open_table(BASELINES)?.remove(name)?;
             Ok(tx.commit()?)
         };
         write().map_err(|error| failed(&self.path, error))
@@ -354,7 +384,18 @@ fn read_or_make(
         stored.journal.push(codec::read_entry(bytes)?);
         state.next_entry = number.saturating_add(1);
         Ok(())
-    })
+    })?;
+    let baselines = tx.open_table(BASELINES).map_err(|e| fail(e.into()))?;
+    for row in baselines.iter().map_err(|e| fail(e.into()))? {
+        let (name, record) = row.map_err(|e| fail(e.into()))?;
+        match codec::read_baseline(record.value()) {
+            Ok(Some(baseline)) => stored.baselines.push(baseline),
+            // It stays in the file, for the program that wrote it.
+            Ok(None) => warn!(baseline = name.value(), "a baseline of a newer version cannot be read"),
+            Err(damage) => return Err(damaged(path, &format!("baseline {:?}: {damage}", name.value()))),
+        }
+    }
+    Ok(())
 }
 
 fn damaged(path: &Path, what: &str) -> StoreError {

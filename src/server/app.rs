@@ -75,7 +75,7 @@ pub struct Parts {
     pub stream: Option<Arc<dyn Stream>>,
     /// What queries are answered from; without it their paths are not there.
     pub samples: Option<Arc<dyn Source + Send>>,
-    /// What exports are written from; without it their path is not there.
+    /// What exports are written from, and where baselines are saved; without it their paths are not there.
     pub history: Option<History>,
     /// Settings of queries.
     pub query: query::Config,
@@ -114,6 +114,7 @@ pub struct Inner {
     pub(super) stream: Option<Arc<dyn Stream>>,
     pub(super) queries: Option<Queries>,
     pub(super) exports: Option<Exports>,
+    pub(super) history: Option<History>,
     pub(super) reload: Option<Reload>,
     pub(super) metrics: HttpMetrics,
     pub(super) guard: Guard,
@@ -170,7 +171,8 @@ impl App {
             expositions: parts.expositions,
             stream: parts.stream,
             queries,
-            exports: parts.history.map(Exports::new),
+            exports: parts.history.clone().map(Exports::new),
+            history: parts.history,
             reload: parts.reload,
             metrics,
         })))

@@ -13,6 +13,7 @@
 
 mod app;
 mod assets;
+mod baselines;
 mod body;
 mod config;
 mod connection;

@@ -51,13 +51,14 @@ pub(super) fn parameters(raw: &str) -> Result<Vec<(String, String)>, Problem> {
         .collect()
 }
 
-/// The parameters of the form of a POST, then those of the query.
+/// The parameters of the form of a POST or PUT, then those of the query.
 ///
 /// # Errors
-/// 415 for a POST of another type than a form, 400 as [`parameters`].
+/// 415 for one of another type than a form, 400 as [`parameters`].
 pub(super) fn form_and_query(parts: &Parts, body: &Bytes) -> Result<Vec<(String, String)>, Problem> {
     let mut asked = Vec::new();
-    if parts.method == Method::POST {
+    // A PUT may have all it says in its query.
+    if parts.method == Method::POST || (parts.method == Method::PUT && !body.is_empty()) {
         headers::require_content_type(&parts.headers, &["application/x-www-form-urlencoded"])?;
         let form = std::str::from_utf8(body).map_err(|_| Problem::bad_data("the form is not UTF-8"))?;
         asked = parameters(form)?;

@@ -8,7 +8,12 @@
 //! | `/api/v1/status` | GET | version, epoch, offset, uptime, series, clients |
 //! | `/api/v1/query`, `query_range`, `series`, `labels` | GET, POST | PromQL, see [`queries`](super::queries) |
 //! | `/api/v1/label/NAME/values` | GET | likewise |
+//! | `/api/v1/history` | GET, POST | samples for charts, as they are or by steps |
 //! | `/api/v1/export` | GET, POST | samples as CSV or JSON, see [`exports`](super::exports) |
+//! | `/api/v1/baselines` | GET | saved ranges to compare with, see [`baselines`](super::baselines) |
+//! | `/api/v1/baselines/NAME` | GET, PUT, POST, DELETE | one of them |
+//! | `/api/v1/baselines/NAME/compare` | GET | it, and another range beside it |
+//! | `/api/v1/trend` | GET, POST | where series go |
 //! | `/api/v1/metadata` | GET | type, help and unit of each family |
 //! | `/api/v1/status/buildinfo` | GET | which Prometheus' API this is |
 //! | `/api/v1/stream/ws` | GET | the live stream |
@@ -47,6 +52,7 @@ use serde_json::json;
 
 use super::app::App;
 use super::assets::{ASSETS, FILES};
+use super::baselines::{self, Saved};
 use super::body::Body;
 use super::handlers;
 use super::headers;
@@ -93,6 +99,7 @@ enum Endpoint {
     Status,
     Query(Api),
     Export,
+    Saved(Saved),
     Metadata,
     BuildInfo,
     Stream,
@@ -108,6 +115,7 @@ impl Endpoint {
         match self {
             Endpoint::Query(Api::LabelValues) => "GET, HEAD, OPTIONS",
             Endpoint::Snapshot | Endpoint::Query(_) | Endpoint::Export => "GET, HEAD, POST, OPTIONS",
+            Endpoint::Saved(saved) => saved.methods(),
             Endpoint::Stream | Endpoint::Feed => "GET, OPTIONS",
             Endpoint::Reload => "POST, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
@@ -144,6 +152,11 @@ impl Routes {
                 add(api.path(), api.path(), Endpoint::Query(api));
             }
         }
+        if app.queries.is_some() && app.history.is_some() {
+            for saved in Saved::ALL {
+                add(saved.path(), saved.path(), Endpoint::Saved(saved));
+            }
+        }
         if app.stream.is_some() {
             add("/api/v1/stream/ws", "/api/v1/stream/ws", Endpoint::Stream);
             add("/api/v1/stream/sse", "/api/v1/stream/sse", Endpoint::Feed);
@@ -163,8 +176,8 @@ impl Routes {
     fn find(&self, path: &str) -> Found {
         match path.strip_prefix(self.prefix.as_str()) {
             Some(rest) if rest.starts_with('/') => {
-                // The one path with a variable part is in the table by its pattern.
-                let rest = label_of(rest).map_or(rest, |_| Api::LabelValues.path());
+                // Paths with a variable part are in the table by their patterns.
+                let rest = variable(rest).map_or(rest, |(pattern, _)| pattern);
                 self.by_path.get(rest).map_or(Found::None, |r| Found::Route(*r))
             }
             Some("") => Found::Home,
@@ -174,9 +187,15 @@ impl Routes {
     }
 }
 
-/// The label of `/api/v1/label/NAME/values`.
-fn label_of(path: &str) -> Option<&str> {
-    path.strip_prefix("/api/v1/label/")?.strip_suffix("/values").filter(|name| !name.is_empty())
+/// The variable part of a path that has one, behind the pattern of the path.
+fn variable(path: &str) -> Option<(&'static str, &str)> {
+    let (pattern, name) = if let Some(rest) = path.strip_prefix("/api/v1/label/") {
+        (Api::LabelValues.path(), rest.strip_suffix("/values")?)
+    } else {
+        let rest = path.strip_prefix("/api/v1/baselines/")?;
+        rest.strip_suffix("/compare").map_or((Saved::One.path(), rest), |name| (Saved::Compare.path(), name))
+    };
+    (!name.is_empty()).then_some((pattern, name))
 }
 
 enum Found {
@@ -304,7 +323,7 @@ impl Router {
         if parts.method == Method::OPTIONS {
             return Ok(self.options(endpoint, &parts));
         }
-        if matches!(endpoint, Endpoint::Stream | Endpoint::Feed) || parts.method == Method::POST {
+        if matches!(endpoint, Endpoint::Stream | Endpoint::Feed) || !parts.method.is_safe() {
             app.guard.origin(&parts.headers)?;
         }
         read::declared_length(&parts.headers, &app.config.limits)?;
@@ -320,9 +339,11 @@ impl Router {
             Endpoint::Status => Ok(handlers::status(app)),
             Endpoint::Query(api) => {
                 let queries = app.queries.as_ref().ok_or_else(Problem::not_found)?;
-                let within = path.strip_prefix(&*self.routes.prefix).unwrap_or(&path);
-                let label = label_of(within).unwrap_or_default();
+                let label = self.variable(&path);
                 queries.answer(api, label, &parts, &bytes, app.clock.now().unix_ms).await
+            }
+            Endpoint::Saved(saved) => {
+                baselines::answer(app, saved, self.variable(&path), &parts, &bytes).await
             }
             Endpoint::Export => {
                 let exports = app.exports.as_ref().ok_or_else(Problem::not_found)?;
@@ -343,6 +364,12 @@ impl Router {
                 stream.feed(Request::from_parts(parts, ()), asked, peer).await
             }
         }
+    }
+
+    /// The variable part of a path; empty for one without.
+    fn variable<'a>(&self, path: &'a str) -> &'a str {
+        let within = path.strip_prefix(&*self.routes.prefix).unwrap_or(path);
+        variable(within).map_or("", |(_, name)| name)
     }
 
     /// Counts a request against the rate of its peer (B14).
