@@ -76,6 +76,10 @@ fn help_fits_a_screen_and_goes_to_stdout() {
         &["config", "show", "--help"],
         &["completions", "--help"],
         &["watch", "--help"],
+        &["baseline", "--help"],
+        &["baseline", "save", "--help"],
+        &["baseline", "diff", "--help"],
+        &["baseline", "trend", "--help"],
     ] {
         let said = run(args);
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{args:?}");

@@ -2,70 +2,24 @@
 //! computed.
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
+mod routed;
 
-use bytes::Bytes;
-use gaugecast::clock::Clock;
-use gaugecast::collect::Ticks;
-use gaugecast::exposition::Expositions;
-use gaugecast::history::{self, History, Write};
-use gaugecast::query;
-use gaugecast::registry::Registry;
-use gaugecast::series::{Epoch, Table};
-use gaugecast::server::{self, App, Parts, Router};
-use http_body_util::{BodyExt, Full};
-use hyper::Request;
+use gaugecast::server::Router;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 const T0: i64 = 1_700_000_000_000;
 
-/// A router over a history that has ten minutes of a counter at 1 Hz, and one sample of many series.
+/// Ten minutes of a counter at 1 Hz, and one sample of many series.
 fn router() -> Router {
-    let registry = Registry::new();
-    let config =
-        history::Config { retention: Duration::from_secs(100 * 365 * 86_400), ..history::Config::default() };
-    let history = History::open(&config, &registry, T0).unwrap();
-    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let mut writes = vec![Write {
-        labels: vec![pair("__name__", "sent_total"), pair("job", "a")],
-        samples: (0..=600).map(|second| (T0 + second * 1000, second as f64 * 2.0)).collect(),
-    }];
-    writes.extend((0..501).map(|n| Write {
-        labels: vec![pair("__name__", "many"), pair("n", &n.to_string())],
-        samples: vec![(T0, 1.0)],
-    }));
-    assert_eq!(history.append(&writes, T0).refused(), 0);
-    let clock = Clock::start();
-    let (ticks, _) = Ticks::manual(Table::new(Epoch(1), 1).commit(clock.now(), 0));
-    let parts = Parts {
-        config: server::Config::default(),
-        clock,
-        ticks,
-        expositions: Expositions::new(),
-        registry,
-        stream: None,
-        samples: Some(Arc::new(history.clone())),
-        history: Some(history),
-        query: query::Config::default(),
-        reload: None,
-    };
-    Router::new(App::new(parts).unwrap())
+    let counter = [("__name__", "sent_total"), ("job", "a")];
+    let mut writes = vec![routed::write(&counter, T0, (0..=600).map(|second| f64::from(second) * 2.0))];
+    let many = (0..501).map(|n| n.to_string());
+    writes.extend(many.map(|n| routed::write(&[("__name__", "many"), ("n", &n)], T0, std::iter::once(1.0))));
+    Router::new(routed::app(&writes))
 }
 
 async fn ask(router: &Router, method: &str, target: &str, form: &str) -> (u16, Value) {
-    let request = Request::builder()
-        .method(method)
-        .uri(target)
-        .header("host", "localhost")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .header("content-length", form.len())
-        .body(Full::new(Bytes::copy_from_slice(form.as_bytes())))
-        .unwrap();
-    let response = router.handle(request).await;
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    (status, serde_json::from_slice(&body).unwrap())
+    routed::ask(router, method, target, form, &[]).await
 }
 
 #[tokio::test]

@@ -28,11 +28,11 @@ pub(super) fn serve(program: bool) -> String {
             "Usage: gaugecast [COMMAND] [FLAGS]\n\n\
              Commands:\n  \
                serve              Run the exporter (also without a command)\n  \
-               check config       Tell everything that is wrong with a configuration\n  \
-               check ready        Ask a running server, for health checks; also: check healthy\n  \
+               check config       Tell everything wrong with a configuration; of a server: check ready, healthy\n  \
                config show        Print the configuration in force; --origin tells who set what\n  \
                config default     Print a commented file with every default; also: config schema\n  \
                watch SELECTOR…    Show live values of a server in the terminal, or as JSON lines\n  \
+               baseline save NAME Keep the figures of a range, to compare with: baseline diff, trend, list\n  \
                loadtest           Load a WebSocket server with many connections, measure and judge it\n  \
                completions SHELL  Print completions for bash, zsh, fish, powershell or elvish; also: man\n",
         );

@@ -8,6 +8,7 @@
 //! | `config show [--origin]` | the configuration in force, and who set what |
 //! | `config default`, `config schema` | a commented file; a JSON Schema for editors |
 //! | `watch [URL] SELECTOR…` | live values of a server, on the terminal or for pipes |
+//! | `baseline save`, `list`, `show`, `diff`, `trend`, `delete` | ranges of a running server, compared and judged |
 //! | `loadtest` | loads a server of WebSockets or server-sent events, measures and judges it |
 //! | `completions SHELL` | completions for a shell |
 //! | `man` | the manual page |
@@ -15,8 +16,11 @@
 //! Exit codes: 0 success, 1 failure at run time, 2 wrong usage or configuration; `watch` adds 130 (stopped by
 //! Ctrl-C), `loadtest` 98, 99 and 105.
 
+mod baseline;
 mod command;
+mod format;
 mod help;
+mod http;
 mod loadtest;
 mod probe;
 mod serve;
@@ -67,6 +71,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ["config", "schema"] => print(&format!("{:#}\n", config::schema())),
         ["config", "docs"] => print(&config::docs::markdown()),
         ["watch"] => watch::run(last),
+        ["baseline", what] => baseline::run(what, last),
         ["loadtest"] => loadtest::run(last),
         ["man"] => manual(),
         ["completions"] => match last.get_one::<clap_complete::Shell>("SHELL") {

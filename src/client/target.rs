@@ -69,6 +69,12 @@ impl Target {
         Ok(Target { host: bare.unwrap_or(host).to_owned(), port, path: format!("{prefix}{PATH}") })
     }
 
+    /// What stands before the paths of the server: empty, or `/` and something without `/` at its end.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.path.strip_suffix(PATH).unwrap_or_default()
+    }
+
     /// Host and port to connect to.
     #[must_use]
     pub fn address(&self) -> (&str, u16) {
@@ -109,6 +115,9 @@ mod tests {
             assert_eq!(target.to_string(), url, "{text}");
             assert_eq!(Target::parse(&target.to_string()), Ok(target), "{text}");
         }
+        let prefix = |text| Target::parse(text).map(|target| target.prefix().to_owned());
+        assert_eq!(prefix("http://host"), Ok(String::new()));
+        assert_eq!(prefix("ws://host/live/api/v1/stream/ws"), Ok("/live".into()));
     }
 
     #[test]

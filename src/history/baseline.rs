@@ -128,18 +128,8 @@ const LOWER: &[&str] = &[
     "stalled",
 ];
 /// Words in names of which more is better.
-const HIGHER: &[&str] = &[
-    "hits",
-    "available",
-    "memavailable",
-    "free",
-    "memfree",
-    "success",
-    "successes",
-    "succeeded",
-    "healthy",
-    "up",
-];
+const HIGHER: &[&str] =
+    &["hits", "available", "memavailable", "free", "success", "successes", "succeeded", "healthy", "up"];
 
 /// Which way is good, by the words of the name; for a histogram of seconds less. Of what has words of both kinds or none,
 /// nothing is known: whether more requests are good news nobody can tell by the name.

@@ -1,7 +1,7 @@
 //! What is compared of a series: its values, the rate of a counter, or what was observed into a histogram.
 //!
 //! - A **gauge** is measured by its values.
-//! - A **counter** by its rate a second, over steps of a [`STEPS`]th of the range: between two samples a counter of rare
+//! - A **counter** by its rate a second, over steps of a [`STEPS`]th of its samples' time: between two samples a counter of rare
 //!   events is 0 or a leap, and neither says how many there are.
 //! - The buckets of a **histogram** together are one distribution of what was observed within the range.
 //!
@@ -85,7 +85,7 @@ pub fn measure(
         let samples = read(&series[at])?;
         let labels = &series[at].labels;
         let (measure, values) = if is_counter(labels.name(), kinds) {
-            (Measure::Rate, rates(&samples, (start, end)).map(|(_, rate)| rate).collect())
+            (Measure::Rate, rates(&samples).map(|(_, rate)| rate).collect())
         } else {
             (Measure::Value, samples.iter().map(|sample| sample.v).collect())
         };
@@ -147,15 +147,13 @@ fn rises(samples: &[Sample]) -> impl Iterator<Item = (i64, f64)> {
     samples.windows(2).map(move |two| (two[1].t, rise(two)))
 }
 
-/// How fast a counter rose in each of [`STEPS`] steps of a range, per second, at the end of the step; without extrapolation,
-/// over the time between the samples. Steps into which no sample falls have none.
-pub(super) fn rates(samples: &[Sample], (start, end): (i64, i64)) -> impl Iterator<Item = (i64, f64)> {
-    let length = end.saturating_sub(start).max(1);
-    let step_of = move |time: i64| {
-        let at = i128::from(time.saturating_sub(start)) * i128::from(STEPS) / i128::from(length);
-        i64::try_from(at).unwrap_or(STEPS).min(STEPS - 1)
-    };
-    let mut steps: Vec<(i64, i64, f64, f64)> = Vec::new();
+/// How fast a counter rose in each of [`STEPS`] equal steps from its first sample to its last, per second, at the end of the
+/// step; without extrapolation, over the time between the samples. Steps into which no sample falls have none.
+pub(super) fn rates(samples: &[Sample]) -> impl Iterator<Item = (i64, f64)> {
+    let (start, end) = samples.first().zip(samples.last()).map_or((0, 0), |(first, last)| (first.t, last.t));
+    let length = i128::from(end.saturating_sub(start)) + 1;
+    let step_of = move |time: i64| i128::from(time.saturating_sub(start)) * i128::from(STEPS) / length;
+    let mut steps: Vec<(i128, i64, f64, f64)> = Vec::new();
     for (two, (time, rise)) in samples.windows(2).zip(rises(samples)) {
         let seconds = two[1].t.saturating_sub(two[0].t) as f64 / 1000.0;
         match steps.last_mut() {
@@ -188,17 +186,15 @@ mod tests {
     #[test]
     fn the_rate_of_a_counter_is_taken_by_steps_and_survives_its_reset() {
         let samples = [sample(0, 10.0), sample(1000, 15.0), sample(3000, 5.0), sample(5000, 9.0)];
-        let rates: Vec<_> = rates(&samples, (0, 60_000)).collect();
+        let rates: Vec<_> = rates(&samples).collect();
         assert_eq!(rates, [(1000, 5.0), (3000, 2.5), (5000, 2.0)]);
         // An event each ten seconds for ten minutes: one in each step.
         let rare: Vec<_> = (0..=600i32).map(|n| sample(i64::from(n) * 1000, f64::from(n / 10))).collect();
-        let rates: Vec<_> = super::rates(&rare, (0, 600_000)).map(|(_, rate)| rate).collect();
+        let rates: Vec<_> = super::rates(&rare).map(|(_, rate)| rate).collect();
         assert_eq!(rates.len(), 60);
         assert!(rates[1..59].iter().all(|rate| (rate - 0.1).abs() < 1e-9), "{rates:?}");
-        assert_eq!(super::rates(&rare[..1], (0, 1)).count(), 0);
-        assert!(
-            super::rates(&[sample(i64::MIN, 1.0), sample(i64::MAX, 2.0)], (i64::MIN, i64::MAX)).count() == 1
-        );
+        assert_eq!(super::rates(&rare[..1]).count(), 0);
+        assert_eq!(super::rates(&[sample(i64::MIN, 1.0), sample(i64::MAX, 2.0)]).count(), 1);
     }
 
     #[test]

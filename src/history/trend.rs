@@ -206,7 +206,7 @@ pub fn trends(
         one.samples.read(start, end, &mut samples)?;
         samples.retain(|sample| !sample.v.is_nan());
         let (measure, mut points): (_, Vec<(i64, f64)>) = if is_counter(one.labels.name(), kinds) {
-            (Measure::Rate, rates(&samples, (start, end)).collect())
+            (Measure::Rate, rates(&samples).collect())
         } else {
             (Measure::Value, samples.iter().map(|sample| (sample.t, sample.v)).collect())
         };

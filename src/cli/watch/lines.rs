@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::format::{self, printable};
 use super::track::{Track, Tracks};
+use crate::cli::format::{self, printable};
 use crate::client::{Change, Happened, Series};
 use crate::exposition::number;
 use crate::log::timestamp;

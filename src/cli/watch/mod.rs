@@ -1,13 +1,12 @@
 //! `gaugecast watch [URL] SELECTOR…`: live values in the terminal, or line by line for pipes.
 //!
 //! On a terminal the table is drawn anew in place with every frame ([`screen`]); elsewhere, and with `--json`, there is
-//! a line for every change, and with `--json` for every event of the server ([`lines`]). What both show of a series is kept in [`track`]; [`format`] writes values for
-//! people.
+//! a line for every change, and with `--json` for every event of the server ([`lines`]). What both show of a
+//! series is kept in [`track`]; [`format`](super::format) writes values for people.
 //!
 //! Exit codes: 0, also when the reader of the pipe has gone; 1 when the server cannot be reached at the start or
 //! refuses; 2 wrong usage; 130 and 143 after Ctrl-C and SIGTERM.
 
-mod format;
 mod lines;
 mod screen;
 mod track;
@@ -22,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::lines::Lines;
 use self::screen::Screen;
 use self::track::Tracks;
-use super::{USAGE, asked_for, tell};
+use super::{USAGE, asked_for, format, tell};
 use crate::client::{self, Change, Client, Event, Options, Subscription};
 use crate::config::units::parse_duration;
 use crate::series::Selector;

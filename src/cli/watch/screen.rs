@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
-use super::format::{self, printable};
 use super::track::{SPARKS, Track, Tracks};
+use crate::cli::format::{self, printable};
 
 /// Shows the cursor again.
 pub(super) const LEAVE: &str = "\x1b[?25h";

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::format;
+use crate::cli::format;
 use crate::client::{Change, Model, Series};
 
 /// How many values a sparkline has.
