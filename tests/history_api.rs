@@ -1,10 +1,14 @@
-//! `/api/v1/history` through the router: what is answered, and what is refused. What a step tells is tested where it is
-//! computed.
+//! `/api/v1/history` and `/api/v1/export` through the router: what is answered, and what is refused. What a step tells is
+//! tested where it is computed.
 #![allow(clippy::unwrap_used)]
 
 mod routed;
 
-use gaugecast::server::Router;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+
+use gaugecast::server::{self, Router};
 use serde_json::{Value, json};
 
 const T0: i64 = 1_700_000_000_000;
@@ -83,4 +87,50 @@ async fn what_is_wrong_or_too_much_is_refused_as_by_the_other_queries() {
     let (status, answer) =
         ask(&router, "GET", "/api/v1/history?match[]=sent_total&start=4000000000&end=4000000001", "").await;
     assert_eq!((status, &answer["data"]["series"]), (200, &json!([])), "the future is empty");
+}
+
+// ------------------------------------------------------------------------------------------------ exports
+
+async fn export(router: &Router, params: &str) -> (u16, server::Body) {
+    let uri = format!("/api/v1/export?{params}");
+    let request =
+        Request::builder().uri(uri).header("host", "localhost").body(Empty::<Bytes>::new()).unwrap();
+    let response = router.handle(request).await;
+    (response.status().as_u16(), response.into_body())
+}
+
+#[tokio::test]
+async fn an_export_that_nobody_reads_on_gives_its_turn_back() {
+    let router = router();
+    let mut running = Vec::new();
+    for _ in 0..4 {
+        let (status, mut body) = export(&router, "match[]=sent_total").await;
+        assert_eq!(status, 200);
+        assert!(body.frame().await.is_some(), "it has begun");
+        running.push(body);
+    }
+    assert_eq!(export(&router, "match[]=sent_total").await.0, 503);
+    running.pop();
+    assert_eq!(export(&router, "match[]=sent_total").await.0, 200);
+}
+
+#[tokio::test]
+async fn an_export_of_the_future_is_empty_and_one_of_before_is_warned_of() {
+    let router = router();
+    let text = async |params: &str| {
+        let (status, body) = export(&router, params).await;
+        assert_eq!(status, 200);
+        String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    };
+    let rows = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+    let future = text("match[]=sent_total&start=4000000000&end=4000000001").await;
+    assert_eq!(rows(&future), 1, "the names of the columns: {future}");
+    let early = text("match[]=sent_total&start=1600000000&end=1700000000").await;
+    assert!(
+        rows(&early) == 2 && early.contains("# warning,") && early.contains("# oldest,2023-11-14"),
+        "{early}"
+    );
+    let json: Value = serde_json::from_str(&text("match[]=sent_total&start=1&format=json").await).unwrap();
+    assert_eq!(json["meta"]["oldest"], "2023-11-14T22:13:20.000Z");
+    assert!(json["meta"]["warning"].is_string());
 }

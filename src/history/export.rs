@@ -5,8 +5,8 @@
 //! with milliseconds (CSV) or Unix milliseconds (JSON). A stale marker is an empty cell, or `null`.
 //!
 //! CSV is RFC 4180: CRLF, quotes where they are needed. What stands in front are the metadata, a row `# name,value` each,
-//! then the names of the columns. A text that begins with `=`, `+`, `-`, `@`, tab or carriage return would be run as a
-//! formula by spreadsheets; it gets an apostrophe in front unless `raw` is asked for. Infinities are `Inf` and `-Inf`.
+//! then the names of the columns. A text that begins with `=`, `+`, `-`, `@`, tab, carriage return or line
+//! feed would be run as a formula by spreadsheets; it gets an apostrophe in front unless `raw` is asked for. Infinities are `Inf` and `-Inf`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -184,7 +184,7 @@ fn cells<'a>(out: &mut Vec<u8>, texts: impl IntoIterator<Item = &'a str>, raw: b
         if at > 0 {
             out.push(b',');
         }
-        let formula = !raw && text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let formula = !raw && text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
         let quoted = text.contains([',', '"', '\r', '\n']);
         out.extend_from_slice(if quoted { b"\"" } else { b"" });
         out.extend_from_slice(if formula { b"'" } else { b"" });
@@ -276,6 +276,30 @@ mod tests {
         assert_eq!(text(csv(series(), &meta(), Csv::default())), want);
         let raw = text(csv(series(), &meta(), Csv { raw: true, wide: false }));
         assert_eq!(raw, want.replace('\'', ""));
+    }
+
+    #[test]
+    fn whatever_begins_a_formula_is_disarmed_and_nothing_else() {
+        for (text, want) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "\"'\r=1\""),
+            ("\n=1", "\"'\n=1\""),
+            ("=A1,\"b\"", "\"'=A1,\"\"b\"\"\""),
+            ("a=1", "a=1"),
+            ("'", "'"),
+            ("", ""),
+        ] {
+            let (mut safe, mut raw) = (Vec::new(), Vec::new());
+            cells(&mut safe, [text], false);
+            cells(&mut raw, [text], true);
+            assert_eq!(String::from_utf8_lossy(&safe), want);
+            let plain = if text == "'" { want.to_owned() } else { want.replacen('\'', "", 1) };
+            assert_eq!(String::from_utf8_lossy(&raw), plain);
+        }
     }
 
     #[test]
