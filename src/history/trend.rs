@@ -110,7 +110,7 @@ fn median(values: &mut [f64]) -> f64 {
     let (below, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
     let upper = *upper;
     match below.iter().copied().max_by(f64::total_cmp) {
-        Some(lower) if values.len() % 2 == 0 => lower / 2.0 + upper / 2.0,
+        Some(lower) if values.len().is_multiple_of(2) => lower / 2.0 + upper / 2.0,
         _ => upper,
     }
 }
