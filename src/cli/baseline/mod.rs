@@ -79,11 +79,11 @@ pub(super) fn command() -> Command {
             option("match", "SELECTOR", "Only these series; may be given several times")
                 .action(ArgAction::Append),
         )
-        .arg(option("better", "WAY", "Which way is good for all series").value_parser(["lower", "higher"]))
+        .arg(option("better", "WAY", "Which way is good, for all").value_parser(["lower", "higher"]))
         .arg(option("effect", "NUMBER", "Least size of Cliff's delta that counts, 0 to 1 [0.33]"))
         .arg(option("change", "NUMBER", "Least change of the mean that counts, as a ratio [0.05]"))
         .arg(
-            option("fail-on", "VERDICT", "Exit with 1 at this verdict (changed: at worse too)")
+            option("fail-on", "VERDICT", "Exit with 1 if a series is so, or worse")
                 .value_parser(["worse", "changed"]),
         )
         .arg(
