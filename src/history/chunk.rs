@@ -112,6 +112,11 @@ impl Head {
         (self.count > 0).then_some((self.state.time, self.state.value))
     }
 
+    /// Time of the last sample but one.
+    pub(super) fn before_last(&self) -> Option<i64> {
+        (self.count > 1).then(|| self.state.time.wrapping_sub(self.state.delta))
+    }
+
     /// The bits, to be read with [`Head::cursor`].
     pub(super) fn bytes(&self) -> &[u8] {
         self.bits.bytes()

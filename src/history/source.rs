@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::handle::History;
 use super::series::Series;
-use crate::query::source::{Sample, Samples, Series as Selected, Source, SourceError};
+use crate::query::source::{Sample, Samples, Series as Selected, Source, SourceError, State};
 use crate::series::selector::Matcher;
 
 impl Samples for Series {
@@ -15,6 +15,11 @@ impl Samples for Series {
 
     fn last(&self, start: i64, end: i64) -> Result<Option<Sample>, SourceError> {
         Ok(self.last_between(start, end).map(|(t, v)| Sample { t, v }))
+    }
+
+    fn state(&self) -> Option<State> {
+        let first = self.first().unwrap_or(i64::MAX);
+        Some(State { series: self.uid, rewritten: self.rewritten, first })
     }
 }
 

@@ -40,6 +40,17 @@ pub struct Sample {
 #[error("{0}")]
 pub struct SourceError(pub String);
 
+/// What somebody who has read a series before must know of it to read only what has come since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Names the series within its source, and not another one after it.
+    pub series: u64,
+    /// Counts how often samples came elsewhere than at the end.
+    pub rewritten: u64,
+    /// Time of the oldest sample: what was before it has been dropped. The greatest time if there is none.
+    pub first: i64,
+}
+
 /// The samples of one series, as they were when it was selected.
 pub trait Samples: Send + Sync {
     /// Appends the samples with `start <= t <= end` (milliseconds), ascending in time, each time once, stale
@@ -58,6 +69,11 @@ pub trait Samples: Send + Sync {
         let mut samples = Vec::new();
         self.read(start, end, &mut samples)?;
         Ok(samples.pop())
+    }
+
+    /// See [`State`]; `None` where the source does not keep account of it, and all must be read each time.
+    fn state(&self) -> Option<State> {
+        None
     }
 }
 
