@@ -22,7 +22,7 @@ mod strings;
 
 pub(crate) use duration_expr::duration_millis;
 pub(crate) use parser::position;
-pub use parser::{MAX_DEPTH, MAX_NESTING, MAX_TEXT, ParseError, parse, parse_selector};
+pub use parser::{MAX_DEPTH, MAX_NESTING, MAX_TEXT, ParseError, normalised, parse, parse_selector};
 
 #[cfg(test)]
 mod tests;

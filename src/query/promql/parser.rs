@@ -64,6 +64,22 @@ pub fn parse(query: &str) -> Result<Expr, ParseError> {
     })
 }
 
+/// The text with one space between its tokens, and without comments; up to where it cannot be read. Parses as `query` does.
+#[must_use]
+pub fn normalised(query: &str) -> String {
+    let mut lexer = Lexer::new(query);
+    let mut out = String::with_capacity(query.len());
+    while let Ok(token) = lexer.next()
+        && token.kind != Kind::End
+    {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(token.text);
+    }
+    out
+}
+
 /// Parses a selector as `match[]` parameters have it: no modifiers, no range. One that would select everything is taken,
 /// unlike in an expression; what that means is for who asks.
 ///

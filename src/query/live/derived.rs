@@ -1,0 +1,94 @@
+//! The short form: selectors and a word such as `rate`, as a PromQL expression.
+
+use std::time::Duration;
+
+use super::super::number::quoted;
+
+/// Why a short form has no meaning; the text is for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DerivedError(String);
+
+/// The words, and what stands before the range vector for each.
+const WORDS: [(&str, &str); 12] = [
+    ("rate", "rate("),
+    ("increase", "increase("),
+    ("delta", "delta("),
+    ("avg", "avg_over_time("),
+    ("min", "min_over_time("),
+    ("max", "max_over_time("),
+    ("sum", "sum_over_time("),
+    ("count", "count_over_time("),
+    ("stddev", "stddev_over_time("),
+    ("p50", "quantile_over_time(0.5, "),
+    ("p95", "quantile_over_time(0.95, "),
+    ("p99", "quantile_over_time(0.99, "),
+];
+
+/// The window where none is said: as long as Prometheus' rule of thumb wants it, four intervals, and at least this.
+const SHORTEST: Duration = Duration::from_secs(30);
+
+/// The expression for `words` over what `selectors` pick, with frames every `interval`. A word is `rate`, or `rate[1m]` with
+/// its window. The series are named after what they are made of: `http_requests_total:rate30s`.
+///
+/// # Errors
+/// No word, an unknown one, or one whose window is no duration. The selectors are not looked at.
+pub fn derived(selectors: &[String], words: &[String], interval: Duration) -> Result<String, DerivedError> {
+    if words.is_empty() {
+        return Err(DerivedError("derived is a list of at least one word".into()));
+    }
+    let window = SHORTEST.max(interval.saturating_mul(4)).as_secs();
+    let default = if window.is_multiple_of(60) { format!("{}m", window / 60) } else { format!("{window}s") };
+    let mut all = Vec::new();
+    for word in words {
+        let (name, window) = match word.split_once('[') {
+            None => (word.as_str(), default.as_str()),
+            Some((name, rest)) => {
+                let window = rest.strip_suffix(']').unwrap_or_default();
+                if super::super::promql::duration::parse(window).is_err() {
+                    return Err(DerivedError(format!("{word:?}: the window is a duration such as 30s")));
+                }
+                (name, window)
+            }
+        };
+        let Some((_, call)) = WORDS.iter().find(|(known, _)| *known == name) else {
+            let known: Vec<&str> = WORDS.iter().map(|(known, _)| *known).collect();
+            return Err(DerivedError(format!("{word:?} is none of {}", known.join(", "))));
+        };
+        for selector in selectors {
+            let named = quoted(&format!("${{1}}:{name}{window}"));
+            all.push(format!(
+                "label_replace({call}{selector}[{window}]), \"__name__\", {named}, \"__name__\", \"(.+)\")"
+            ));
+        }
+    }
+    Ok(all.join(" or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(selectors: &[&str], words: &[&str], seconds: u64) -> Result<String, DerivedError> {
+        let texts = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        derived(&texts(selectors), &texts(words), Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn f46_words_are_promql_over_the_selectors_and_name_their_series_after_them() {
+        let rate = r#"label_replace(rate(a[30s]), "__name__", "${1}:rate30s", "__name__", "(.+)")"#;
+        assert_eq!(of(&["a"], &["rate"], 1).unwrap(), rate);
+        let p95 = r#"label_replace(quantile_over_time(0.95, b{c="d"}[5m]), "__name__", "${1}:p955m", "__name__", "(.+)")"#;
+        assert_eq!(of(&["b{c=\"d\"}"], &["p95[5m]"], 1).unwrap(), p95);
+        assert!(of(&["a"], &["avg"], 60).unwrap().contains("avg_over_time(a[4m])"));
+        assert_eq!(of(&["a", "b"], &["rate", "max"], 1).unwrap().matches(" or ").count(), 3);
+    }
+
+    #[test]
+    fn f46_a_word_that_is_none_is_told_with_those_there_are() {
+        assert!(of(&["a"], &["speed"], 1).unwrap_err().to_string().contains("rate, increase"));
+        assert!(of(&["a"], &["rate[x]"], 1).unwrap_err().to_string().contains("duration"));
+        assert!(of(&["a"], &["rate[30s"], 1).is_err());
+        assert!(of(&["a"], &[], 1).is_err());
+    }
+}
