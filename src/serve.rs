@@ -101,7 +101,14 @@ pub async fn start(
     let ticks = ticker.ticks();
     let recorder = Recorder::start(history.clone(), &ticks);
     let stream = config.stream.clone();
-    let hub = match Hub::start(stream, ticks.clone(), config.collect.tick, clock, &registry) {
+    let past = stream::Past {
+        history: history.clone(),
+        recorded: recorder.recorded(),
+        options: config.query.options(),
+        timeout: config.query.timeout,
+    };
+    let hub = match Hub::start_with(stream, ticks.clone(), config.collect.tick, clock, &registry, Some(past))
+    {
         Ok(hub) => hub,
         Err(error) => {
             ticker.stop().await;

@@ -452,6 +452,13 @@ fn table() -> Vec<Setting> {
         )),
         rare(row(
             Group::Stream,
+            "stream.max-queries",
+            "stream.max_queries",
+            Count(|c| (&mut c.stream.max_queries).into(), 1, 1_000_000),
+            "Distinct PromQL queries of all subscriptions",
+        )),
+        rare(row(
+            Group::Stream,
             "stream.commands-per-second",
             "stream.commands_per_second",
             Count(|c| (&mut c.stream.commands_per_second).into(), 1, 100_000),

@@ -134,7 +134,7 @@ g.yml:5:17: "many" is not a whole number from 0 to 1000000
 g.yml:6:3: `max_requests` is already given in line 5
   6 |   max_requests: 5
     |   ^^^^^^^^^^^^
-g.yml:7:9: `stream` must be a mapping with the keys max_clients, max_subscriptions, max_series, max_message, ping, pong_timeout, hello_timeout, max_clients_per_ip, max_new_per_second, max_new_burst, max_channels, commands_per_second, stall_timeout, drain, performance, flush_interval, send_buffer; this is a single value
+g.yml:7:9: `stream` must be a mapping with the keys max_clients, max_subscriptions, max_series, max_message, ping, pong_timeout, hello_timeout, max_clients_per_ip, max_new_per_second, max_new_burst, max_channels, max_queries, commands_per_second, stall_timeout, drain, performance, flush_interval, send_buffer; this is a single value
   7 | stream: 5
     |         ^
 g.yml:9:8: "true" is text here; write it without the quotes

@@ -125,7 +125,7 @@ impl Selector {
     /// Memory that its regular expressions may take, in bytes, rounded up; 0 without any.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.matchers.iter().filter_map(|matcher| matcher.regex.as_ref()).map(|(_, weight)| weight).sum()
+        self.matchers.iter().map(Matcher::weight).sum()
     }
 
     /// The canonical text: parses to an equal selector.
@@ -218,6 +218,12 @@ impl Matcher {
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
+    }
+
+    /// Memory that its regular expression may take, in bytes, rounded up; 0 without one.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.regex.as_ref().map_or(0, |(_, weight)| *weight)
     }
 
     /// Does it accept this value? A label that a series lacks has the empty one.

@@ -136,6 +136,18 @@ impl Table {
         }
     }
 
+    /// An empty table whose ticks are answers to those of another one, and have their offsets: the first has `offset`,
+    /// and nothing is known of what was before. [`Table::skip_to`] tells each following one.
+    #[must_use]
+    pub(crate) fn following(epoch: Epoch, limit: usize, offset: u64) -> Self {
+        Table { offset: offset.saturating_sub(1), forgotten: offset, ..Table::new(epoch, limit) }
+    }
+
+    /// The next tick gets this offset, unless it has been passed. To be called before anything is written for it.
+    pub(crate) fn skip_to(&mut self, offset: u64) {
+        self.offset = self.offset.max(offset.saturating_sub(1));
+    }
+
     /// Adds a source; its name is what `collect[]` calls it.
     ///
     /// # Panics

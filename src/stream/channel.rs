@@ -25,13 +25,13 @@ use super::frame::{FrameWriter, Frames};
 use super::protocol::Server;
 use super::recent::{Published, Recent};
 use super::text::{Form, Texts};
+use crate::query::live::LiveQuery;
 use crate::series::{Family, Selector, Series, Tick};
 
 /// Which series, how often, in which form: equal specs share a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Spec {
-    /// Sorted by their canonical text, without doubles; a series is picked when any of them picks it.
-    selectors: Vec<Selector>,
+    what: What,
     /// How many ticks from one frame to the next, at least 1.
     pub(super) every: u64,
     /// The most series to send; `None`: that of the server, more are an error when subscribing.
@@ -40,26 +40,62 @@ pub(super) struct Spec {
     pub(super) exact: bool,
 }
 
+/// What is streamed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum What {
+    /// Sorted by their canonical text, without doubles; a series is picked when any of them picks it.
+    Selectors(Vec<Selector>),
+    /// What a query gives. Its ticks are those of its own table ([`Results`](super::results::Results)), all of whose
+    /// series are picked.
+    Query(Arc<LiveQuery>),
+}
+
 impl Spec {
     /// Puts the selectors into their canonical order.
     pub(super) fn new(mut selectors: Vec<Selector>, every: u64, limit: Option<usize>, exact: bool) -> Self {
         selectors.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         selectors.dedup();
-        Spec { selectors, every: every.max(1), limit, exact }
+        Spec { what: What::Selectors(selectors), every: every.max(1), limit, exact }
     }
 
-    /// In canonical order.
+    /// The series that a query gives.
+    pub(super) fn of_query(query: Arc<LiveQuery>, every: u64, limit: Option<usize>, exact: bool) -> Self {
+        Spec { what: What::Query(query), every: every.max(1), limit, exact }
+    }
+
+    /// This with another interval, limit and form.
+    pub(super) fn with(&self, every: u64, limit: Option<usize>, exact: bool) -> Self {
+        Spec { what: self.what.clone(), every: every.max(1), limit, exact }
+    }
+
+    /// In canonical order; none of a query.
     pub(super) fn selectors(&self) -> &[Selector] {
-        &self.selectors
+        match &self.what {
+            What::Selectors(selectors) => selectors,
+            What::Query(_) => &[],
+        }
+    }
+
+    pub(super) fn query(&self) -> Option<&Arc<LiveQuery>> {
+        match &self.what {
+            What::Selectors(_) => None,
+            What::Query(query) => Some(query),
+        }
     }
 
     /// Memory that its regular expressions may take, in bytes.
     pub(super) fn weight(&self) -> usize {
-        self.selectors.iter().map(Selector::weight).sum()
+        match &self.what {
+            What::Selectors(selectors) => selectors.iter().map(Selector::weight).sum(),
+            What::Query(query) => query.weight(),
+        }
     }
 
     fn picks(&self, key: &str) -> bool {
-        self.selectors.iter().any(|selector| selector.matches(key))
+        match &self.what {
+            What::Selectors(selectors) => selectors.iter().any(|selector| selector.matches(key)),
+            What::Query(_) => true,
+        }
     }
 }
 
@@ -217,6 +253,7 @@ pub(super) struct View {
     selection: Arc<Selection>,
     /// Frames that the channel had published up to this tick.
     frames: u64,
+    state: Option<State>,
     full: OnceLock<Frames>,
     full_texts: Texts,
     /// Changes that were asked for, so that clients which missed the same share the bytes.
@@ -235,6 +272,15 @@ struct Told {
 /// from clients of which each was cut off, or busy, at another time.
 const ANSWERS: usize = 16;
 
+/// How a query fares, for a `notice`.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    /// Offset at which it came to be so.
+    pub(super) since: u64,
+    /// Why it cannot be evaluated; `None` if it can again.
+    pub(super) failure: Option<Arc<str>>,
+}
+
 /// Why a subscription cannot go on from where it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
@@ -246,6 +292,8 @@ pub(super) enum Lost {
     TooOld,
     /// Not all series are sent, and which ones the client had is not known.
     Truncated,
+    /// The numbers of a query's series are those of its channel, and the client had another.
+    OtherChannel,
 }
 
 impl Lost {
@@ -256,6 +304,7 @@ impl Lost {
             Lost::FutureOffset => "future_offset",
             Lost::TooOld => "too_old",
             Lost::Truncated => "truncated",
+            Lost::OtherChannel => "other_channel",
         }
     }
 }
@@ -283,20 +332,57 @@ impl View {
 
     /// Everything: `schema` of all series (none if there are none), then `snapshot`. Encoded once.
     pub(super) fn full(&self) -> &Frames {
-        self.full.get_or_init(|| {
-            let mut frames = FrameWriter::default();
-            let mut schema = SchemaWriter::new(self.channel);
-            let mut values = Values::new(&self.tick, self.exact);
-            for group in &self.selection.groups {
-                for member in self.selection.sent(group) {
-                    schema.series(&group.family.meta, &member.series);
-                    values.push(&member.series);
-                }
+        self.full.get_or_init(|| self.full_with(|_| {}))
+    }
+
+    /// As [`View::full`], with what `past` writes between schema and snapshot.
+    pub(super) fn full_with(&self, past: impl FnOnce(&mut FrameWriter)) -> Frames {
+        let mut frames = FrameWriter::default();
+        let mut schema = SchemaWriter::new(self.channel);
+        let mut values = Values::new(&self.tick, self.exact);
+        for group in &self.selection.groups {
+            for member in self.selection.sent(group) {
+                schema.series(&group.family.meta, &member.series);
+                values.push(&member.series);
             }
-            schema.finish(&mut frames);
-            values.snapshot(self.channel, &mut frames);
-            frames.finish()
-        })
+        }
+        schema.finish(&mut frames);
+        if let Some(state @ State { failure: Some(_), .. }) = &self.state {
+            self.tell(state, &mut frames);
+        }
+        past(&mut frames);
+        values.snapshot(self.channel, &mut frames);
+        frames.finish()
+    }
+
+    fn tell(&self, state: &State, frames: &mut FrameWriter) {
+        let (code, message) = match &state.failure {
+            Some(message) => ("query_failed", &**message),
+            None => ("query_restored", "the query can be evaluated again"),
+        };
+        let notice = Server::Notice { channel: self.channel, code, interval_ms: None, message };
+        frames.text(&[&notice.json()]);
+    }
+
+    /// The channel's number.
+    pub(super) fn channel(&self) -> u32 {
+        self.channel
+    }
+
+    /// Whole numbers beyond 2^53 as strings?
+    pub(super) fn exact(&self) -> bool {
+        self.exact
+    }
+
+    /// The tick, or what stands for it of a query.
+    pub(super) fn tick(&self) -> &Arc<Tick> {
+        &self.tick
+    }
+
+    /// The series that are sent.
+    pub(super) fn series(&self) -> impl Iterator<Item = &Arc<Series>> {
+        let groups = self.selection.groups.iter();
+        groups.flat_map(|group| self.selection.sent(group)).map(|member| &member.series)
     }
 
     /// [`View::full`] as text; made once for each form.
@@ -382,6 +468,9 @@ impl View {
             }
         }
         schema.finish(&mut frames);
+        if let Some(state) = self.state.as_ref().filter(|state| state.since > from) {
+            self.tell(state, &mut frames);
+        }
         if self.selection.truncated > from {
             let message = "more series match than a subscription may have; the oldest are sent";
             let (channel, code) = (self.channel, "truncated");
@@ -412,6 +501,7 @@ pub(super) struct Channel {
     last_offset: u64,
     last_beat: u64,
     frames: u64,
+    state: Option<State>,
     recent: Recent,
 }
 
@@ -423,7 +513,24 @@ impl Channel {
         let selection = Arc::new(Selection::default().advance(&spec, tick, limit));
         let (last_offset, last_beat) = (tick.offset, tick.beat);
         let recent = Recent::default();
-        Channel { number, spec, limit, selection, view: None, last_offset, last_beat, frames: 0, recent }
+        let state = None;
+        Channel {
+            number,
+            spec,
+            limit,
+            selection,
+            view: None,
+            last_offset,
+            last_beat,
+            frames: 0,
+            state,
+            recent,
+        }
+    }
+
+    /// How its query fares from the next tick on.
+    pub(super) fn fares(&mut self, state: Option<State>) {
+        self.state = state;
     }
 
     /// The number clients know it by.
@@ -447,6 +554,7 @@ impl Channel {
             tick: Arc::clone(tick),
             selection: Arc::clone(&self.selection),
             frames: self.frames,
+            state: self.state.clone(),
             full: OnceLock::new(),
             full_texts: Texts::default(),
             told: Mutex::default(),

@@ -25,6 +25,9 @@ pub struct Config {
     /// `stream.max_channels`: distinct selections of all connections; 1,024 by default. Each costs a look at
     /// its series every tick, and 16 bytes a series.
     pub max_channels: usize,
+    /// `stream.max_queries`: distinct queries of all connections that are evaluated tick after tick; 256 by default.
+    /// They are also channels.
+    pub max_queries: usize,
     /// `stream.commands_per_second`: commands of one connection, 50 by default, and as many at once.
     pub commands_per_second: u32,
     /// `stream.ping`: after how much silence the server pings; 25 s by default.
@@ -62,6 +65,7 @@ impl Default for Config {
             max_new_per_second: 200,
             max_new_burst: 5_000,
             max_channels: 1_024,
+            max_queries: 256,
             commands_per_second: 50,
             ping: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),

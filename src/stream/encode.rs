@@ -1,4 +1,4 @@
-//! Writing `schema`, `snapshot` and `delta`: the frames that carry the numbers, written by hand because they are
+//! Writing `schema`, `history`, `snapshot` and `delta`: the frames that carry the numbers, written by hand because they are
 //! most of what the server sends.
 //!
 //! A frame holds at most about [`FRAME`] bytes of items; more are split over several frames that say `part` (from
@@ -6,6 +6,7 @@
 
 use super::frame::FrameWriter;
 use crate::exposition::json::{push_labels, push_string, push_value};
+use crate::history::is_stale;
 use crate::series::{FamilyMeta, Series, Tick};
 
 /// Bytes of items in a frame. With the largest list of stale numbers (10,000 of at most 11 bytes, which is how
@@ -131,6 +132,54 @@ impl<'a> Values<'a> {
             count.clear();
             let tail = if i + 1 == pieces.len() { &tail[..] } else { b"]}" };
             frames.text(&[head.as_bytes(), values, tail]);
+        }
+    }
+}
+
+/// Appends the past of series: `[id,[[time,value],…]]`, a stale marker as `null`.
+#[derive(Debug)]
+pub(super) struct Points {
+    exact: bool,
+    pieces: Pieces,
+}
+
+impl Points {
+    /// No points yet. `exact`: whole numbers beyond 2^53 as strings.
+    pub(super) fn new(exact: bool) -> Self {
+        Points { exact, pieces: Pieces::new(FRAME) }
+    }
+
+    /// The points of one series, in order of time.
+    pub(super) fn push(&mut self, number: u32, points: &[(i64, f64)]) {
+        let exact = self.exact;
+        self.pieces.item(|out| {
+            out.push(b'[');
+            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+            out.extend_from_slice(b",[");
+            for (i, &(time, value)) in points.iter().enumerate() {
+                out.extend_from_slice(if i > 0 { b",[" } else { b"[" });
+                out.extend_from_slice(itoa::Buffer::new().format(time).as_bytes());
+                out.push(b',');
+                if is_stale(value) {
+                    out.extend_from_slice(b"null");
+                } else {
+                    push_value(out, value, exact);
+                }
+                out.push(b']');
+            }
+            out.extend_from_slice(b"]]");
+        });
+    }
+
+    /// Writes a `history` of these points, which lie from `from` to before `until`, Unix milliseconds.
+    pub(super) fn history(self, channel: u32, from: i64, until: i64, frames: &mut FrameWriter) {
+        let pieces = self.pieces.finish();
+        for (i, points) in pieces.iter().enumerate() {
+            let part = part(i, pieces.len());
+            let head = format!(
+                "{{\"type\":\"history\",\"channel\":{channel},\"from\":{from},\"until\":{until}{part},\"points\":["
+            );
+            frames.text(&[head.as_bytes(), points, b"]}"]);
         }
     }
 }

@@ -139,16 +139,20 @@ impl Wish {
                     "0" | "false" => Value::Bool(false),
                     _ => Value::from(text.as_str()),
                 },
-                "sub" | "query" | "history" | "derived" => Value::from(text.as_str()),
+                "history" => text.parse::<u64>().map_or_else(|_| Value::from(text.as_str()), Value::from),
+                "derived" => text.split(',').collect::<Vec<_>>().into(),
+                "sub" | "query" => Value::from(text.as_str()),
                 _ => continue,
             };
             fields.insert(name.clone(), value);
         }
-        if selectors.is_empty() {
-            let message = "match[] is missing: a selector such as node_load1, percent-encoded";
+        if !selectors.is_empty() {
+            fields.insert("match".into(), selectors.into());
+        } else if !fields.contains_key("query") {
+            let message =
+                "match[] is missing: a selector such as node_load1, percent-encoded; or query, an expression";
             return Err(Fault::new(ErrorCode::BadRequest, message));
         }
-        fields.insert("match".into(), selectors.into());
         fields.entry("sub").or_insert_with(|| "stream".into());
         let mut asked = read_subscribe(&fields)?;
         // What EventSource sends by itself is newer than the address it was made with.
@@ -156,7 +160,7 @@ impl Wish {
         let had = match header.or(last).and_then(place) {
             None => Had::None,
             Some((epoch, offset, seq)) => {
-                asked.resume = Some(Resume::At { epoch: epoch.clone(), offset });
+                asked.resume = Some(Resume::At { epoch: epoch.clone(), offset, channel: None });
                 seq.map_or_else(|| Had::Offset(epoch.clone(), offset), |seq| Had::Seq(epoch.clone(), seq))
             }
         };
@@ -190,14 +194,14 @@ async fn begin(
     let spec = shared.spec(&asked, None).await.map_err(refuse)?;
     let seat = shared.seat(peer, form.name(), agent)?;
     let round = Arc::clone(&shared.rounds.borrow());
-    let opened = shared.open(spec).await.map_err(refuse)?;
+    let opened = shared.open(spec, &asked).await.map_err(refuse)?;
     let (subscribed, missed) = answer_to(&asked.sub, None, asked.resume.as_ref(), &opened, shared.tick);
     let epoch = shared.epoch.to_string();
     let now = shared.clock.now();
     let session = &seat.figures.session;
     let seq = round.events.last();
     let hello = welcome(&shared.config, shared.tick, HEARTBEAT, session, &epoch, seq, &now);
-    let Opened { lease, view } = opened;
+    let Opened { lease, view, past } = opened;
     let mut begin = form.opening(RETRY, padding).into_bytes();
     begin.extend_from_slice(&form.plain(&hello));
     begin.extend_from_slice(&form.plain(&subscribed));
@@ -220,6 +224,7 @@ async fn begin(
     viewer.say(begin.into(), 2);
     match missed {
         Some(frames) => viewer.say(form.placed(&frames, &view.place()), frames.count),
+        None if let Some(frames) = past => viewer.say(form.placed(&frames, &view.place()), frames.count),
         None => viewer.say(view.full_text(form).clone(), view.full().count),
     }
     Ok((seat, viewer))
@@ -426,7 +431,7 @@ mod tests {
             clamp: true,
             limit: Some(7),
             exact: Some(true),
-            resume: None,
+            ..Subscribe::default()
         };
         assert_eq!((asked, padding), (want, 2048));
         let plain = wish(&[("match[]", "a"), ("interval", "1m30s")], None).unwrap();
@@ -437,7 +442,8 @@ mod tests {
             (&[("match[]", "a"), ("exact", "yes")], ErrorCode::BadRequest),
             (&[("match[]", "a"), ("sub", "")], ErrorCode::BadRequest),
             (&[("match[]", "a"), ("interval", "soon")], ErrorCode::BadInterval),
-            (&[("match[]", "a"), ("history", "1h")], ErrorCode::Unsupported),
+            (&[("match[]", "a"), ("history", "soon")], ErrorCode::BadRequest),
+            (&[("match[]", "a"), ("query", "a")], ErrorCode::BadRequest),
             (&[("match[]", "a"); 33], ErrorCode::BadRequest),
         ] {
             assert_eq!(wish(query, None).unwrap_err().code, code, "{query:?}");
@@ -446,7 +452,7 @@ mod tests {
 
     #[test]
     fn b37_a_place_is_epoch_and_offset_and_anything_else_is_none() {
-        let at = |epoch: &str, offset| Some(Resume::At { epoch: epoch.into(), offset });
+        let at = |epoch: &str, offset| Some(Resume::At { epoch: epoch.into(), offset, channel: None });
         assert_eq!(place("00000000000000ff:12"), Some(("00000000000000ff".into(), 12, None)));
         assert_eq!(place("00000000000000FF:12:3"), Some(("00000000000000ff".into(), 12, Some(3))));
         for bad in ["", ":", "ff:1", "00000000000000ff", "00000000000000ff:", "00000000000000ff:+1"] {

@@ -23,20 +23,26 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::admission::{Admission, Seat};
+use super::backfill::{Wanted, patience};
 use super::channel::{Channel, Spec, View};
 use super::config::Config;
 use super::drain;
 use super::events::{ClockStep, Events, Recent};
 use super::fanout::Fanout;
+use super::frame::Frames;
 use super::handshake::Refusal;
+use super::live::{Answer, Job, Lanes, Outcome, Past};
 use super::metrics::Metrics;
 use super::performance::{Figures, Performance};
 use super::protocol::{ErrorCode, Fault, Subscribe};
 use super::recent::Published;
-use super::session::spec;
+use super::results::Results;
+use super::session::{recovers, spec};
 use super::targets;
 use crate::clock::{Clock, Moment};
 use crate::collect::Ticks;
+use crate::query::Labels;
+use crate::query::eval::Interrupt;
 use crate::registry::{RegisterError, Registry};
 use crate::series::{Epoch, Tick};
 
@@ -49,8 +55,18 @@ const MAX_WEIGHT: usize = 64 << 20;
 /// The same of one channel.
 const MAX_WEIGHT_OF_ONE: usize = 8 << 20;
 
-/// Threads that read selectors with regular expressions at once.
+/// Threads that read selectors with regular expressions, or the past, at once.
 const READERS: usize = 2;
+
+/// How often the past is prepared anew for a channel that has gone on meanwhile.
+const AGAIN: usize = 2;
+
+/// A query that took longer leaves the quick lane, and one that took less than this comes back into it.
+const HURRIED: Duration = Duration::from_millis(50);
+const UNHURRIED: Duration = Duration::from_millis(20);
+
+/// A query's result holds at most so many times the series that a subscription may have.
+const RESULTS: usize = 2;
 
 /// Streams the series table to clients. Clones share it.
 #[derive(Clone, Debug)]
@@ -81,8 +97,9 @@ pub(super) struct Shared {
     ask: mpsc::Sender<Ask>,
     admission: Arc<Admission>,
     names: Names,
-    /// One permit a thread that reads selectors.
+    /// One permit a thread that reads selectors, queries or the past.
     readers: Arc<Semaphore>,
+    past: Option<Past>,
 }
 
 impl Hub {
@@ -101,10 +118,32 @@ impl Hub {
         clock: Clock,
         registry: &Registry,
     ) -> Result<Hub, RegisterError> {
+        Self::start_with(config, ticks, tick, clock, registry, None)
+    }
+
+    /// As [`Hub::start`], with what subscriptions that carry a query or want the past are answered from. Without it they
+    /// are refused.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn start_with(
+        config: Config,
+        ticks: Ticks,
+        tick: Duration,
+        clock: Clock,
+        registry: &Registry,
+        past: Option<Past>,
+    ) -> Result<Hub, RegisterError> {
         let metrics = Arc::new(Metrics::register(registry)?);
         let first = ticks.latest();
         let events = Events::with(first.epoch, clock, Arc::clone(&metrics));
-        let channels = Channels::new(config.max_channels, config.max_series, events.clone());
+        let mut channels = Channels::new(&config, events.clone());
+        if let Some(past) = &past {
+            channels.evaluate_by(Lanes::start(past, &metrics), tick, &metrics);
+        }
         let (publish, rounds) = watch::channel(Arc::new(channels.round.clone()));
         let (ask, asked) = mpsc::channel(ASKING);
         let fanout = Fanout::start(config.flush_interval, &rounds, clock, &metrics);
@@ -124,6 +163,7 @@ impl Hub {
             admission: Arc::new(Admission::new(&config, &metrics, &clock.now())),
             names: Names::default(),
             readers: Arc::new(Semaphore::new(READERS)),
+            past,
             config: Arc::new(config),
         });
         let reading = Reading {
@@ -210,7 +250,12 @@ impl Shared {
         asked: &Subscribe,
         before: Option<&Arc<Spec>>,
     ) -> Result<Arc<Spec>, Fault> {
-        if !asked.selectors.iter().flatten().any(|text| text.contains('~')) {
+        let needs_past = asked.query.is_some() || asked.derived.is_some() || asked.history.is_some();
+        if needs_past && self.past.is_none() {
+            return Err(Fault::new(ErrorCode::Unsupported, "this server keeps no history to answer from"));
+        }
+        let mut texts = asked.selectors.iter().flatten().chain(&asked.query);
+        if !texts.any(|text| text.contains('~')) {
             return spec(&self.config, self.tick, asked, before.map(|spec| &**spec)).map(Arc::new);
         }
         let fault = |_| Fault::new(ErrorCode::Internal, "a fault of the server");
@@ -228,13 +273,63 @@ impl Shared {
         })
     }
 
+    /// A channel for this spec, and what a client that asked for it begins with.
+    pub(super) async fn open(&self, spec: Arc<Spec>, asked: &Subscribe) -> Result<Opened, Fault> {
+        let mut opened = self.channel(Arc::clone(&spec)).await?;
+        let (Some(past), Some(history)) = (&self.past, asked.history.filter(|history| !history.is_zero()))
+        else {
+            return Ok(opened);
+        };
+        let mut late = None;
+        for _ in 0..AGAIN {
+            opened = late.take().unwrap_or(opened);
+            if recovers(asked.resume.as_ref(), &opened).is_ok() {
+                break;
+            }
+            past.has(opened.view.offset()).await;
+            let (view, spec, tick) = (Arc::clone(&opened.view), Arc::clone(&spec), self.tick);
+            opened.past = self.past_of(past, Wanted { view, spec, history, tick }).await;
+            let now = self.channel(Arc::clone(&opened.lease.spec)).await?;
+            // One more frame is due to the client as it is to all others; of more some may be joined.
+            if now.view.frames() <= opened.view.frames() + 1 {
+                break;
+            }
+            late = Some(now);
+        }
+        Ok(opened)
+    }
+
+    /// Prepares the past on a thread of its own; `None` if that failed.
+    async fn past_of(&self, past: &Past, wanted: Wanted) -> Option<Frames> {
+        let permit = Arc::clone(&self.readers).acquire_owned().await.ok()?;
+        let (own, interrupt) = (past.clone(), Interrupt::default());
+        let inner = interrupt.clone();
+        let mut work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            wanted.frames(&own, &inner)
+        });
+        let done = match tokio::time::timeout(patience(past), &mut work).await {
+            Ok(done) => done,
+            Err(_) => {
+                interrupt.time_out();
+                work.await
+            }
+        };
+        if done.is_err() {
+            self.metrics.panics.inc();
+        }
+        done.ok()
+    }
+
     /// A channel for this spec, and its view of the last tick.
-    pub(super) async fn open(&self, spec: Arc<Spec>) -> Result<Opened, Fault> {
+    async fn channel(&self, spec: Arc<Spec>) -> Result<Opened, Fault> {
         let (answer, told) = oneshot::channel();
         if self.ask.send(Ask { spec, answer }).await.is_err() {
             return Err(Fault::new(ErrorCode::Internal, "the server stops"));
         }
-        told.await.unwrap_or_else(|_| Err(Fault::new(ErrorCode::Internal, "the server stops")))
+        // Dropped unanswered by a fault, or at the end.
+        told.await
+            .unwrap_or_else(|_| Err(Fault::new(ErrorCode::Internal, "a fault of the server, or its end")))
     }
 
     /// A name for a connection: sixteen hex digits, not to be guessed from others.
@@ -277,6 +372,8 @@ pub(super) struct Opened {
     pub(super) lease: Lease,
     /// It at the last tick.
     pub(super) view: Arc<View>,
+    /// The view with the past before it, for who begins anew and wants that.
+    pub(super) past: Option<Frames>,
 }
 
 /// Keeps a channel alive.
@@ -300,12 +397,74 @@ pub(super) struct Round {
     pub(super) performance: Performance,
 }
 
+/// A channel that somebody has.
+#[derive(Debug)]
+struct Open {
+    channel: Channel,
+    /// Who else holds it has a lease.
+    held: Arc<()>,
+    /// Of a query.
+    live: Option<Live>,
+}
+
+/// A query whose channel is open.
+#[derive(Debug)]
+struct Live {
+    results: Results,
+    /// The last result.
+    tick: Arc<Tick>,
+    turn: Turn,
+}
+
+/// A query whose first answer is awaited, and who awaits it.
+#[derive(Debug)]
+struct Starting {
+    number: u32,
+    turn: Turn,
+    waiting: Vec<oneshot::Sender<Result<Opened, Fault>>>,
+}
+
+/// When a query is evaluated.
+#[derive(Debug, Default)]
+struct Turn {
+    /// Offset and beat of the last tick for which it was.
+    last: Option<(u64, u64)>,
+    /// Is it being evaluated?
+    busy: bool,
+    /// In which lane.
+    slow: bool,
+}
+
+impl Turn {
+    fn is_due(&self, tick: &Tick, every: u64) -> bool {
+        self.last.is_none_or(|(offset, beat)| match every {
+            1 => tick.offset > offset,
+            every => tick.beat >= beat.saturating_add(every),
+        })
+    }
+}
+
+/// What evaluates queries.
+#[derive(Debug)]
+struct Evaluation {
+    lanes: Lanes,
+    tick: Duration,
+    metrics: Arc<Metrics>,
+}
+
 /// All channels: the state of the hub's task.
 #[derive(Debug)]
 pub(super) struct Channels {
-    open: HashMap<Arc<Spec>, (Channel, Arc<()>)>,
+    open: HashMap<Arc<Spec>, Open>,
+    starting: HashMap<Arc<Spec>, Starting>,
+    /// The specs of queries, open or starting, by the number of their channel.
+    queries: HashMap<u32, Arc<Spec>>,
+    /// The last tick that queries were handed over for.
+    latest: Option<Arc<Tick>>,
+    evaluation: Option<Evaluation>,
     next: u32,
     max_channels: usize,
+    max_queries: usize,
     max_series: usize,
     round: Round,
     events: Events,
@@ -314,47 +473,97 @@ pub(super) struct Channels {
 }
 
 impl Channels {
-    pub(super) fn new(max_channels: usize, max_series: usize, events: Events) -> Self {
+    pub(super) fn new(config: &Config, events: Events) -> Self {
         Channels {
             open: HashMap::new(),
+            starting: HashMap::new(),
+            queries: HashMap::new(),
+            latest: None,
+            evaluation: None,
             next: 1,
-            max_channels,
-            max_series,
+            max_channels: config.max_channels,
+            max_queries: config.max_queries,
+            max_series: config.max_series,
             round: Round { events: events.recent(), ..Round::default() },
             events,
             clock_shift_ms: 0,
         }
     }
 
-    /// The channel of a spec, made if there is none.
+    fn evaluate_by(&mut self, lanes: Lanes, tick: Duration, metrics: &Arc<Metrics>) {
+        self.evaluation = Some(Evaluation { lanes, tick, metrics: Arc::clone(metrics) });
+    }
+
+    /// Is there room for another channel of this spec?
+    fn admit(&self, spec: &Spec) -> Result<(), Fault> {
+        let full = |message: String, limit: usize| {
+            let fault = Fault::new(ErrorCode::LimitExceeded, message);
+            Err(Fault { limit: Some(limit), retryable: true, ..fault })
+        };
+        if self.open.len() + self.starting.len() >= self.max_channels {
+            let message = format!("the server streams {} distinct selections, its limit", self.max_channels);
+            return full(message, self.max_channels);
+        }
+        if spec.query().is_some() && self.queries.len() >= self.max_queries {
+            let message = format!("the server evaluates {} distinct queries, its limit", self.max_queries);
+            return full(message, self.max_queries);
+        }
+        let known = self.open.keys().chain(self.starting.keys());
+        let (one, all) = (spec.weight(), known.map(|spec| spec.weight()).sum::<usize>());
+        if one > MAX_WEIGHT_OF_ONE || all + one > MAX_WEIGHT {
+            let retryable = one <= MAX_WEIGHT_OF_ONE;
+            let whose = if retryable { "all selections" } else { "the selection" };
+            let message =
+                format!("the regular expressions of {whose} take too much memory; use simpler ones");
+            return Err(Fault { retryable, ..Fault::new(ErrorCode::LimitExceeded, message) });
+        }
+        Ok(())
+    }
+
+    /// Answers with the channel of a spec: at once, or, where it is of a query that nobody has yet, when that has been
+    /// evaluated.
+    pub(super) fn ask(
+        &mut self,
+        spec: Arc<Spec>,
+        tick: &Arc<Tick>,
+        answer: oneshot::Sender<Result<Opened, Fault>>,
+    ) {
+        if spec.query().is_none() || self.open.contains_key(&spec) {
+            // Nobody waits any more if the client went meanwhile; so below.
+            let _ = answer.send(self.open(spec, tick));
+            return;
+        }
+        if let Some(starting) = self.starting.get_mut(&spec) {
+            starting.waiting.push(answer);
+            return;
+        }
+        if let Err(fault) = self.admit(&spec) {
+            let _ = answer.send(Err(fault));
+            return;
+        }
+        let number = self.next;
+        self.next += 1;
+        self.queries.insert(number, Arc::clone(&spec));
+        self.starting.insert(spec, Starting { number, turn: Turn::default(), waiting: vec![answer] });
+        self.evaluate(tick);
+    }
+
+    /// The channel of a spec, made if there is none and it is no query.
     pub(super) fn open(&mut self, spec: Arc<Spec>, tick: &Arc<Tick>) -> Result<Opened, Fault> {
         if !self.open.contains_key(&spec) {
-            if self.open.len() >= self.max_channels {
-                let message =
-                    format!("the server streams {} distinct selections, its limit", self.max_channels);
-                let mut fault = Fault::new(ErrorCode::LimitExceeded, message);
-                (fault.limit, fault.retryable) = (Some(self.max_channels), true);
-                return Err(fault);
-            }
-            let (one, all) = (spec.weight(), self.open.keys().map(|spec| spec.weight()).sum::<usize>());
-            if one > MAX_WEIGHT_OF_ONE || all + one > MAX_WEIGHT {
-                let retryable = one <= MAX_WEIGHT_OF_ONE;
-                let whose = if retryable { "all selections" } else { "the selection" };
-                let message =
-                    format!("the regular expressions of {whose} take too much memory; use simpler ones");
-                return Err(Fault { retryable, ..Fault::new(ErrorCode::LimitExceeded, message) });
-            }
+            self.admit(&spec)?;
             let channel = Channel::open(self.next, Arc::clone(&spec), tick, self.max_series);
-            self.open.insert(Arc::clone(&spec), (channel, Arc::default()));
+            self.open.insert(Arc::clone(&spec), Open { channel, held: Arc::default(), live: None });
             self.next += 1;
         }
         // The channel's own spec, so that clients do not each keep their selectors' expressions.
         let spec = Arc::clone(self.open.get_key_value(&spec).expect("it was put there if it was not").0);
-        let (channel, held) = self.open.get_mut(&spec).expect("it is there");
-        let view = channel.view(tick);
+        let Open { channel, held, live } = self.open.get_mut(&spec).expect("it is there");
+        let view = channel.view(live.as_ref().map_or(tick, |live| &live.tick));
         let picked = view.picked();
         if spec.limit.is_none() && picked > self.max_series && Arc::strong_count(held) == 1 {
             self.round.channels.remove(&channel.number());
+            self.queries.remove(&channel.number());
             self.open.remove(&spec);
             let message = format!(
                 "the selection matches {picked} series, a subscription may have {}; narrow it or give a limit",
@@ -365,17 +574,20 @@ impl Channels {
             return Err(fault);
         }
         let lease = Lease { channel: channel.number(), spec, _held: Arc::clone(held) };
-        Ok(Opened { lease, view })
+        Ok(Opened { lease, view, past: None })
     }
 
-    /// The round of a tick that is committed `now`.
+    /// The round of a tick that is committed `now`. Frames of queries follow when they are evaluated.
     pub(super) fn advance(&mut self, tick: &Arc<Tick>, now: &Moment) -> &Round {
-        let Channels { open, round, events, clock_shift_ms, .. } = self;
-        open.retain(|_, (channel, held)| {
+        let Channels { open, queries, round, events, clock_shift_ms, .. } = self;
+        open.retain(|_, Open { channel, held, live }| {
             let wanted = Arc::strong_count(held) > 1;
             if !wanted {
                 round.channels.remove(&channel.number());
-            } else if let Some(published) = channel.publish(tick, now.since_start) {
+                queries.remove(&channel.number());
+            } else if live.is_none()
+                && let Some(published) = channel.publish(tick, now.since_start)
+            {
                 round.channels.insert(channel.number(), Arc::new(published));
             }
             wanted
@@ -388,7 +600,132 @@ impl Channels {
         }
         events.ticked(tick.offset);
         round.events = events.recent();
-        round
+        let skipped = self.evaluate(tick);
+        if let Some(evaluation) = &self.evaluation {
+            evaluation.metrics.evaluations_skipped.inc_by(skipped);
+        }
+        &self.round
+    }
+
+    /// Hands over the queries that are due; gives how many could not be, since a lane or they themselves are busy.
+    fn evaluate(&mut self, tick: &Arc<Tick>) -> u64 {
+        let Some(Evaluation { lanes, tick: every, metrics }) = &self.evaluation else { return 0 };
+        metrics.queries.set(i64::try_from(self.queries.len()).unwrap_or(i64::MAX));
+        if self.queries.is_empty() {
+            return 0;
+        }
+        self.latest = Some(Arc::clone(tick));
+        let mut skipped = 0;
+        for slow in [false, true] {
+            let mut jobs = Vec::new();
+            let open = self.open.iter_mut();
+            let open = open.filter_map(|(spec, open)| {
+                Some((spec, open.channel.number(), &mut open.live.as_mut()?.turn))
+            });
+            let starting = self.starting.iter_mut().map(|(spec, one)| (spec, one.number, &mut one.turn));
+            let mut due: Vec<_> = open
+                .chain(starting)
+                .filter(|(spec, _, turn)| turn.slow == slow && turn.is_due(tick, spec.every))
+                .collect();
+            for (spec, channel, turn) in &due {
+                if !turn.busy
+                    && let Some(query) = spec.query()
+                {
+                    let interval = every.saturating_mul(u32::try_from(spec.every).unwrap_or(u32::MAX));
+                    jobs.push(Job { channel: *channel, query: Arc::clone(query), interval });
+                }
+            }
+            jobs.sort_unstable_by_key(|job| job.channel);
+            let any = !jobs.is_empty();
+            let taken = any && lanes.evaluate(slow, super::live::Due { tick: Arc::clone(tick), jobs });
+            for (_, _, turn) in &mut due {
+                if turn.busy || !taken {
+                    skipped += 1;
+                } else {
+                    (turn.busy, turn.last) = (true, Some((tick.offset, tick.beat)));
+                }
+            }
+        }
+        skipped
+    }
+
+    /// Takes the answers of queries in; true if there is something to send.
+    pub(super) fn answered(&mut self, answers: Vec<Answer>, now: &Moment) -> bool {
+        let mut any = false;
+        for Answer { channel: number, tick, outcome, took } in answers {
+            // It is gone if nobody wants it any more.
+            let Some(spec) = self.queries.get(&number).map(Arc::clone) else { continue };
+            let slow = matches!(outcome, Outcome::TooSlow);
+            let turn = match (self.open.get_mut(&spec), self.starting.get_mut(&spec)) {
+                (Some(Open { live: Some(live), .. }), _) => &mut live.turn,
+                (_, Some(starting)) => &mut starting.turn,
+                _ => continue,
+            };
+            turn.busy = false;
+            turn.slow = slow || took > if turn.slow { UNHURRIED } else { HURRIED };
+            let Outcome::Values(values) = outcome else {
+                // Not evaluated yet: due again, in the other lane.
+                turn.last = None;
+                continue;
+            };
+            match self.starting.remove(&spec) {
+                Some(starting) => self.begin(spec, starting, &tick, values),
+                None => {
+                    let Some(Open { channel, live: Some(live), .. }) = self.open.get_mut(&spec) else {
+                        continue;
+                    };
+                    live.tick = live.results.apply(&tick, &values);
+                    channel.fares(live.results.state());
+                    if let Some(published) = channel.publish(&live.tick, now.since_start) {
+                        self.round.channels.insert(number, Arc::new(published));
+                        any = true;
+                    }
+                }
+            }
+        }
+        // Those that came while the lanes were busy.
+        if let Some(latest) = self.latest.take() {
+            self.evaluate(&latest);
+        }
+        any
+    }
+
+    /// A query has been evaluated for the first time.
+    fn begin(
+        &mut self,
+        spec: Arc<Spec>,
+        starting: Starting,
+        tick: &Arc<Tick>,
+        values: Result<Vec<(Labels, f64)>, Arc<str>>,
+    ) {
+        let Starting { number, turn, waiting } = starting;
+        if let Err(message) = &values {
+            self.queries.remove(&number);
+            for answer in waiting {
+                let fault =
+                    Fault::new(ErrorCode::QueryFailed, format!("the query cannot be evaluated: {message}"));
+                let _ = answer.send(Err(Fault { retryable: true, ..fault }));
+            }
+            return;
+        }
+        let mut results = Results::new(tick, self.max_series.saturating_mul(RESULTS));
+        let first = results.apply(tick, &values);
+        let channel = Channel::open(number, Arc::clone(&spec), &first, self.max_series);
+        let live = Some(Live { results, tick: Arc::clone(&first), turn });
+        self.open.insert(Arc::clone(&spec), Open { channel, held: Arc::default(), live });
+        for answer in waiting {
+            // The first who is refused takes the channel along.
+            let opened = if self.open.contains_key(&spec) {
+                self.open(Arc::clone(&spec), &first)
+            } else {
+                let message = format!(
+                    "the query gives more than {} series; narrow it or give a limit",
+                    self.max_series
+                );
+                Err(Fault { limit: Some(self.max_series), ..Fault::new(ErrorCode::TooManySeries, message) })
+            };
+            let _ = answer.send(opened);
+        }
     }
 
     /// The last round with the events that came since.
@@ -398,7 +735,15 @@ impl Channels {
     }
 
     fn len(&self) -> usize {
-        self.open.len()
+        self.open.len() + self.starting.len()
+    }
+}
+
+/// The next answers of queries; never without a history. Cancel safe.
+async fn answers(channels: &mut Channels) -> Vec<Answer> {
+    match &mut channels.evaluation {
+        Some(evaluation) => evaluation.lanes.answers().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -457,6 +802,13 @@ async fn run(
                 metrics.encode.observe_duration(reading.clock.now().since(&now));
                 metrics.channels.set(i64::try_from(channels.len()).unwrap_or(i64::MAX));
             }
+            answers = answers(&mut channels) => {
+                let now = reading.clock.now();
+                if guarded(metrics, || channels.answered(answers, &now)) == Some(true) {
+                    publish.send_replace(Arc::new(channels.round.clone()));
+                }
+                metrics.channels.set(i64::try_from(channels.len()).unwrap_or(i64::MAX));
+            }
             changed = failing.changed(), if watching => {
                 watching = changed.is_ok();
                 let now = Arc::clone(&failing.borrow_and_update());
@@ -475,10 +827,7 @@ async fn run(
             }
             ask = asked.recv() => {
                 let Some(Ask { spec, answer }) = ask else { return };
-                let fault = || Fault::new(ErrorCode::Internal, "a fault of the server");
-                let opened = guarded(metrics, || channels.open(spec, &tick));
-                // Nobody waits any more if the client went meanwhile.
-                let _ = answer.send(opened.unwrap_or_else(|| Err(fault())));
+                guarded(metrics, || channels.ask(spec, &tick, answer));
                 metrics.channels.set(i64::try_from(channels.len()).unwrap_or(i64::MAX));
             }
         }

@@ -37,6 +37,11 @@ pub(super) struct Metrics {
     pub(super) panics: Counter,
     pub(super) encode: Histogram,
     pub(super) sweep: Histogram,
+    pub(super) queries: Gauge,
+    /// Of one query, one after the other.
+    pub(super) evaluation: Histogram,
+    pub(super) evaluations_failed: Counter,
+    pub(super) evaluations_skipped: Counter,
     /// Deliveries since they were last read, for `performance`.
     pub(super) latencies: Latencies,
     lag: Histogram,
@@ -63,6 +68,8 @@ impl Metrics {
         let encode = Buckets::exponential(1e-5, 4.0, 10).expect("constant bounds that grow");
         // 10 us to 0.3 s: a client costs some microseconds, and 10,000 of them are to be done within 100 ms.
         let sweep = Buckets::exponential(1e-5, 2.0, 16).expect("constant bounds that grow");
+        // 10 us to 42 s: over what is kept decoded some microseconds, over a long time seconds.
+        let evaluation = Buckets::exponential(1e-5, 4.0, 12).expect("constant bounds that grow");
         // 0.1 ms to 60 s: a whole sweep lies between the first and the last client, a slow one waits for seconds.
         let lag = [
             0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
@@ -110,6 +117,24 @@ impl Metrics {
                     .unit(Unit::Seconds),
                 sweep,
             )?,
+            queries: registry
+                .gauge(("gaugecast_stream_queries", "Distinct queries that are evaluated for subscriptions."))?,
+            evaluation: registry.histogram(
+                Desc::new(
+                    "gaugecast_stream_query_evaluation",
+                    "Time to evaluate a subscription's query at one tick, for all its clients.",
+                )
+                .unit(Unit::Seconds),
+                evaluation,
+            )?,
+            evaluations_failed: registry.counter((
+                "gaugecast_stream_query_evaluations_failed",
+                "Evaluations of subscriptions' queries that gave an error, or took too long.",
+            ))?,
+            evaluations_skipped: registry.counter((
+                "gaugecast_stream_query_evaluations_skipped",
+                "Evaluations left out because those of an earlier tick were still under way.",
+            ))?,
             lag: registry.histogram(
                 Desc::new(
                     "gaugecast_stream_delivery_lag",

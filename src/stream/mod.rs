@@ -5,6 +5,8 @@
 //! - [`Events`] is the lane by which other parts of the program tell clients what happened ([`events`]).
 //! - `admission` says who is let in, `drain` who goes when at the end, `performance` how all fare.
 //! - `channel` answers "what changed since offset X" for all equal subscriptions at once; `recent` keeps its last frames.
+//! - `live` evaluates the queries of subscriptions, `results` makes ticks of what they give; `backfill` tells the past
+//!   of a subscription that begins.
 //! - `fanout` writes to all WebSocket clients what is due, each through its `link`, which it shares with the client's
 //!   task in `websocket`. `session` is the client's conversation without its socket, `slow` what happens when it lags.
 //! - `feed` is the one-way stream over HTTP, `text` its two forms, `pipe` the body of its answer.
@@ -12,6 +14,7 @@
 //! A subscriber's whole state on the server is the offset it has. Nothing is queued for anybody.
 
 mod admission;
+mod backfill;
 mod channel;
 mod config;
 mod drain;
@@ -25,12 +28,14 @@ mod handshake;
 mod hub;
 mod limits;
 mod link;
+mod live;
 mod metrics;
 mod outbox;
 mod performance;
 mod pipe;
 pub mod protocol;
 mod recent;
+mod results;
 mod session;
 mod slow;
 mod targets;
@@ -45,6 +50,7 @@ pub use events::Events;
 pub use feed::feed;
 pub use handshake::Refusal;
 pub use hub::Hub;
+pub use live::Past;
 pub use performance::Figures;
 pub use pipe::Feed;
 pub use websocket::upgrade;

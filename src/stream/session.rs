@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::channel::{Spec, View};
+use super::channel::{Lost, Spec, View};
 use super::config::Config;
 use super::events::{self, Cursor, Had};
 use super::frame::{self, Frames};
@@ -26,6 +26,7 @@ use super::protocol::{
 use super::recent::{Due, Published};
 use super::slow::{Change, Pace, Stage};
 use crate::clock::Moment;
+use crate::query::live::{self, LiveError, LiveQuery};
 use crate::series::Selector;
 
 /// Bytes that may wait for a client before nothing more is added: a few large frames.
@@ -47,7 +48,11 @@ const MESSAGE_TIME: Duration = Duration::from_secs(10);
 const COMPARED: usize = 16;
 
 /// What this server can do, for `welcome`.
-pub(super) const FEATURES: [&str; 5] = ["match", "limit", "exact", "resume", "events"];
+pub(super) const FEATURES: [&str; 8] =
+    ["match", "limit", "exact", "resume", "events", "query", "derived", "history"];
+
+/// Queries among the subscriptions of one connection.
+const MAX_QUERIES: usize = 32;
 
 /// What to do after a message.
 #[derive(Debug)]
@@ -343,6 +348,10 @@ impl Session {
         self.subscriptions.iter().position(|subscription| subscription.sub == sub)
     }
 
+    fn queries(&self) -> usize {
+        self.subscriptions.iter().filter(|one| one.lease.spec.query().is_some()).count()
+    }
+
     fn subscribe(&mut self, id: Option<Id>, asked: Subscribe, now: &Moment, out: &mut Outbox) -> Step {
         if !self.greeted {
             self.greeted = true;
@@ -356,6 +365,9 @@ impl Session {
         } else if self.subscriptions.len() >= allowed {
             let message = format!("a connection may have {allowed} subscriptions");
             Fault { limit: Some(allowed), ..Fault::new(ErrorCode::LimitExceeded, message) }
+        } else if (asked.query.is_some() || asked.derived.is_some()) && self.queries() >= MAX_QUERIES {
+            let message = format!("a connection may have {MAX_QUERIES} queries");
+            Fault { limit: Some(MAX_QUERIES), ..Fault::new(ErrorCode::LimitExceeded, message) }
         } else {
             return Step::Open(Box::new(Opening { asked, before: None, id }));
         };
@@ -402,9 +414,9 @@ impl Session {
             Err(fault) => return self.refuse(&fault.about(Some(&sub), id.as_ref()), now, out),
         };
         let (subscribed, missed) = answer_to(&sub, id.as_ref(), resume.as_ref(), &opened, self.tick);
-        let Opened { lease, view } = opened;
+        let Opened { lease, view, past } = opened;
         out.push(subscribed);
-        out.push(missed.unwrap_or_else(|| view.full().clone()));
+        out.push(missed.or(past).unwrap_or_else(|| view.full().clone()));
         let channel = lease.channel;
         self.following.retain(|following| following.channel != channel);
         self.following.push(Following::new(channel, interval(&lease.spec, self.tick), &view, now));
@@ -702,12 +714,8 @@ pub(super) fn answer_to(
     opened: &Opened,
     tick: Duration,
 ) -> (Frames, Option<Frames>) {
-    let Opened { lease, view } = opened;
-    let resumed = match resume {
-        None => Err(None),
-        Some(Resume::Malformed) => Err(Some("malformed")),
-        Some(Resume::At { epoch, offset }) => view.resume(epoch, *offset).map_err(|lost| Some(lost.as_str())),
-    };
+    let Opened { lease, view, .. } = opened;
+    let resumed = recovers(resume, opened);
     let subscribed = Server::Subscribed {
         sub,
         id,
@@ -721,6 +729,22 @@ pub(super) fn answer_to(
     (subscribed.frame(), resumed.ok())
 }
 
+/// What a client that goes on has missed, or why it cannot; it says nothing where nobody wanted to.
+pub(super) fn recovers(resume: Option<&Resume>, opened: &Opened) -> Result<Frames, Option<&'static str>> {
+    let (epoch, offset) = match resume {
+        None => return Err(None),
+        Some(Resume::Malformed) => return Err(Some("malformed")),
+        Some(Resume::At { epoch, offset, channel }) => {
+            let Lease { channel: own, spec, .. } = &opened.lease;
+            if spec.query().is_some() && channel.is_some_and(|channel| channel != *own) {
+                return Err(Some(Lost::OtherChannel.as_str()));
+            }
+            (epoch, *offset)
+        }
+    };
+    opened.view.resume(epoch, offset).map_err(|lost| Some(lost.as_str()))
+}
+
 /// The spec that is asked for; what is not said is as `before`.
 pub(super) fn spec(
     config: &Config,
@@ -728,11 +752,6 @@ pub(super) fn spec(
     asked: &Subscribe,
     before: Option<&Spec>,
 ) -> Result<Spec, Fault> {
-    let selectors = match (&asked.selectors, before) {
-        (Some(texts), _) => parse(texts)?,
-        (None, Some(before)) => before.selectors().to_vec(),
-        (None, None) => return Err(Fault::new(ErrorCode::BadRequest, "match is missing")),
-    };
     let every = match (asked.interval, before) {
         (None, Some(before)) => before.every,
         (interval, _) => ticks(interval.unwrap_or(DEFAULT_INTERVAL), asked.clamp, tick)?,
@@ -740,7 +759,40 @@ pub(super) fn spec(
     let limit = asked.limit.map(|limit| limit.min(config.max_series));
     let limit = limit.or(before.and_then(|before| before.limit));
     let exact = asked.exact.unwrap_or(before.is_some_and(|before| before.exact));
-    Ok(Spec::new(selectors, every, limit, exact))
+    if let Some(text) = &asked.query {
+        return Ok(Spec::of_query(Arc::new(query(&[text])?), every, limit, exact));
+    }
+    let selectors = match (&asked.selectors, before) {
+        (Some(texts), _) => parse(texts)?,
+        (None, Some(before)) if asked.derived.is_none() => return Ok(before.with(every, limit, exact)),
+        (None, Some(before)) if before.query().is_none() => before.selectors().to_vec(),
+        (None, _) => return Err(Fault::new(ErrorCode::BadRequest, "match is missing")),
+    };
+    let Some(words) = &asked.derived else { return Ok(Spec::new(selectors, every, limit, exact)) };
+    let selectors: Vec<String> = selectors.iter().map(ToString::to_string).collect();
+    let interval = tick.saturating_mul(u32::try_from(every).unwrap_or(u32::MAX));
+    let texts = live::derived(&selectors, words, interval)
+        .map_err(|error| Fault::new(ErrorCode::BadRequest, error.to_string()))?;
+    Ok(Spec::of_query(Arc::new(query(&texts)?), every, limit, exact))
+}
+
+fn query(texts: &[impl AsRef<str>]) -> Result<LiveQuery, Fault> {
+    LiveQuery::of(texts.iter().map(AsRef::as_ref)).map_err(|error| {
+        let column = match (&error, texts) {
+            (LiveError::Parse(error), [text]) => column(text.as_ref(), &error.position),
+            _ => None,
+        };
+        Fault { column, ..Fault::new(ErrorCode::BadQuery, error.to_string()) }
+    })
+}
+
+/// The place of `line:column`, in bytes, as characters from the begin of the text, from 1.
+fn column(text: &str, position: &str) -> Option<usize> {
+    let (line, column) = position.split_once(':')?;
+    let (line, column): (usize, usize) = (line.parse().ok()?, column.parse().ok()?);
+    let before: usize = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+    let at = text.floor_char_boundary((before + column).checked_sub(1)?);
+    Some(text[..at].chars().count() + 1)
 }
 
 /// From one frame of a channel to the next.

@@ -45,7 +45,7 @@ impl Bench {
         let tick = table.commit(at(0), 0);
         let metrics = Arc::new(Metrics::register(&Registry::new()).unwrap());
         let events = Events::with(Epoch(7), Clock::start(), Arc::clone(&metrics));
-        let channels = Channels::new(config.max_channels, config.max_series, events.clone());
+        let channels = Channels::new(&config, events.clone());
         let config = Arc::new(config);
         let (remote, name) = (([127, 0, 0, 1], 1).into(), "5f2c9a3be81d4c07".to_owned());
         let figures = Arc::new(Figures::new(name, remote, "websocket", None, at(0)));

@@ -236,7 +236,7 @@ async fn converse(stream: &mut Stream, link: &Arc<Link>, shared: &Shared) -> End
 /// Gets the channel of a subscription.
 async fn open(opening: Opening, link: &Link, shared: &Shared) {
     let answer = match shared.spec(&opening.asked, opening.before.as_ref()).await {
-        Ok(spec) => shared.open(spec).await,
+        Ok(spec) => shared.open(spec, &opening.asked).await,
         Err(fault) => Err(fault),
     };
     let line = &mut *link.line();

@@ -1,4 +1,4 @@
-//! The short form: selectors and a word such as `rate`, as a PromQL expression.
+//! The short form: selectors and a word such as `rate`, as PromQL expressions.
 
 use std::time::Duration;
 
@@ -28,12 +28,16 @@ const WORDS: [(&str, &str); 12] = [
 /// The window where none is said: as long as Prometheus' rule of thumb wants it, four intervals, and at least this.
 const SHORTEST: Duration = Duration::from_secs(30);
 
-/// The expression for `words` over what `selectors` pick, with frames every `interval`. A word is `rate`, or `rate[1m]` with
+/// The expressions for `words` over what `selectors` pick, with frames every `interval`. A word is `rate`, or `rate[1m]` with
 /// its window. The series are named after what they are made of: `http_requests_total:rate30s`.
 ///
 /// # Errors
 /// No word, an unknown one, or one whose window is no duration. The selectors are not looked at.
-pub fn derived(selectors: &[String], words: &[String], interval: Duration) -> Result<String, DerivedError> {
+pub fn derived(
+    selectors: &[String],
+    words: &[String],
+    interval: Duration,
+) -> Result<Vec<String>, DerivedError> {
     if words.is_empty() {
         return Err(DerivedError("derived is a list of at least one word".into()));
     }
@@ -62,14 +66,14 @@ pub fn derived(selectors: &[String], words: &[String], interval: Duration) -> Re
             ));
         }
     }
-    Ok(all.join(" or "))
+    Ok(all)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(selectors: &[&str], words: &[&str], seconds: u64) -> Result<String, DerivedError> {
+    fn of(selectors: &[&str], words: &[&str], seconds: u64) -> Result<Vec<String>, DerivedError> {
         let texts = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
         derived(&texts(selectors), &texts(words), Duration::from_secs(seconds))
     }
@@ -77,11 +81,11 @@ mod tests {
     #[test]
     fn f46_words_are_promql_over_the_selectors_and_name_their_series_after_them() {
         let rate = r#"label_replace(rate(a[30s]), "__name__", "${1}:rate30s", "__name__", "(.+)")"#;
-        assert_eq!(of(&["a"], &["rate"], 1).unwrap(), rate);
+        assert_eq!(of(&["a"], &["rate"], 1).unwrap(), [rate]);
         let p95 = r#"label_replace(quantile_over_time(0.95, b{c="d"}[5m]), "__name__", "${1}:p955m", "__name__", "(.+)")"#;
-        assert_eq!(of(&["b{c=\"d\"}"], &["p95[5m]"], 1).unwrap(), p95);
-        assert!(of(&["a"], &["avg"], 60).unwrap().contains("avg_over_time(a[4m])"));
-        assert_eq!(of(&["a", "b"], &["rate", "max"], 1).unwrap().matches(" or ").count(), 3);
+        assert_eq!(of(&["b{c=\"d\"}"], &["p95[5m]"], 1).unwrap(), [p95]);
+        assert!(of(&["a"], &["avg"], 60).unwrap()[0].contains("avg_over_time(a[4m])"));
+        assert_eq!(of(&["a", "b"], &["rate", "max"], 1).unwrap().len(), 4);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! PromQL that is asked again every tick.
 //!
-//! - [`LiveQuery`] is an expression whose value is wanted at each tick, as a vector; [`derived`] makes one of selectors and a
-//!   word such as `rate`.
+//! - [`LiveQuery`] is an expression whose value is wanted at each tick, as a vector; [`derived`] makes some of selectors and
+//!   words such as `rate`.
 //! - [`Windows`] keeps the decoded samples that live queries look at from one tick to the next, so that a tick costs what
 //!   has come since the last one, and what the functions themselves take.
 //!
@@ -11,18 +11,27 @@
 mod derived;
 mod windows;
 
+use hashbrown::HashSet;
+
 use super::eval::{Error, Interrupt, Options, Output, Query, Times};
 use super::labels::Labels;
-use super::promql::ast::{Expr, Type};
+use super::promql::ast::{Expr, Node, Type};
 use super::promql::{self, ParseError};
 use super::source::{Sample, Source};
+use crate::series::selector::Matcher;
 
 pub use derived::{DerivedError, derived};
 pub use windows::Windows;
 
-/// An expression that is evaluated again and again. Equal if the texts are, but for spaces and comments.
+/// An expression that is evaluated again and again, or several whose results stand side by side. Equal if the texts are, but
+/// for spaces and comments.
 #[derive(Clone, Debug)]
 pub struct LiveQuery {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug)]
+struct Part {
     text: Box<str>,
     expr: Expr,
 }
@@ -40,7 +49,7 @@ pub enum LiveError {
 
 impl PartialEq for LiveQuery {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.texts().eq(other.texts())
     }
 }
 
@@ -48,7 +57,20 @@ impl Eq for LiveQuery {}
 
 impl std::hash::Hash for LiveQuery {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
+        self.texts().for_each(|text| text.hash(state));
+    }
+}
+
+impl Part {
+    fn parse(text: &str) -> Result<Self, LiveError> {
+        promql::parse(text)?;
+        let text = promql::normalised(text);
+        // Once more, so that places in warnings are those of the text that is kept.
+        let expr = promql::parse(&text)?;
+        match expr.kind() {
+            Type::Scalar | Type::Vector => Ok(Part { text: text.into(), expr }),
+            other => Err(LiveError::Type(other)),
+        }
     }
 }
 
@@ -58,20 +80,34 @@ impl LiveQuery {
     /// # Errors
     /// See [`LiveError`].
     pub fn parse(text: &str) -> Result<Self, LiveError> {
-        promql::parse(text)?;
-        let text = promql::normalised(text);
-        // Once more, so that places in warnings are those of the text that is kept.
-        let expr = promql::parse(&text)?;
-        match expr.kind() {
-            Type::Scalar | Type::Vector => Ok(LiveQuery { text: text.into(), expr }),
-            other => Err(LiveError::Type(other)),
-        }
+        Self::of([text])
     }
 
-    /// The text with one space between all that may have one, and without comments.
+    /// Reads several expressions. Of results with the same labels that of the first stands.
+    ///
+    /// # Errors
+    /// See [`LiveError`], of the first that is none.
+    pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, LiveError> {
+        Ok(LiveQuery { parts: texts.into_iter().map(Part::parse).collect::<Result<_, _>>()? })
+    }
+
+    /// The text of each expression, with one space between all that may have one, and without comments.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|part| &*part.text)
+    }
+
+    /// Memory that the regular expressions of its selectors may take, in bytes.
     #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
+    pub fn weight(&self) -> usize {
+        let mut weight = 0;
+        for part in &self.parts {
+            part.expr.walk(&mut |expr| {
+                if let Node::Selector(selector) | Node::Range(selector, _) = &expr.node {
+                    weight += selector.matchers.iter().map(Matcher::weight).sum::<usize>();
+                }
+            });
+        }
+        weight
     }
 
     /// The series at a time (milliseconds), in the order of the evaluation. A scalar is one without labels.
@@ -85,14 +121,31 @@ impl LiveQuery {
         at: i64,
         interrupt: &Interrupt,
     ) -> Result<Vec<(Labels, f64)>, Error> {
-        let query = Query { text: &self.text, expr: &self.expr, times: Times::Instant(at) };
-        match query.evaluate(source, options, interrupt)?.output {
-            Output::Scalar(_, value) => Ok(vec![(Labels::empty(), value)]),
-            Output::Vector(_, series) => {
-                Ok(series.into_iter().map(|(metric, value)| (metric.to_labels(), value)).collect())
-            }
-            Output::Text(..) | Output::Matrix(_) => Ok(Vec::new()),
+        self.all(|Part { text, expr }| {
+            let query = Query { text, expr, times: Times::Instant(at) };
+            Ok(match query.evaluate(source, options, interrupt)?.output {
+                Output::Scalar(_, value) => vec![(Labels::empty(), value)],
+                Output::Vector(_, series) => {
+                    series.into_iter().map(|(metric, value)| (metric.to_labels(), value)).collect()
+                }
+                Output::Text(..) | Output::Matrix(_) => Vec::new(),
+            })
+        })
+    }
+
+    fn all<T>(
+        &self,
+        evaluate: impl Fn(&Part) -> Result<Vec<(Labels, T)>, Error>,
+    ) -> Result<Vec<(Labels, T)>, Error> {
+        if let [one] = &self.parts[..] {
+            return evaluate(one);
         }
+        let mut all = Vec::new();
+        let mut known = HashSet::new();
+        for part in &self.parts {
+            all.extend(evaluate(part)?.into_iter().filter(|(labels, _)| known.insert(labels.clone())));
+        }
+        Ok(all)
     }
 
     /// The series from `start` to `end`, every `step` (milliseconds).
@@ -107,13 +160,14 @@ impl LiveQuery {
         interrupt: &Interrupt,
     ) -> Result<Vec<(Labels, Vec<Sample>)>, Error> {
         let times = Times::Range { start, end, step };
-        let query = Query { text: &self.text, expr: &self.expr, times };
-        match query.evaluate(source, options, interrupt)?.output {
-            Output::Matrix(series) => {
-                Ok(series.into_iter().map(|(metric, samples)| (metric.to_labels(), samples)).collect())
-            }
-            _ => Ok(Vec::new()),
-        }
+        self.all(|Part { text, expr }| {
+            Ok(match (Query { text, expr, times }).evaluate(source, options, interrupt)?.output {
+                Output::Matrix(series) => {
+                    series.into_iter().map(|(metric, samples)| (metric.to_labels(), samples)).collect()
+                }
+                _ => Vec::new(),
+            })
+        })
     }
 }
 

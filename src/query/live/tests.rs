@@ -111,7 +111,7 @@ fn agree(steps: &[Step]) -> Result<(), TestCaseError> {
             // Not every query at every tick: intervals differ.
             if count % (i % 4 + 1) == 0 {
                 let (live, full) = (ask(query, &windows, now), ask(query, &history, now));
-                prop_assert_eq!(live, full, "{} at step {}", query.text(), count);
+                prop_assert_eq!(live, full, "{} at step {}", QUERIES[i], count);
             }
         }
         now += step.passes;

@@ -140,6 +140,12 @@ pub struct Subscribe {
     pub sub: String,
     /// Selectors as text, 1 to [`MAX_SELECTORS`]; a series is chosen when any of them picks it.
     pub selectors: Option<Vec<String>>,
+    /// A PromQL expression in place of selectors.
+    pub query: Option<String>,
+    /// Words such as `rate`, of what the selectors pick.
+    pub derived: Option<Vec<String>>,
+    /// How much of the past is to come first.
+    pub history: Option<Duration>,
     /// The wished interval, any length.
     pub interval: Option<Duration>,
     /// Brings an interval outside of [`intervals`](super::intervals) to its nearest end instead of refusing it.
@@ -161,6 +167,8 @@ pub enum Resume {
         epoch: String,
         /// As told by `snapshot` and `delta`.
         offset: u64,
+        /// As told by `subscribed`; only the series numbers of a query depend on it.
+        channel: Option<u32>,
     },
     /// Something else; answered by a snapshot.
     Malformed,
@@ -198,9 +206,11 @@ pub fn decode(text: &str) -> Result<Request, (Kind, Fault)> {
         Kind::Hello => read_hello(&fields).map(Command::Hello),
         Kind::Ping => Ok(Command::Ping),
         Kind::Pong => Ok(Command::Pong),
-        Kind::Subscribe => read_subscribe(&fields).and_then(|asked| match asked.selectors {
-            Some(_) => Ok(Command::Subscribe(asked)),
-            None => Err(bad("match is missing: a list of selectors")),
+        Kind::Subscribe => read_subscribe(&fields).and_then(|asked| match (&asked.selectors, &asked.query) {
+            (None, None) => {
+                Err(bad("match or query is missing: a list of selectors, or a PromQL expression"))
+            }
+            _ => Ok(Command::Subscribe(asked)),
         }),
         Kind::Update => read_subscribe(&fields).map(Command::Update),
         Kind::Unsubscribe => read_sub(&fields).map(|sub| Command::Unsubscribe { sub }),
@@ -223,11 +233,11 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().count() <= MAX_NAME
 }
 
-/// Fields of `subscribe` that later versions know. Ignoring them would answer another question than was asked.
-const LATER: [&str; 3] = ["query", "history", "derived"];
-
 /// Kinds that `hello` may name: more than there are, since later servers know more.
 const MAX_KINDS: usize = 32;
+
+/// Words of `derived`.
+const MAX_WORDS: usize = 8;
 
 fn read_hello(fields: &Map<String, Value>) -> Result<Hello, Fault> {
     let words = |list: &Vec<Value>| list.iter().all(Value::is_string) && list.len() <= MAX_KINDS;
@@ -257,8 +267,8 @@ fn read_sub(fields: &Map<String, Value>) -> Result<String, Fault> {
 pub(in super::super) fn read_subscribe(fields: &Map<String, Value>) -> Result<Subscribe, Fault> {
     let given = |name: &str| fields.get(name).filter(|value| !value.is_null());
     let sub = read_sub(fields)?;
-    if let Some(field) = LATER.iter().find(|field| given(field).is_some()) {
-        return Err(Fault::new(ErrorCode::Unsupported, format!("{field} is not supported yet")));
+    if given("query").is_some() && (given("match").is_some() || given("derived").is_some()) {
+        return Err(bad("query stands alone: match, and derived, say the same in another way"));
     }
     let flag = |name: &str| match given(name) {
         None => Ok(None),
@@ -268,6 +278,9 @@ pub(in super::super) fn read_subscribe(fields: &Map<String, Value>) -> Result<Su
     Ok(Subscribe {
         sub,
         selectors: given("match").map(read_selectors).transpose()?,
+        query: given("query").map(read_query).transpose()?,
+        derived: given("derived").map(read_words).transpose()?,
+        history: given("history").map(read_history).transpose()?,
         interval: given("interval").map(read_interval).transpose()?,
         clamp: flag("clamp")?.unwrap_or(false),
         limit: match given("limit") {
@@ -293,8 +306,33 @@ fn read_selectors(value: &Value) -> Result<Vec<String>, Fault> {
     Ok(texts)
 }
 
+fn read_query(value: &Value) -> Result<String, Fault> {
+    match value.as_str() {
+        Some(text) if text.len() <= MAX_SELECTOR_BYTES => Ok(text.to_owned()),
+        _ => Err(bad(format!("query is a text of at most {MAX_SELECTOR_BYTES} bytes"))),
+    }
+}
+
+fn read_words(value: &Value) -> Result<Vec<String>, Fault> {
+    let words = value.as_array().filter(|words| (1..=MAX_WORDS).contains(&words.len()));
+    let words: Option<Vec<String>> =
+        words.and_then(|words| words.iter().map(|word| word.as_str().map(str::to_owned)).collect());
+    words.ok_or_else(|| bad(format!("derived is a list of 1 to {MAX_WORDS} words such as \"rate\"")))
+}
+
+fn read_history(value: &Value) -> Result<Duration, Fault> {
+    duration(value).ok_or_else(|| bad("history is a duration like \"5m\", or milliseconds, and not negative"))
+}
+
 fn read_interval(value: &Value) -> Result<Duration, Fault> {
-    let read = match value {
+    duration(value).ok_or_else(|| {
+        let message = "interval is a duration like \"1s\" or \"1m30s\", or milliseconds, and not negative";
+        Fault::new(ErrorCode::BadInterval, message)
+    })
+}
+
+fn duration(value: &Value) -> Option<Duration> {
+    match value {
         Value::String(text) => parse_duration(text),
         Value::Number(number) => {
             number.as_f64().and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok()).or_else(|| {
@@ -303,17 +341,18 @@ fn read_interval(value: &Value) -> Result<Duration, Fault> {
             })
         }
         _ => None,
-    };
-    read.ok_or_else(|| {
-        let message = "interval is a duration like \"1s\" or \"1m30s\", or milliseconds, and not negative";
-        Fault::new(ErrorCode::BadInterval, message)
-    })
+    }
 }
 
 fn read_resume(value: &Value) -> Resume {
     let epoch = value.get("epoch").and_then(Value::as_str).filter(|epoch| is_name(epoch));
     match (epoch, value.get("offset").and_then(Value::as_u64)) {
-        (Some(epoch), Some(offset)) => Resume::At { epoch: epoch.to_owned(), offset },
+        (Some(epoch), Some(offset)) => {
+            let channel = value.get("channel").and_then(Value::as_u64);
+            // A number that no channel can have is that of none.
+            let channel = channel.map(|channel| u32::try_from(channel).unwrap_or(0));
+            Resume::At { epoch: epoch.to_owned(), offset, channel }
+        }
         _ => Resume::Malformed,
     }
 }
@@ -401,13 +440,8 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_ignored_but_those_of_later_versions_are_refused() {
+    fn unknown_fields_are_ignored_but_commands_of_later_versions_are_refused() {
         assert_eq!(subscribe(r#""colour":"red","query":null"#).unwrap().sub, "s");
-        for field in ["query", "history", "derived"] {
-            let fault = subscribe(&format!(r#""{field}":"x""#)).unwrap_err();
-            assert_eq!(fault.code, ErrorCode::Unsupported);
-            assert!(fault.message.contains(field));
-        }
         assert_eq!(fault(r#"{"type":"ack","alert":1}"#).code, ErrorCode::Unsupported);
     }
 
@@ -420,6 +454,12 @@ mod tests {
             r#""limit":1.5"#,
             r#""limit":-1"#,
             r#""limit":"9""#,
+            r#""query":"up""#,
+            r#""derived":"rate""#,
+            r#""derived":[]"#,
+            r#""derived":[1]"#,
+            r#""history":"soon""#,
+            r#""history":-1"#,
         ] {
             assert_eq!(subscribe(fields).unwrap_err().code, ErrorCode::BadRequest, "{fields}");
         }
@@ -430,6 +470,9 @@ mod tests {
             r#"{"type":"subscribe","sub":"s","match":[1]}"#,
             r#"{"type":"subscribe","sub":"","match":["up"]}"#,
             r#"{"type":"subscribe","sub":7,"match":["up"]}"#,
+            r#"{"type":"subscribe","sub":"s","query":7}"#,
+            r#"{"type":"subscribe","sub":"s","query":"up","derived":["rate"]}"#,
+            r#"{"type":"subscribe","sub":"s","derived":["rate"]}"#,
             r#"{"type":"unsubscribe"}"#,
         ] {
             assert_eq!(fault(text).code, ErrorCode::BadRequest, "{text}");
@@ -467,7 +510,7 @@ mod tests {
     #[test]
     fn a_resume_that_makes_no_sense_is_no_error() {
         let resume = |text: &str| subscribe(&format!(r#""resume":{text}"#)).unwrap().resume.unwrap();
-        let at = Resume::At { epoch: "7f3a".into(), offset: 812 };
+        let at = Resume::At { epoch: "7f3a".into(), offset: 812, channel: None };
         assert_eq!(resume(r#"{"epoch":"7f3a","offset":812}"#), at);
         for text in ["7", "{}", r#"{"epoch":"7f3a","offset":"x"}"#, r#"{"epoch":"7f3a","offset":-1}"#] {
             assert_eq!(resume(text), Resume::Malformed, "{text}");
@@ -484,7 +527,7 @@ mod tests {
         fn any_message_of_the_right_shape_is_read_or_refused(
             kind in "hello|subscribe|update|unsubscribe|ping|pong|x",
             fields in proptest::collection::btree_map(
-                "sub|match|interval|limit|exact|clamp|resume|id|y",
+                "sub|match|query|derived|history|interval|limit|exact|clamp|resume|id|y",
                 "1|-1|1e400|\"\"|\"1s\"|\"\\\\u0000\"|\\[\\]|\\[\"up\"\\]|true|null|\\{\"epoch\":\"e\",\"offset\":3\\}",
                 0..6,
             ),

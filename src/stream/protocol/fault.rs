@@ -14,6 +14,10 @@ pub enum ErrorCode {
     Unsupported,
     /// A selector breaks the grammar; `column` says where.
     BadSelector,
+    /// A query breaks the grammar, or gives neither scalar nor instant vector; `column` says where.
+    BadQuery,
+    /// A query could not be evaluated; the text says why.
+    QueryFailed,
     /// An interval outside of the range.
     BadInterval,
     /// A selection matches more series than a subscription may have.
@@ -38,6 +42,8 @@ impl ErrorCode {
             ErrorCode::BadRequest => "bad_request",
             ErrorCode::Unsupported => "unsupported",
             ErrorCode::BadSelector => "bad_selector",
+            ErrorCode::BadQuery => "bad_query",
+            ErrorCode::QueryFailed => "query_failed",
             ErrorCode::BadInterval => "bad_interval",
             ErrorCode::TooManySeries => "too_many_series",
             ErrorCode::AlreadySubscribed => "already_subscribed",
@@ -62,7 +68,7 @@ pub struct Fault {
     pub code: ErrorCode,
     /// For people.
     pub message: Box<str>,
-    /// Position in the selector, in characters from 1.
+    /// Position in the selector or query, in characters from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
     /// How many series matched.
