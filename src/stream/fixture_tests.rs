@@ -94,10 +94,9 @@ fn said() -> BTreeMap<String, Value> {
     note("unsubscribed", &bench.ask(json!({"type": "unsubscribe", "sub": "few", "id": 9}))[0]);
 
     note("error bad_request", &bench.ask(json!([1]))[0]);
-    note(
-        "error unsupported",
-        &bench.ask(json!({"type": "subscribe", "sub": "q", "query": "1", "match": ["a"]}))[0],
-    );
+    note("error unsupported", &bench.ask(json!({"type": "refresh", "sub": "cpu"}))[0]);
+    let asked = json!({"type": "subscribe", "sub": "busy", "query": "sum by (job)(rate(a[1m])"});
+    note("error bad_query", &bench.ask(asked)[0]);
     note("error bad_selector", &bench.ask(subscribe("bad", "node_load1{a=~\"(\"}"))[0]);
     let asked =
         json!({"type": "subscribe", "sub": "fast", "match": ["node_load1"], "interval": "1ms", "id": 10});
@@ -114,6 +113,9 @@ fn said() -> BTreeMap<String, Value> {
     note("notice", sent.iter().find(|message| message["type"] == "notice").unwrap());
     note("error too_many_series", &bench.ask(subscribe("all", "node_cpu_seconds_total"))[0]);
 
+    for (name, message) in said_of_a_query() {
+        note(name, &message);
+    }
     for (name, message) in said_to_a_slow_client() {
         note(name, &message);
     }
@@ -195,6 +197,51 @@ fn resync(bench: &mut Bench) -> Value {
     bench.deliver(&round).remove(0)
 }
 
+/// What a query gives, that it cannot be evaluated, and its past.
+fn said_of_a_query() -> Vec<(&'static str, Value)> {
+    use super::super::super::channel::{Channel, Spec};
+    use super::super::super::encode::Points;
+    use super::super::super::frame::FrameWriter;
+    use super::super::super::results::Results;
+    use crate::query::Labels;
+    use crate::query::live::LiveQuery;
+    let query = LiveQuery::parse("sum by (job) (rate(http_requests_total[30s]))").unwrap();
+    let spec = Arc::new(Spec::of_query(Arc::new(query), 1, None, false));
+    let mut table = Table::new(Epoch(7), 10);
+    let mut tick = |second: u64| table.commit(at(second * 1000), second);
+    let first = tick(0);
+    let mut results = Results::new(&first, 10);
+    let job = |name: &str| Labels::new([("job", name)]);
+    let values = Ok(vec![(job("api"), 12.5), (job("web"), 0.25)]);
+    let first = results.apply(&first, &values);
+    let mut channel = Channel::open(4, spec, &first, 10);
+    let read = |frames: &Frames| -> Vec<Value> {
+        frames.payloads().map(|payload| serde_json::from_slice(payload).unwrap()).collect()
+    };
+    let schema = read(channel.view(&first).full()).remove(0);
+    let mut next = |second: u64, values: &Result<Vec<(Labels, f64)>, Arc<str>>| {
+        let tick = results.apply(&tick(second), values);
+        channel.fares(results.state());
+        let published = channel.publish(&tick, at(second * 1000).since_start).unwrap();
+        let all = read(&published.last().frames);
+        all.into_iter().find(|message| message["type"] == "notice").unwrap()
+    };
+    let failed = next(1, &Err("query selects more than 1000000 series".into()));
+    let restored = next(2, &values);
+    let mut points = Points::new(false);
+    points.push(1, &[(1_699_999_998_000, 12.0), (1_699_999_999_000, f64::NAN), (1_700_000_000_000, 11.5)]);
+    points.push(2, &[(1_699_999_998_000, 0.5), (1_699_999_999_000, crate::query::source::stale())]);
+    let mut frames = FrameWriter::default();
+    points.history(4, 1_699_999_997_000, 1_700_000_001_000, &mut frames);
+    let history = read(&frames.finish()).remove(0);
+    vec![
+        ("schema of a query", schema),
+        ("notice query_failed", failed),
+        ("notice query_restored", restored),
+        ("history", history),
+    ]
+}
+
 /// A reading, an hour after the server's begin and a minute after the client's.
 fn performance() -> Value {
     let metrics = Metrics::register(&Registry::new()).unwrap();
@@ -237,6 +284,9 @@ fn the_client_fixtures_are_read_as_what_they_are() {
         if let Command::Subscribe(asked) | Command::Update(asked) = request.command {
             let given = |field: &str| message.get(field).is_some();
             assert_eq!(asked.selectors.is_some(), given("match"), "{name}");
+            assert_eq!(asked.query.is_some(), given("query"), "{name}");
+            assert_eq!(asked.derived.is_some(), given("derived"), "{name}");
+            assert_eq!(asked.history.is_some(), given("history"), "{name}");
             assert_eq!(asked.interval.is_some(), given("interval"), "{name}");
             assert_eq!(asked.limit.is_some(), given("limit"), "{name}");
             assert_eq!(asked.exact.is_some(), given("exact"), "{name}");
@@ -272,6 +322,8 @@ fn the_document_names_every_error_code_and_close_code() {
         ErrorCode::BadRequest,
         ErrorCode::Unsupported,
         ErrorCode::BadSelector,
+        ErrorCode::BadQuery,
+        ErrorCode::QueryFailed,
         ErrorCode::BadInterval,
         ErrorCode::TooManySeries,
         ErrorCode::AlreadySubscribed,
