@@ -34,9 +34,17 @@ const LONGEST_ADVICE: Duration = Duration::from_mins(10);
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscription {
     sub: Arc<str>,
-    selectors: Vec<String>,
+    what: What,
+    derived: Vec<String>,
+    history: Duration,
     interval: Duration,
     limit: Option<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum What {
+    Selectors(Vec<String>),
+    Query(String),
 }
 
 impl Subscription {
@@ -44,7 +52,39 @@ impl Subscription {
     /// characters.
     pub fn new<S: Into<String>>(sub: &str, selectors: impl IntoIterator<Item = S>) -> Self {
         let selectors = selectors.into_iter().map(Into::into).collect();
-        Subscription { sub: sub.into(), selectors, interval: Duration::from_secs(1), limit: None }
+        Self::of(sub, What::Selectors(selectors))
+    }
+
+    /// What a PromQL expression gives, evaluated at the server once a second. Ids of its series are those of this
+    /// subscription.
+    pub fn query(sub: &str, query: impl Into<String>) -> Self {
+        Self::of(sub, What::Query(query.into()))
+    }
+
+    fn of(sub: &str, what: What) -> Self {
+        let (derived, history) = (Vec::new(), Duration::ZERO);
+        Subscription {
+            sub: sub.into(),
+            what,
+            derived,
+            history,
+            interval: Duration::from_secs(1),
+            limit: None,
+        }
+    }
+
+    /// Of what the selectors pick not the values, but what these words say: `rate`, `max[1m]`, … ("Queries" in
+    /// `docs/protocol.md`). Not for a query.
+    #[must_use]
+    pub fn derived<S: Into<String>>(self, words: impl IntoIterator<Item = S>) -> Self {
+        Subscription { derived: words.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// How much of the past comes before the first snapshot ([`Event::History`]), at most 600 points a series; none by
+    /// default.
+    #[must_use]
+    pub fn history(self, history: Duration) -> Self {
+        Subscription { history, ..self }
     }
 
     /// How often frames are wanted; the server takes the nearest interval that it allows. 1 s by default.
@@ -59,16 +99,26 @@ impl Subscription {
         Subscription { limit: Some(limit), ..self }
     }
 
-    fn message(&self, resume: Option<(&str, u64)>) -> String {
-        let millis = u64::try_from(self.interval.as_millis()).unwrap_or(u64::MAX).max(1);
+    fn message(&self, resume: Option<(&str, u64)>, channel: Option<u32>) -> String {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let mut message = json!({
-            "type": "subscribe", "sub": &*self.sub, "match": self.selectors, "interval": millis, "clamp": true
+            "type": "subscribe", "sub": &*self.sub, "interval": millis(self.interval).max(1), "clamp": true
         });
+        match &self.what {
+            What::Selectors(selectors) => message["match"] = json!(selectors),
+            What::Query(query) => message["query"] = json!(query),
+        }
+        if !self.derived.is_empty() {
+            message["derived"] = json!(self.derived);
+        }
+        if !self.history.is_zero() {
+            message["history"] = millis(self.history).max(1).into();
+        }
         if let Some(limit) = self.limit {
             message["limit"] = limit.into();
         }
         if let Some((epoch, offset)) = resume {
-            message["resume"] = json!({"epoch": epoch, "offset": offset});
+            message["resume"] = json!({"epoch": epoch, "offset": offset, "channel": channel});
         }
         message.to_string()
     }
@@ -94,6 +144,13 @@ pub enum Event {
         recovered: bool,
         /// Are more series picked than the limit lets through?
         truncated: bool,
+    },
+    /// Points of the past came, before the snapshot; a long past comes in several of these.
+    History {
+        /// Of which subscription.
+        sub: Arc<str>,
+        /// The series, which have no values yet, with their points in order of time.
+        past: Vec<(Series, Vec<Past>)>,
     },
     /// All values came.
     Snapshot(Change),
@@ -134,6 +191,15 @@ pub struct Happened {
     pub time_ms: i64,
     /// What belongs to the kind.
     pub fields: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A point of the past.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Past {
+    /// Unix milliseconds.
+    pub time_ms: i64,
+    /// The value; `None` where the series had ended.
+    pub value: Option<f64>,
 }
 
 /// What a frame did to the model of a subscription.
@@ -261,6 +327,8 @@ struct Entry {
     subscription: Subscription,
     state: State,
     model: Model,
+    /// The last that was granted.
+    channel: Option<u32>,
     gaps: u32,
 }
 
@@ -304,7 +372,7 @@ impl Conversation {
             return Err(AlreadySubscribed(subscription.sub.to_string()));
         }
         let model = Model::new(self.max_series);
-        self.entries.push(Entry { subscription, state: State::Idle, model, gaps: 0 });
+        self.entries.push(Entry { subscription, state: State::Idle, model, channel: None, gaps: 0 });
         self.ask();
         Ok(())
     }
@@ -327,7 +395,7 @@ impl Conversation {
             return;
         }
         for entry in self.entries.iter_mut().filter(|entry| entry.state == State::Idle) {
-            self.outgoing.push_back(entry.subscription.message(entry.model.resume()));
+            self.outgoing.push_back(entry.subscription.message(entry.model.resume(), entry.channel));
             entry.state = State::Asked;
         }
     }
@@ -396,6 +464,7 @@ impl Conversation {
                     self.entries[at].model.schema(schema.clone()).map_err(fault)?;
                 }
             }
+            Message::History(history) => self.history(&history)?,
             Message::Snapshot(frame) => self.frame(true, frame)?,
             Message::Delta(frame) => self.frame(false, frame)?,
             Message::Error(refusal) => self.refused(refusal, now),
@@ -457,11 +526,32 @@ impl Conversation {
         let asked = self.entries.iter_mut().find(|entry| *entry.subscription.sub == *sub);
         let Some(entry) = asked.filter(|entry| entry.state == State::Asked) else { return };
         entry.state = State::On(channel);
+        entry.channel = Some(channel);
         if !recovered {
             entry.model.begin_anew();
         }
         let (sub, interval) = (Arc::clone(&entry.subscription.sub), Duration::from_millis(interval_ms));
         self.tell(Event::Subscribed { sub, interval, recovered, truncated });
+    }
+
+    /// The past is for those who begin; others may have the same channel.
+    fn history(&mut self, history: &wire::History) -> Result<(), Lost> {
+        for at in self.of_channel(history.channel) {
+            let Entry { subscription, model, .. } = &self.entries[at];
+            if model.offset().is_some() {
+                continue;
+            }
+            let point =
+                |&(time_ms, value): &(i64, Option<wire::Number>)| Past { time_ms, value: value.map(|v| v.0) };
+            let past = history.points.iter().map(|(id, points)| {
+                let series = model.described(*id).ok_or(Fault::UnknownSeries(*id))?;
+                Ok((series.clone(), points.iter().map(point).collect()))
+            });
+            let past = past.collect::<Result<_, _>>().map_err(fault)?;
+            let sub = Arc::clone(&subscription.sub);
+            self.tell(Event::History { sub, past });
+        }
+        Ok(())
     }
 
     fn frame(&mut self, snapshot: bool, frame: wire::Frame) -> Result<(), Lost> {
@@ -557,6 +647,51 @@ mod tests {
         std::iter::from_fn(|| conversation.next_message())
             .map(|text| serde_json::from_str(&text).unwrap())
             .collect()
+    }
+
+    #[test]
+    fn a_query_has_its_past_first_and_goes_on_by_its_channel() {
+        let mut talk = Conversation::new("test", None, 100);
+        talk.connected(S(0));
+        let query = Subscription::query("q", "sum by (job) (rate(x[30s]))").history(S(300));
+        talk.subscribe(query).unwrap();
+        say(&mut talk, json!({"type": "welcome", "ping_ms": 25_000, "epoch": "e", "seq": 0})).unwrap();
+        let asked = sent(&mut talk).pop().unwrap();
+        assert_eq!(
+            (&asked["query"], &asked["history"]),
+            (&json!("sum by (job) (rate(x[30s]))"), &json!(300_000))
+        );
+        assert_eq!(asked.get("match"), None);
+        let subscribed =
+            json!({"type": "subscribed", "sub": "q", "channel": 4, "interval_ms": 1000, "recovered": false});
+        say(&mut talk, subscribed).unwrap();
+        let unknown = json!({"": {"type": "unknown", "help": "", "unit": ""}});
+        let series = json!([{"id": 1, "name": "", "labels": {"job": "api"}}]);
+        say(&mut talk, json!({"type": "schema", "channel": 4, "families": unknown, "series": series}))
+            .unwrap();
+        let points = json!([[1, [[1000, 7], [2000, null]]]]);
+        let past = json!({"type": "history", "channel": 4, "from": 0, "until": 3000, "points": points});
+        say(&mut talk, past.clone()).unwrap();
+        let values = json!([[1, 9]]);
+        say(
+            &mut talk,
+            json!({"type": "snapshot", "channel": 4, "epoch": "e", "offset": 3, "t": 3000, "values": values}),
+        )
+        .unwrap();
+        say(&mut talk, past).unwrap();
+        let events: Vec<Event> = std::iter::from_fn(|| talk.next_event()).collect();
+        let [Event::Connected, Event::Subscribed { .. }, Event::History { past, .. }, Event::Snapshot(_)] =
+            &events[..]
+        else {
+            panic!("{events:?}")
+        };
+        assert_eq!(past[0].0.key(), r#"{job="api"}"#);
+        let point = |time_ms, value| Past { time_ms, value };
+        assert_eq!(past[0].1, [point(1000, Some(7.0)), point(2000, None)]);
+        talk.connected(S(5));
+        say(&mut talk, json!({"type": "welcome", "ping_ms": 25_000, "epoch": "e", "seq": 0})).unwrap();
+        let resume = json!({"epoch": "e", "offset": 3, "channel": 4});
+        assert_eq!(sent(&mut talk).pop().unwrap()["resume"], resume);
     }
 
     fn told(conversation: &mut Conversation) -> Vec<Event> {

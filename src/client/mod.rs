@@ -41,7 +41,7 @@ pub(crate) mod wire;
 
 pub use backoff::Backoff;
 pub use connection::{Client, ConnectError, connect};
-pub use conversation::{AlreadySubscribed, Change, Event, Happened, Lost, Refused, Subscription};
+pub use conversation::{AlreadySubscribed, Change, Event, Happened, Lost, Past, Refused, Subscription};
 pub use model::{Family, Fault, Model, Series};
 pub use target::{BadTarget, Target};
 

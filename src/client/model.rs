@@ -41,10 +41,12 @@ pub struct Series {
 }
 
 impl Series {
-    /// `name{label="value",…}`, which names the series in every epoch.
+    /// `name{label="value",…}`, which names the series in every epoch; `{label="value",…}` for what has no name, as most queries
+    /// give it.
     #[must_use]
     pub fn key(&self) -> String {
-        key::render(&self.name, &self.labels.iter().collect::<Vec<_>>())
+        let key = key::render(&self.name, &self.labels.iter().collect::<Vec<_>>());
+        if self.name.is_empty() { key.replacen("\"\",", "", 1).replacen("\"\"", "", 1) } else { key }
     }
 }
 
@@ -142,6 +144,11 @@ impl Model {
     #[must_use]
     pub fn get(&self, id: u32) -> Option<&Series> {
         self.series.get(&id).filter(|known| known.has_value).map(|known| &known.series)
+    }
+
+    /// A series that was described, whether or not it has a value yet.
+    pub(super) fn described(&self, id: u32) -> Option<&Series> {
+        self.series.get(&id).map(|known| &known.series)
     }
 
     /// All series, by id.

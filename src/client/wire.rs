@@ -16,6 +16,7 @@ pub(crate) enum Message {
     Welcome(Welcome),
     Subscribed(Subscribed),
     Schema(Schema),
+    History(History),
     Snapshot(Frame),
     Delta(Frame),
     Error(Refusal),
@@ -81,6 +82,16 @@ pub(crate) struct Series {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) family: Option<String>,
 }
+
+/// The past of series, or a part of it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct History {
+    pub(crate) channel: u32,
+    pub(crate) points: Vec<(u32, Vec<Past>)>,
+}
+
+/// Time, and the value; none where the series had ended.
+type Past = (i64, Option<Number>);
 
 /// `snapshot` and `delta`: the one has `epoch`, the other `prev`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -160,7 +171,8 @@ impl<'de> Deserialize<'de> for Point {
 }
 
 /// A value: a number, or the text of one that JSON has not or that is exact.
-struct Number(f64);
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Number(pub(crate) f64);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -216,6 +228,7 @@ pub(crate) fn decode(text: &str) -> serde_json::Result<Message> {
         "welcome" => Message::Welcome(serde_json::from_str(text)?),
         "subscribed" => Message::Subscribed(serde_json::from_str(text)?),
         "schema" => Message::Schema(serde_json::from_str(text)?),
+        "history" => Message::History(serde_json::from_str(text)?),
         "snapshot" => Message::Snapshot(serde_json::from_str(text)?),
         "delta" => Message::Delta(serde_json::from_str(text)?),
         "error" => Message::Error(serde_json::from_str(text)?),
@@ -256,6 +269,10 @@ mod tests {
                 ("subscribed", Message::Subscribed(it)) => message["channel"] == it.channel,
                 ("schema", Message::Schema(it)) => {
                     message["series"].as_array().unwrap().len() == it.series.len()
+                }
+                ("history", Message::History(it)) => {
+                    it.points[0].1[0] == (1_699_999_998_000, Some(Number(12.0)))
+                        && it.points[1].1[1].1.is_none()
                 }
                 ("snapshot", Message::Snapshot(it)) => message["epoch"] == it.epoch.clone().unwrap(),
                 ("delta", Message::Delta(it)) => message["prev"] == it.prev.unwrap(),

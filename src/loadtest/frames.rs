@@ -133,6 +133,7 @@ impl Decoder {
                 }
                 Said::Other
             }
+            Message::History(_) => Said::Other,
             Message::Subscribed(subscribed) => Said::Subscribed {
                 channel: subscribed.channel.into(),
                 interval_ms: subscribed.interval_ms,

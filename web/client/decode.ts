@@ -4,7 +4,7 @@
  * Fields that are not known are passed over, so that a newer server can add some; a type that is not known gives
  * `null`. What is known must have the right shape, or the whole frame is refused: half a frame would be a wrong picture.
  */
-import type { Family, MetricType, Part, Samples, Series, ServerMessage } from './message.js'
+import type { Family, MetricType, Part, Points, Samples, Series, ServerMessage } from './message.js'
 
 /** A frame that is not what docs/protocol.md says; `path` is the place in it. */
 export class DecodeError extends Error {
@@ -73,6 +73,8 @@ export function decode(text: string): ServerMessage | null {
       return { type, sub: string(frame.sub, 'sub') }
     case 'schema':
       return { type, channel: whole(frame.channel, 'channel'), ...schema(frame) }
+    case 'history':
+      return { type, channel: whole(frame.channel, 'channel'), points: points(frame.points), ...part(frame) }
     case 'snapshot':
       return {
         type,
@@ -175,6 +177,22 @@ function samples(value: unknown): Samples {
     if (time !== undefined) (times ??= new Map()).set(id, finite(time, `values[${i}][2]`))
   }
   return { ids: sampleIds, values, ...(times && { times }), ...(digits && { digits }) }
+}
+
+/** Past points: `[id, [[time, value], …]]`. */
+function points(value: unknown): ReadonlyMap<number, Points> {
+  const pair = (one: unknown, at: string) => {
+    if (!Array.isArray(one) || one.length < 2) throw new DecodeError(at, 'a pair', one)
+    return one as readonly unknown[]
+  }
+  return new Map(
+    array(value, 'points').map((one, i) => {
+      const [id, all] = pair(one, `points[${i}]`)
+      const list = array(all, `points[${i}][1]`).map((point) => pair(point, `points[${i}][1]`))
+      const times = Float64Array.from(list, ([time]) => finite(time, `points[${i}][1]`))
+      return [whole(id, `points[${i}][0]`), { times, values: list.map(([, v]) => (v === null ? null : sampleValue(v, i))) }]
+    }),
+  )
 }
 
 function sampleValue(value: unknown, i: number): number {

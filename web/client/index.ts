@@ -8,8 +8,8 @@
  */
 export { DecodeError } from './decode.js'
 export { connect, Live, RefusedError, Subscription, Tick } from './live.js'
-export type { ConnectOptions, Events, SubscribeOptions, Update } from './live.js'
+export type { ConnectOptions, Events, QueryOptions, SubscribeOptions, Update } from './live.js'
 export type { Phase, State, SubscriptionMessage } from './machine.js'
-export type { Family, Message, MetricType, Samples, Selection, ServerMessage } from './message.js'
+export type { Family, Message, MetricType, Points, Samples, Selection, ServerMessage } from './message.js'
 export type { Series } from './model.js'
 export type { Transport } from './wire.js'

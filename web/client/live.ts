@@ -4,7 +4,7 @@
  */
 import { Machine } from './machine.js'
 import type { Effect, Event, State, SubscriptionMessage } from './machine.js'
-import type { Message, Selection } from './message.js'
+import type { Message, Points, Selection } from './message.js'
 import { Model } from './model.js'
 import type { Change, Series } from './model.js'
 import { openSse } from './sse.js'
@@ -28,7 +28,7 @@ export interface ConnectOptions {
 }
 
 /** How to subscribe, beside `interval`, `limit` and `exact`. */
-export interface SubscribeOptions extends Omit<Selection, 'match'> {
+export interface SubscribeOptions extends Omit<Selection, 'match' | 'query'> {
   /** Ends the subscription when it is aborted. */
   readonly signal?: AbortSignal
   /** No frame came in time (`true`), or frames come again (`false`). */
@@ -41,6 +41,9 @@ export interface SubscribeOptions extends Omit<Selection, 'match'> {
    */
   readonly onMessages?: (messages: readonly SubscriptionMessage[]) => void
 }
+
+/** How to subscribe to a query. */
+export type QueryOptions = Omit<SubscribeOptions, 'derived'>
 
 /** What `on` can listen for. */
 export interface Events {
@@ -87,6 +90,8 @@ export class Tick {
     readonly gone: readonly Series[],
     /** All series by key, as they are now. */
     readonly series: ReadonlyMap<string, Series>,
+    /** The past of series, with `history`, in a tick that has all values anew. It ends before their values here. */
+    readonly history: ReadonlyMap<Series, Points> = new Map(),
   ) {}
 
   /** The value of a series by its key, `name{label="value"}`; undefined while there is none. */
@@ -166,8 +171,25 @@ export class Live {
   subscribe(match: string | readonly string[], options: SubscribeOptions, onTick?: (tick: Tick) => void): Subscription
   subscribe(match: string | readonly string[], a: SubscribeOptions | ((tick: Tick) => void) = {}, b?: (tick: Tick) => void): Subscription {
     const [options, onTick] = typeof a === 'function' ? [{}, a] : [a, b]
+    return this.follow({ match: typeof match === 'string' ? [match] : [...match] }, options, onTick)
+  }
+
+  /**
+   * Subscribes to what a PromQL expression gives, evaluated at the server at each tick. The series have ids and keys of
+   * their own: most expressions drop the name, `{job="api"}`.
+   *
+   *     live.query('sum by (job) (rate(http_requests_total[30s]))', { history: '5m' }, (tick) => { … })
+   */
+  query(query: string, onTick?: (tick: Tick) => void): Subscription
+  query(query: string, options: QueryOptions, onTick?: (tick: Tick) => void): Subscription
+  query(query: string, a: QueryOptions | ((tick: Tick) => void) = {}, b?: (tick: Tick) => void): Subscription {
+    const [options, onTick] = typeof a === 'function' ? [{}, a] : [a, b]
+    return this.follow({ query }, options, onTick)
+  }
+
+  private follow(what: Selection, options: SubscribeOptions, onTick: ((tick: Tick) => void) | undefined): Subscription {
     const sub = `${this.tabs?.id ?? 's'}.${++this.names}`
-    const selection = selectionOf(match, options)
+    const selection = selectionOf({ ...what, ...said(options) })
     const end = (error?: RefusedError) => {
       if (this.subscriptions.delete(sub) && error === undefined) this.feed({ type: 'unsubscribe', sub })
     }
@@ -318,16 +340,16 @@ export class Live {
   }
 }
 
-function selectionOf(match: string | readonly string[], { interval, limit, exact }: Omit<Selection, 'match'>): Selection {
-  return {
-    match: typeof match === 'string' ? [match] : [...match],
-    ...(interval !== undefined && { interval }),
-    ...(limit !== undefined && { limit }),
-    ...(exact !== undefined && { exact }),
-  }
+/** What a selection says of these; the rest is not the server's. */
+function said({ derived, history, interval, limit, exact }: Selection): Selection {
+  return JSON.parse(JSON.stringify({ derived, history, interval, limit, exact })) as Selection
 }
 
-/** What is to be changed of a subscription. */
+function selectionOf({ match, query, ...rest }: Selection): Selection {
+  return { ...(match && { match }), ...(query !== undefined && { query }), ...said(rest) }
+}
+
+/** What is to be changed of a subscription. `query` in place of `match`, or the other way round, changes that too. */
 export interface Update extends Omit<Selection, 'match'> {
   readonly match?: string | readonly string[]
 }
@@ -376,7 +398,12 @@ export class Subscription implements AsyncIterable<Tick> {
   /** Changes what is subscribed to; what is not named stays. The next tick has all values. */
   update({ match, ...rest }: Update): void {
     if (this.ending !== null) return
-    this.selection = selectionOf(match ?? this.selection.match, { ...this.selection, ...rest })
+    const what = match !== undefined ? { match: typeof match === 'string' ? [match] : match } : {}
+    const { derived } = this.selection
+    // Another question replaces the former whole.
+    const before = rest.query !== undefined ? {} : match === undefined ? this.selection : { ...(derived && { derived }) }
+    const { history, interval, limit, exact } = said(this.selection)
+    this.selection = selectionOf({ ...said({ history, interval, limit, exact } as Selection), ...before, ...what, ...rest })
     this.change(this.selection)
   }
 
@@ -397,7 +424,7 @@ export class Subscription implements AsyncIterable<Tick> {
     if (this.ending !== null) reader.finish(this.ending.error)
     else {
       this.readers.add(reader)
-      if (this.model.time > 0) reader.take({ snapshot: true, changed: new Set(this.series.values()), gone: new Set() }, this.tick)
+      if (this.model.time > 0) reader.take({ snapshot: true, changed: new Set(this.series.values()), gone: new Set(), history: new Map() }, this.tick)
     }
     return reader
   }
@@ -436,9 +463,9 @@ export class Subscription implements AsyncIterable<Tick> {
     this.end(error)
   }
 
-  private readonly tick = ({ snapshot, changed, gone }: Change): Tick => {
+  private readonly tick = ({ snapshot, changed, gone, history }: Change): Tick => {
     const { time, offset, epoch, series } = this.model
-    return new Tick(time, offset, epoch, snapshot, [...changed], [...gone], series)
+    return new Tick(time, offset, epoch, snapshot, [...changed], [...gone], series, history)
   }
 }
 
@@ -458,6 +485,7 @@ class Reader implements AsyncIterator<Tick, undefined> {
     if (before === null) this.change = { ...change, changed: new Set(change.changed), gone: new Set(change.gone) }
     else {
       before.snapshot ||= change.snapshot
+      for (const [series, points] of change.history) before.history.set(series, points)
       for (const series of change.changed) {
         before.gone.delete(series)
         before.changed.add(series)

@@ -63,7 +63,7 @@ export interface State {
 }
 
 /** What a subscription is told, in the order in which it holds. */
-export type SubscriptionMessage = Extract<ServerMessage, { type: 'subscribed' | 'schema' | 'snapshot' | 'delta' }>
+export type SubscriptionMessage = Extract<ServerMessage, { type: 'subscribed' | 'schema' | 'history' | 'snapshot' | 'delta' }>
 
 export type Event =
   | { readonly type: 'start' }
@@ -290,6 +290,7 @@ export class Machine {
         this.subscribed(received)
         break
       case 'schema':
+      case 'history':
       case 'snapshot':
       case 'delta':
         for (const entry of this.entries.values()) if (entry.channel === received.channel) this.frame(entry, received, random)
@@ -356,9 +357,10 @@ export class Machine {
     entry.parts = [subscribed]
   }
 
-  private frame(entry: Entry, frame: Message<'schema' | 'snapshot' | 'delta'>, random: number): void {
-    if (frame.type === 'schema') {
-      entry.parts.push(frame)
+  private frame(entry: Entry, frame: Message<'schema' | 'history' | 'snapshot' | 'delta'>, random: number): void {
+    if (frame.type === 'schema' || frame.type === 'history') {
+      // The past is for who begins, not for another subscription of the channel.
+      if (frame.type === 'schema' || entry.parts[0]?.type === 'subscribed') entry.parts.push(frame)
       return
     }
     // A snapshot for another subscription of the channel, of the tick that we have.
@@ -378,11 +380,16 @@ export class Machine {
       if (frame.offset < entry.at.offset) return
     }
     // What began before and did not end is void; what describes series holds.
-    if (frame.part === 1) entry.parts = entry.parts.filter(({ type }) => type === 'subscribed' || type === 'schema')
+    if (frame.part === 1) entry.parts = entry.parts.filter(({ type }) => type !== 'snapshot' && type !== 'delta')
     const { parts } = entry
     parts.push(frame)
     if (frame.part < frame.parts) return
-    entry.at = { epoch: frame.type === 'snapshot' ? frame.epoch : (entry.at?.epoch ?? this.epoch), offset: frame.offset }
+    entry.at = {
+      epoch: frame.type === 'snapshot' ? frame.epoch : (entry.at?.epoch ?? this.epoch),
+      offset: frame.offset,
+      // Over server-sent events the channel is a number of our own.
+      ...(entry.selection.match === undefined && this.shown.transport === 'websocket' && { channel: frame.channel }),
+    }
     entry.parts = []
     entry.gaps = 0
     entry.works = true

@@ -43,6 +43,12 @@ export interface Samples {
   readonly digits?: ReadonlyMap<number, string>
 }
 
+/** Past points of a series: `values[i]` was taken at `times[i]` (Unix milliseconds); null is where the series had ended. */
+export interface Points {
+  readonly times: Float64Array
+  readonly values: readonly (number | null)[]
+}
+
 /** A long message comes in parts, numbered from 1, with the same offset; only the last completes it. */
 export interface Part {
   readonly part: number
@@ -82,6 +88,12 @@ export type ServerMessage =
       readonly families: ReadonlyMap<string, Family>
       readonly series: readonly Series[]
     }
+  | ({
+      readonly type: 'history'
+      readonly channel: number
+      /** The past of series, by id. */
+      readonly points: ReadonlyMap<number, Points>
+    } & Part)
   | ({
       readonly type: 'snapshot'
       readonly channel: number
@@ -140,7 +152,13 @@ export type Message<T extends ServerMessage['type']> = Extract<ServerMessage, { 
 /** What a subscription picks, and how often. */
 export interface Selection {
   /** PromQL selectors, 1 to 32; a series is chosen when any of them picks it. */
-  readonly match: readonly string[]
+  readonly match?: readonly string[]
+  /** A PromQL expression in place of `match`: what it gives is evaluated at the server, once a tick for all. */
+  readonly query?: string
+  /** Of the series that `match` picks not the values, but `rate`, `max[1m]`, …: docs/protocol.md, "Queries". */
+  readonly derived?: readonly string[]
+  /** How much of the past comes with the first tick: `"5m"`, or milliseconds; at most 600 points a series. */
+  readonly history?: string | number
   /** `"250ms"`, `"5s"`, or milliseconds; the server takes the nearest that it allows. */
   readonly interval?: string | number
   /** Take so many series and say `truncated`, rather than refuse a selection of more. */
@@ -153,6 +171,8 @@ export interface Selection {
 export interface Resume {
   readonly epoch: string
   readonly offset: number
+  /** Of a query, whose ids are those of its channel. */
+  readonly channel?: number
 }
 
 export type ClientMessage =

@@ -6,7 +6,7 @@
  * for as long as the subscription has it, over a restart of the server too.
  */
 import type { SubscriptionMessage } from './machine.js'
-import type { Family, Message, MetricType } from './message.js'
+import type { Family, Message, MetricType, Points } from './message.js'
 
 /** A series and its newest value. The object lives: keep copies of what shall not change. */
 export interface Series {
@@ -38,6 +38,8 @@ export interface Change {
   snapshot: boolean
   readonly changed: Set<Series>
   readonly gone: Set<Series>
+  /** The past of series, where it came. */
+  readonly history: Map<Series, Points>
 }
 
 /** The messages name a series that was not described. */
@@ -66,7 +68,7 @@ export class Model {
    * @throws UnknownSeries if it cannot be applied; the subscription then has to begin anew.
    */
   apply(messages: readonly SubscriptionMessage[]): Change {
-    const change: Change = { snapshot: false, changed: new Set(), gone: new Set() }
+    const change: Change = { snapshot: false, changed: new Set(), gone: new Set(), history: new Map() }
     for (const message of messages) {
       switch (message.type) {
         case 'subscribed':
@@ -80,6 +82,9 @@ export class Model {
           break
         case 'schema':
           this.describe(message)
+          break
+        case 'history':
+          for (const [id, points] of message.points) change.history.set(this.known(id), points)
           break
         case 'snapshot':
           if (message.part === 1) {
@@ -111,12 +116,17 @@ export class Model {
     }
   }
 
+  private known(id: number): Known {
+    const known = this.byId.get(id)
+    if (known === undefined) throw new UnknownSeries(`a value for series ${id}, which was not described`)
+    return known
+  }
+
   private set({ samples, time, offset }: Message<'snapshot'> | Message<'delta'>, { changed, gone }: Change): void {
     const { ids, values, times, digits } = samples
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i] ?? -1
-      const known = this.byId.get(id)
-      if (known === undefined) throw new UnknownSeries(`a value for series ${id}, which was not described`)
+      const known = this.known(id)
       known.value = values[i] ?? NaN
       known.time = times?.get(id) ?? time
       known.digits = digits?.get(id) ?? null
@@ -138,10 +148,13 @@ export class Model {
   }
 }
 
-/** `name{label="value",…}` with the labels in order and escaped as in the text format; without labels the name alone. */
+/**
+ * `name{label="value",…}` with the labels in order and escaped as in the text format; without labels the name alone, and
+ * `{…}` for what has no name, as most queries give it.
+ */
 export function keyOf(name: string, labels: Readonly<Record<string, string>>): string {
   const parts = Object.entries(labels)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([label, value]) => `${label}="${value.replace(/[\\"\n]/g, (one) => (one === '\n' ? '\\n' : `\\${one}`))}"`)
-  return parts.length === 0 ? name : `${name}{${parts.join()}}`
+  return parts.length === 0 && name !== '' ? name : `${name}{${parts.join()}}`
 }

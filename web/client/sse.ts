@@ -90,7 +90,10 @@ class Broken extends Error {
 async function follow(base: URL, asked: Ask, events: readonly string[] | undefined, signal: AbortSignal, listener: Listener): Promise<void> {
   const url = new URL('api/v1/stream/sse', base)
   const to = url.searchParams
-  for (const selector of asked.match) to.append('match[]', selector)
+  for (const selector of asked.match ?? []) to.append('match[]', selector)
+  if (asked.query !== undefined) to.set('query', asked.query)
+  if (asked.derived !== undefined) to.set('derived', asked.derived.join())
+  if (asked.history !== undefined) to.set('history', String(asked.history))
   to.set('sub', asked.sub)
   to.set('clamp', '1')
   // Who falls back has something in between, which may hold the beginning of an answer back.

@@ -51,6 +51,15 @@ describe('decode', () => {
     expect([delta.prev, delta.offset]).toEqual([812, 840])
   })
 
+  test('past points are times and values by series, and null is where one had ended', () => {
+    const past = frame({ type: 'history', channel: 4, from: 1, until: 9, points: [[7, [[1, 0.5], [2, 'NaN'], [3, null]]], [8, []]] })
+    if (past?.type !== 'history') throw new Error('a history')
+    expect([...(past.points.get(7)?.times ?? [])]).toEqual([1, 2, 3])
+    expect(past.points.get(7)?.values).toEqual([0.5, NaN, null])
+    expect(past.points.get(8)?.values).toEqual([])
+    expect(refusedAt({ type: 'history', channel: 4, points: [[7, [[1]]]] })).toBe('points[0][1]')
+  })
+
   test('a delta without stale series need not name them', () => {
     const delta = frame({ type: 'delta', channel: 3, offset: 2, prev: 1, t: 100, values: [] })
     expect(delta?.type === 'delta' && delta.stale.length).toBe(0)

@@ -140,7 +140,7 @@ class Session {
     }
     if (message.type !== 'subscribe' && message.type !== 'update') return
     expect(this.subs.has(message.sub)).toBe(message.type === 'update')
-    const letter = message.match[0] ?? ''
+    const letter = message.match?.[0] ?? ''
     const channel = this.channel(letter)
     const { resume } = message
     const missed = resume?.epoch === server.epoch && resume.offset <= server.offset ? server.since(channel, letter, resume.offset) : null

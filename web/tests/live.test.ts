@@ -121,6 +121,37 @@ describe('a subscription', () => {
     expect([...(ticks[2]?.series.keys() ?? [])]).toEqual(['a'])
   })
 
+  test('to a query asks for it, has keys without a name, and goes on by its channel', () => {
+    const subscription = live.query('sum by (job) (rate(x[30s]))', { interval: '5s' })
+    expect(Line.last.sent.at(-1)).toMatchObject({ type: 'subscribe', query: 'sum by (job) (rate(x[30s]))', interval: '5s' })
+    expect(Line.last.sent.at(-1)).not.toHaveProperty('match')
+    Line.last.grant()
+    Line.last.say({ ...(fixture('schema of a query') as object), channel: 1 })
+    Line.last.say({ type: 'snapshot', channel: 1, epoch: 'e', offset: 1, t: 1000, values: [[1, 12.5], [2, 0.25]] })
+    expect(subscription.value('{job="api"}')).toBe(12.5)
+    Line.last.delta(9, [[1, 13]])
+    expect(Line.last.sent.at(-1)).toMatchObject({ type: 'update', resume: { epoch: 'e', offset: 1, channel: 1 } })
+    subscription.update({ match: 'a' })
+    expect(Line.last.sent.at(-1)).toMatchObject({ match: ['a'], interval: '5s' })
+    expect(Line.last.sent.at(-1)).not.toHaveProperty('query')
+  })
+
+  test('with history has the past of its series in the first tick, and another of the channel has none', () => {
+    const ticks: Tick[] = []
+    live.subscribe('a', { history: '5m', derived: ['rate'] }, (tick) => ticks.push(tick))
+    expect(Line.last.sent.at(-1)).toMatchObject({ match: ['a'], history: '5m', derived: ['rate'] })
+    Line.last.grant()
+    Line.last.say({ type: 'schema', channel: 1, families: {}, series: [{ id: 1, name: 'a', labels: {} }] })
+    const past = { type: 'history', channel: 1, from: 1, until: 3000, points: [[1, [[1000, 7], [2000, null]]]] }
+    Line.last.say(past)
+    Line.last.say({ type: 'snapshot', channel: 1, epoch: 'e', offset: 1, t: 3000, values: [[1, 9]] })
+    Line.last.say(past)
+    Line.last.delta(2, [[1, 10]])
+    const [first, second] = ticks
+    expect([...(first?.history ?? [])].map(([series, { times, values }]) => [series.key, [...times], values])).toEqual([['a', [1000, 2000], [7, null]]])
+    expect(second?.history.size).toBe(0)
+  })
+
   test('read slowly gives what has changed since in one tick', async () => {
     const loop = live.subscribe('a')[Symbol.asyncIterator]()
     Line.last.begin()

@@ -1,4 +1,4 @@
-//! `gaugecast watch [URL] SELECTOR…`: live values in the terminal, or line by line for pipes.
+//! `gaugecast watch [URL] SELECTOR…`, or `--query=PROMQL` in place of selectors: live values in the terminal, or line by line for pipes.
 //!
 //! On a terminal the table is drawn anew in place with every frame ([`screen`]); elsewhere, and with `--json`, there is
 //! a line for every change, and with `--json` for every event of the server ([`lines`]). What both show of a
@@ -24,6 +24,7 @@ use self::track::Tracks;
 use super::{USAGE, asked_for, format, tell};
 use crate::client::{self, Change, Client, Event, Options, Subscription};
 use crate::config::units::parse_duration;
+use crate::query::live::LiveQuery;
 use crate::series::Selector;
 use crate::stream::protocol::{MAX_SELECTOR_BYTES, MAX_SELECTORS};
 
@@ -42,12 +43,11 @@ pub(super) fn command() -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
     Command::new("watch")
         .about("Show live values of a server in the terminal, or as lines for pipes")
-        .override_usage("gaugecast watch [URL] SELECTOR… [--interval=1s] [--rate] [--json] [--once]")
+        .override_usage("gaugecast watch [URL] SELECTOR… [--interval=1s] [--rate] [--json] [--once]\n       gaugecast watch [URL] --query=PROMQL …")
         .arg(
             Arg::new("ARGS")
                 .value_name("URL|SELECTOR")
-                .num_args(1..)
-                .required(true)
+                .num_args(0..)
                 .help("Which server and series"),
         )
         .arg(
@@ -56,6 +56,12 @@ pub(super) fn command() -> Command {
                 .value_name("DURATION")
                 .default_value("1s")
                 .help("Time between frames"),
+        )
+        .arg(
+            Arg::new("query")
+                .long("query")
+                .value_name("PROMQL")
+                .help("Show what an expression gives, evaluated at the server"),
         )
         .arg(flag("rate").help("Show counters as rates per second"))
         .arg(flag("json").help("Print a JSON object per change"))
@@ -68,6 +74,7 @@ pub(super) fn command() -> Command {
 struct Asked {
     target: String,
     selectors: Vec<String>,
+    query: Option<String>,
     interval: Duration,
     rate: bool,
     json: bool,
@@ -103,8 +110,21 @@ impl Asked {
     fn read(matches: &ArgMatches) -> Result<Self, String> {
         let args = matches.get_many::<String>("ARGS").unwrap_or_default().cloned();
         let (target, selectors) = target_and_selectors(args.collect());
-        if selectors.is_empty() {
-            return Err("which series? Give a selector, such as node_load1".into());
+        let query = matches.get_one::<String>("query").cloned();
+        match &query {
+            None if selectors.is_empty() => {
+                return Err("which series? Give a selector, such as node_load1, or --query".into());
+            }
+            Some(_) if !selectors.is_empty() => {
+                return Err(format!(
+                    "--query stands alone, and {:?} is no address of a server",
+                    selectors[0]
+                ));
+            }
+            Some(text) => {
+                LiveQuery::parse(text).map_err(|error| format!("--query: {error}"))?;
+            }
+            None => {}
         }
         if selectors.len() > MAX_SELECTORS
             || selectors.iter().map(String::len).sum::<usize>() > MAX_SELECTOR_BYTES
@@ -120,7 +140,7 @@ impl Asked {
         let interval = matches.get_one::<String>("interval").map_or("1s", String::as_str);
         let interval = parse_duration(interval).map_err(|error| format!("--interval: {error}"))?;
         let on = |flag| asked_for(matches, flag);
-        Ok(Asked { target, selectors, interval, rate: on("rate"), json: on("json"), once: on("once") })
+        Ok(Asked { target, selectors, query, interval, rate: on("rate"), json: on("json"), once: on("once") })
     }
 }
 
@@ -164,8 +184,11 @@ async fn watch(asked: &Asked) -> Result<ExitCode, String> {
     let follow = async {
         let mut client =
             client::connect(&asked.target, Options::default()).await.map_err(|error| error.to_string())?;
-        let subscription = Subscription::new(SUB, asked.selectors.clone()).interval(asked.interval);
-        client.subscribe(subscription).map_err(|error| error.to_string())?;
+        let subscription = match &asked.query {
+            Some(query) => Subscription::query(SUB, query.as_str()),
+            None => Subscription::new(SUB, asked.selectors.clone()),
+        };
+        client.subscribe(subscription.interval(asked.interval)).map_err(|error| error.to_string())?;
         follow(asked, &mut client, &mut shown).await
     };
     let code = tokio::select! {
@@ -213,7 +236,7 @@ async fn follow(asked: &Asked, client: &mut Client, shown: &mut Shown) -> Result
                 }
             }
             Event::Happened(happened) => note(shown, &lines::told(&happened)),
-            Event::Connected | Event::Subscribed { .. } => {}
+            Event::Connected | Event::Subscribed { .. } | Event::History { .. } => {}
         }
     }
     Ok(ExitCode::SUCCESS)
