@@ -137,6 +137,8 @@ fn what_cannot_work_ends_at_once_and_says_why() {
         (&["wss://host", "up"], 2, "not supported yet"),
         (&["127.0.0.1:1"], 2, "which series?"),
         (&[], 2, "Usage: gaugecast watch [URL] SELECTOR"),
+        (&["--query=sum("], 2, "parse error"),
+        (&["up", "--query=up"], 2, "stands alone"),
         (&["up", "--interval=x"], 2, "--interval"),
     ] {
         let output = run(args);

@@ -47,7 +47,8 @@ pub(super) fn command() -> Command {
         .arg(
             Arg::new("ARGS")
                 .value_name("URL|SELECTOR")
-                .num_args(0..)
+                .num_args(1..)
+                .required_unless_present("query")
                 .help("Which server and series"),
         )
         .arg(
