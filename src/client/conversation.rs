@@ -118,7 +118,12 @@ impl Subscription {
             message["limit"] = limit.into();
         }
         if let Some((epoch, offset)) = resume {
-            message["resume"] = json!({"epoch": epoch, "offset": offset, "channel": channel});
+            message["resume"] = json!({"epoch": epoch, "offset": offset});
+            // Series numbers of what is evaluated are those of its channel.
+            let is_evaluated = matches!(self.what, What::Query(_)) || !self.derived.is_empty();
+            if let Some(channel) = channel.filter(|_| is_evaluated) {
+                message["resume"]["channel"] = channel.into();
+            }
         }
         message.to_string()
     }

@@ -388,7 +388,7 @@ export class Machine {
       epoch: frame.type === 'snapshot' ? frame.epoch : (entry.at?.epoch ?? this.epoch),
       offset: frame.offset,
       // Over server-sent events the channel is a number of our own.
-      ...(entry.selection.match === undefined && this.shown.transport === 'websocket' && { channel: frame.channel }),
+      ...((entry.selection.query ?? entry.selection.derived) !== undefined && this.shown.transport === 'websocket' && { channel: frame.channel }),
     }
     entry.parts = []
     entry.gaps = 0
