@@ -57,7 +57,7 @@ impl Server {
 
     async fn with(config: Config, query: QueryConfig) -> Self {
         let mut table = Table::new(Epoch(7), 100_000);
-        let source = table.add_source("test");
+        let source = table.add_source("test", gaugecast::series::Scope::Own);
         let (ticks, publish) = Ticks::manual(table.commit(moment(0), 0));
         let registry = Registry::new();
         let history = History::open(&history::Config::default(), &registry, T0).unwrap();

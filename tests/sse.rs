@@ -415,7 +415,9 @@ async fn what_cannot_be_streamed_is_refused_before_the_stream_begins() {
         ("", "bad_request"),
         ("match[]=a&limit=x", "bad_request"),
         ("match[]=a&interval=1ns", "bad_interval"),
-        ("match[]=a&query=1", "unsupported"),
+        ("match[]=a&query=1", "bad_request"),
+        ("match[]=a&padding=2", "bad_request"),
+        ("query=1", "unsupported"),
     ] {
         let (status, body, retry) = refused(query).await;
         assert_eq!((status, &body["errorType"]), (400, &json!("bad_data")), "{query}");

@@ -120,7 +120,11 @@ impl Wish {
                     continue;
                 }
                 "padding" => {
-                    padding = if text == "1" { PADDING } else { 0 };
+                    padding = match text.as_str() {
+                        "1" => PADDING,
+                        "0" => 0,
+                        _ => return Err(Fault::new(ErrorCode::BadRequest, "padding is 0 or 1")),
+                    };
                     continue;
                 }
                 "events" => {

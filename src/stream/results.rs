@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use super::channel::State;
 use crate::query::Labels;
 use crate::query::labels::METRIC_NAME;
-use crate::series::{FamilyMeta, Kind, NO_TIME, Role, Slot, SourceId, Table, Tick};
+use crate::series::{FamilyMeta, Kind, NO_TIME, Role, Scope, Slot, SourceId, Table, Tick};
 
 /// Results of one query.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Results {
     /// Nothing yet; the first tick will be this one's. At most `limit` series are taken.
     pub(super) fn new(tick: &Tick, limit: usize) -> Self {
         let mut table = Table::following(tick.epoch, limit, tick.offset);
-        let source = table.add_source("query");
+        let source = table.add_source("query", Scope::Own);
         Results { table, source, slots: HashMap::new(), round: 0, state: None }
     }
 
