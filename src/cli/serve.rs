@@ -201,13 +201,13 @@ impl Process {
 }
 
 /// Which settings changed, and which of them wait for a new start.
-fn told(changed: &[&config::settings::Setting]) -> String {
+fn told(changed: &[config::Change]) -> String {
     if changed.is_empty() {
         return "nothing changed".into();
     }
     let list = |at_start: bool| {
-        let flags = changed.iter().filter(|setting| setting.at_start == at_start);
-        flags.map(|setting| format!("--{}", setting.flag)).collect::<Vec<_>>().join(", ")
+        let names = changed.iter().filter(|change| change.at_start == at_start);
+        names.map(|change| &*change.name).collect::<Vec<_>>().join(", ")
     };
     match (list(false), list(true)) {
         (now, later) if later.is_empty() => format!("in force: {now}"),

@@ -14,6 +14,7 @@ mod metrics;
 mod pace;
 pub mod process;
 mod schedule;
+pub mod scrape;
 pub mod synthetic;
 pub mod textfile;
 pub mod ticker;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::render::of_group;
+use super::section::parts;
 use super::settings::{Group, Setting, default_of};
 
 const HEAD: &str = "\
@@ -39,8 +40,9 @@ log:
   one that is unset or empty. `$${` is `${` itself. Any other `$` needs no care.
 - **Lists** may be written as one value. Anchors and aliases work; tags, merge keys and several documents do not.
 - **Mistakes** are all told at once, as `file:line:column: message` with the line, and nothing starts: an unknown key, a
-  key given twice, a wrong type, a value out of bounds, an undefined variable. Blocks of a Prometheus
-  configuration that this version does not support are refused by name, never ignored.
+  key given twice, a wrong type, a value out of bounds, an undefined variable. Keys of a Prometheus
+  configuration that this version does not support are refused by name where they are of scraping and sending; `rule_files`,
+  `alerting` and others that are not get a warning.
 
 ## Flags and environment
 
@@ -76,6 +78,14 @@ pub fn markdown() -> String {
         for setting in of_group(group) {
             let _ = writeln!(page, "{}", line(setting));
         }
+    }
+    let _ = writeln!(
+        page,
+        "\n### Structured parts of the file\n\nThese are only in the file. A relative path in them is relative to the folder of \
+         the file.\n\n| key | what |\n| --- | --- |"
+    );
+    for part in parts() {
+        let _ = writeln!(page, "| `{}` | {} |", part.key, part.help);
     }
     page
 }

@@ -1,12 +1,13 @@
-//! The configuration file: reading it, `${VAR}`, and which key is which setting.
+//! The configuration file: reading it, `${VAR}`, and which key is which setting or part.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Place, Position, plain};
-use super::settings::{Setting, UNSUPPORTED};
+use super::section::{Part, Reading, Written, parts};
+use super::settings::{INEFFECTIVE, Setting, UNSUPPORTED};
 use super::yaml::{self, Key, Node, Value};
-use super::{DEFAULT_FILE, Entry, Given, Layer};
+use super::{Config, DEFAULT_FILE, Entry, Given, Layer, Origins};
 
 /// Largest file. The largest sensible one, a thousand targets, is a tenth of it.
 const MAX_BYTES: u64 = 1 << 20;
@@ -17,6 +18,10 @@ pub(super) struct ReadFile<'a> {
     pub(super) path: PathBuf,
     /// What it sets.
     pub(super) layer: Layer<'a>,
+    /// What looks wrong but stops nothing.
+    pub(super) warnings: Vec<String>,
+    /// The structured parts, read once all settings are known.
+    parts: Vec<(&'static Part, Position, Node)>,
     text: String,
 }
 
@@ -24,6 +29,36 @@ impl ReadFile<'_> {
     /// A line of it, from 1.
     pub(super) fn line(&self, number: usize) -> Option<String> {
         line(&self.text, number)
+    }
+
+    /// Reads the structured parts into the configuration. Gives the key of the first that holds a secret.
+    pub(super) fn read_parts(
+        &self,
+        config: &mut Config,
+        origins: &mut Origins,
+        env: &dyn Fn(&str) -> Option<String>,
+        errors: &mut Vec<ConfigError>,
+    ) -> Option<&'static str> {
+        let settled = errors.is_empty();
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let mut secret = None;
+        for (part, at, node) in &self.parts {
+            let place = |at| Place::File(self.path.clone(), Some(at));
+            let reading = Reading::new(env, folder, settled);
+            (part.read)(config, &reading, node);
+            if reading.has_secrets() {
+                secret = secret.or(Some(part.key));
+            }
+            let written: Written = reading.written(part.key, node);
+            config.written.push(written);
+            origins.insert(part.key.to_owned(), place(*at));
+            errors.extend(reading.into_faults().into_iter().map(|(at, message)| ConfigError {
+                place: place(at),
+                message,
+                source_line: self.line(at.line),
+            }));
+        }
+        secret
     }
 }
 
@@ -69,7 +104,16 @@ pub(super) fn read<'a>(
         }
     };
     let (root, faults) = yaml::parse(&text);
-    let mut walk = Walk { table, path, text: &text, env, layer: Layer::default(), errors: Vec::new() };
+    let mut walk = Walk {
+        table,
+        path,
+        text: &text,
+        env,
+        layer: Layer::default(),
+        parts: Vec::new(),
+        warnings: Vec::new(),
+        errors: Vec::new(),
+    };
     for (at, message) in faults {
         walk.fault(at, message);
     }
@@ -77,8 +121,8 @@ pub(super) fn read<'a>(
         walk.section("", &root);
     }
     errors.append(&mut walk.errors);
-    let layer = walk.layer;
-    Some(ReadFile { path: path.to_owned(), layer, text })
+    let Walk { layer, parts, warnings, .. } = walk;
+    Some(ReadFile { path: path.to_owned(), layer, warnings, parts, text })
 }
 
 fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -107,6 +151,8 @@ struct Walk<'a, 'w> {
     text: &'w str,
     env: &'w dyn Fn(&str) -> Option<String>,
     layer: Layer<'a>,
+    parts: Vec<(&'static Part, Position, Node)>,
+    warnings: Vec<String>,
     errors: Vec<ConfigError>,
 }
 
@@ -142,7 +188,12 @@ impl<'a> Walk<'a, '_> {
             let table = self.table;
             let switch = format!("{full}.enabled");
             let find = |wanted: &str| table.iter().find(|s| s.key.as_deref() == Some(wanted));
-            if let Some(setting) = find(&full) {
+            if let Some(part) = parts().iter().find(|part| part.key == full) {
+                // As in Prometheus, a key with nothing under it is one that was left out.
+                if value.value != Value::Null {
+                    self.parts.push((part, key.at, value.clone()));
+                }
+            } else if let Some(setting) = find(&full) {
                 self.setting(setting, key, value);
             } else if let (Some(setting), Value::Scalar { .. }) = (find(&switch), &value.value) {
                 // `cpu: false` is short for `cpu: {enabled: false}`.
@@ -158,7 +209,8 @@ impl<'a> Walk<'a, '_> {
     /// The keys that a section can have, in the order of the table.
     fn children(&self, path: &str) -> Vec<String> {
         let mut keys: Vec<String> = Vec::new();
-        for key in self.table.iter().filter_map(|setting| setting.key.as_deref()) {
+        let settings = self.table.iter().filter_map(|setting| setting.key.as_deref());
+        for key in settings.chain(parts().iter().map(|part| part.key)) {
             let below = if path.is_empty() {
                 Some(key)
             } else {
@@ -174,6 +226,11 @@ impl<'a> Walk<'a, '_> {
 
     fn unknown(&mut self, section: &str, full: &str, key: &Key) {
         let shown = plain(&key.text);
+        if INEFFECTIVE.contains(&full) {
+            let (path, line) = (self.path.display(), key.at.line);
+            let told = format!("{path}:{line}: `{shown}` is not supported by this version and has no effect");
+            return self.warnings.push(told);
+        }
         if UNSUPPORTED.contains(&full) {
             return self.fault(key.at, format!("`{shown}` is not supported by this version"));
         }
@@ -241,7 +298,7 @@ impl<'a> Walk<'a, '_> {
 
 /// Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`. Any other `$` is itself, so that regular
 /// expressions need no care.
-fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {

@@ -2,6 +2,7 @@
 //!
 //! - [`Config`] is the tree; each subsystem owns its branch and its defaults.
 //! - [`settings`](settings::settings) is the table of all settings, from which everything else is made.
+//! - [`parts`](section::parts) are what a table cannot say: lists of mappings such as `scrape_configs`.
 //! - [`load`] reads [`Sources`] into [`Loaded`], or tells everything that is wrong ([`ConfigErrors`]).
 //!
 //! A flag wins over the environment, that over the file, that over the default. Every source is checked whole,
@@ -16,9 +17,11 @@ mod file;
 mod metrics;
 mod render;
 mod schema;
+mod secret;
+pub mod section;
 pub mod settings;
 pub mod units;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -29,6 +32,7 @@ pub use field::{Check, Field, Number, Refused, Shown};
 pub use metrics::Metrics;
 pub use render::{commented_default, show};
 pub use schema::schema;
+pub use secret::{Credential, Secret};
 
 use error::plain;
 use settings::{Setting, settings};
@@ -43,6 +47,8 @@ pub struct Config {
     pub file: FileConfig,
     /// Collection.
     pub collect: crate::collect::Config,
+    /// Scraping other targets.
+    pub scrape: crate::collect::scrape::Config,
     /// HTTP.
     pub server: crate::server::Config,
     /// The stream.
@@ -53,6 +59,10 @@ pub struct Config {
     pub query: crate::query::Config,
     /// Logging.
     pub log: crate::log::Config,
+    /// `global.external_labels`: labels of this server, for what leaves it.
+    pub external_labels: BTreeMap<String, String>,
+    /// The structured parts of the file as they are shown.
+    pub written: Vec<section::Written>,
 }
 
 /// Where the file is, and how strictly it is taken.
@@ -142,12 +152,17 @@ fn load_with(table: &[Setting], sources: &Sources) -> Result<Loaded, ConfigError
     env.apply(&mut config, &mut origins, &mut Vec::new());
     flags.apply(&mut config, &mut origins, &mut Vec::new());
 
+    let mut secret = None;
+    if let Some(file) = &file {
+        warnings.extend(file.warnings.iter().cloned());
+        secret = file.read_parts(&mut config, &mut origins, &env_lookup(&sources.env), &mut errors);
+    }
     log_filter(&mut config, &origins, &sources.env, &mut errors, &mut warnings);
     if errors.is_empty() {
         fit_together(&mut config, &origins, file.as_ref(), &mut errors);
     }
     if let Some(file) = &file {
-        warnings.extend(readable_secrets(table, &origins, &file.path));
+        warnings.extend(readable_secrets(table, &origins, secret, &file.path));
     }
     if config.file.strict {
         errors.extend(warnings.iter().map(|warning| ConfigError {
@@ -289,12 +304,26 @@ fn is_foreign(name: &str) -> bool {
         || ["_SERVICE_", "_PORT_"].iter().any(|part| rest.contains(part))
 }
 
-/// The settings in which two configurations differ.
+/// In what two configurations differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The flag with its dashes, or the key of a structured part.
+    pub name: String,
+    /// It is read at the start only.
+    pub at_start: bool,
+}
+
+/// The settings and the structured parts in which two configurations differ.
 #[must_use]
-pub fn changed(before: &Config, after: &Config) -> Vec<&'static Setting> {
-    let (mut before, mut after) = (before.clone(), after.clone());
-    let differs = |setting: &&Setting| setting.field.get(&mut before) != setting.field.get(&mut after);
-    settings().iter().filter(differs).collect()
+pub fn changed(before: &Config, after: &Config) -> Vec<Change> {
+    let parts = section::parts().iter().filter(|part| (part.differs)(before, after));
+    let parts = parts.map(|part| Change { name: part.key.to_owned(), at_start: part.at_start });
+    let (mut a, mut b) = (before.clone(), after.clone());
+    let differs = |setting: &&Setting| setting.field.get(&mut a) != setting.field.get(&mut b);
+    let settings = settings().iter().filter(differs);
+    let settings =
+        settings.map(|setting| Change { name: format!("--{}", setting.flag), at_start: setting.at_start });
+    settings.chain(parts).collect()
 }
 
 /// Looks up what `${NAME}` in the file stands for.
@@ -372,13 +401,13 @@ fn fit_together(
 
 /// A warning when a file that anyone on the machine can read holds a secret.
 #[cfg(unix)]
-fn readable_secrets(table: &[Setting], origins: &Origins, path: &Path) -> Option<String> {
+fn readable_secrets(table: &[Setting], origins: &Origins, part: Option<&str>, path: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt;
     let in_file = |setting: &&Setting| matches!(origins.get(&setting.flag), Some(Place::File(..)));
-    let secret = table.iter().filter(|setting| setting.secret).find(in_file)?;
+    let secret = table.iter().filter(|setting| setting.secret).find(in_file);
+    let key = secret.map(|secret| secret.key.as_deref().unwrap_or_default()).or(part)?;
     let mode = std::fs::metadata(path).ok()?.permissions().mode();
     (mode & 0o004 != 0).then(|| {
-        let key = secret.key.as_deref().unwrap_or_default();
         let path = path.display();
         format!(
             "{path} holds a secret ({key}) and anyone can read it (mode {:04o}); chmod o-r {path}",
@@ -389,7 +418,7 @@ fn readable_secrets(table: &[Setting], origins: &Origins, path: &Path) -> Option
 
 /// Other systems have no such bits.
 #[cfg(not(unix))]
-fn readable_secrets(_: &[Setting], _: &Origins, _: &Path) -> Option<String> {
+fn readable_secrets(_: &[Setting], _: &Origins, _: Option<&str>, _: &Path) -> Option<String> {
     None
 }
 

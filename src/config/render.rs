@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::error::Place;
 use super::field::Shown;
+use super::section::{Part, parts};
 use super::settings::{Group, Setting, default_of, settings};
 use super::{Config, Origins};
 
@@ -35,6 +36,19 @@ fn show_table(table: &[Setting], config: &Config, origins: Option<&Origins>) -> 
         let origin = origins.map_or_else(String::new, |origins| origin(setting, origins));
         lines.push((format!("{}{name}: {value}", "  ".repeat(open.len())), origin));
     }
+    for written in &config.written {
+        let (section, key) = written.key.rsplit_once('.').unwrap_or(("", written.key));
+        let origin = origins.and_then(|origins| origins.get(written.key));
+        let origin = origin.map_or_else(String::new, from);
+        let indent = if section.is_empty() { "" } else { "  " };
+        let inside = written.yaml.lines().map(|line| (format!("{indent}  {line}"), String::new()));
+        let whole = std::iter::once((format!("{indent}{key}:"), origin)).chain(inside);
+        // At the end of its section, which has settings of its own before it, or else of the file.
+        let begin = lines.iter().position(|(line, _)| *line == format!("{section}:"));
+        let after = |at| lines[at + 1..].iter().position(|(line, _)| !line.starts_with(' '));
+        let end = begin.and_then(|at| after(at).map(|skip| at + 1 + skip)).unwrap_or(lines.len());
+        lines.splice(end..end, whole);
+    }
     let mut text = String::new();
     // Comments in one column, but not pushed out by a long regular expression.
     let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|w| *w <= 60).max().unwrap_or(0);
@@ -51,11 +65,16 @@ fn origin(setting: &Setting, origins: &Origins) -> String {
     match origins.get(&setting.flag) {
         None => "default".into(),
         Some(Place::Flag(_)) => format!("flag --{}", setting.flag),
-        Some(Place::Env(name)) => format!("environment {name}"),
-        Some(Place::File(path, at)) => match at {
-            Some(at) => format!("file {}:{}", path.display(), at.line),
-            None => format!("file {}", path.display()),
-        },
+        Some(place) => from(place),
+    }
+}
+
+fn from(place: &Place) -> String {
+    match place {
+        Place::Flag(flag) => format!("flag {flag}"),
+        Place::Env(name) => format!("environment {name}"),
+        Place::File(path, Some(at)) => format!("file {}:{}", path.display(), at.line),
+        Place::File(path, None) => format!("file {}", path.display()),
     }
 }
 
@@ -73,6 +92,9 @@ pub fn commented_default() -> String {
         let place = sections(table, setting);
         let (name, path) = place.split_last().expect("a key has at least one part");
         let common = open.iter().zip(path).take_while(|(a, b)| a == b).count();
+        if common == 0 {
+            end_section(&open, &mut text);
+        }
         open.truncate(common);
         for section in &path[common..] {
             // Top sections stay in force, empty, so that removing a `#` is enough to set a value.
@@ -95,7 +117,29 @@ pub fn commented_default() -> String {
             let _ = writeln!(text, "  #{inner}{name}: {default}");
         }
     }
+    end_section(&open, &mut text);
+    for part in parts().iter().filter(|part| !part.key.contains('.')) {
+        text.push('\n');
+        commented_part(part, "", &mut text);
+    }
     text
+}
+
+/// The structured parts of a section stand behind its settings.
+fn end_section(open: &[String], text: &mut String) {
+    let Some(section) = open.first() else { return };
+    for part in parts().iter().filter(|part| part.key.split_once('.').is_some_and(|(s, _)| s == section)) {
+        commented_part(part, "  ", text);
+    }
+}
+
+/// A part with its example.
+fn commented_part(part: &Part, indent: &str, text: &mut String) {
+    let key = part.key.rsplit('.').next().unwrap_or(part.key);
+    let _ = writeln!(text, "{indent}# {}. For example:\n{indent}#{key}:", part.help);
+    for line in part.example.lines() {
+        let _ = writeln!(text, "{indent}#  {line}");
+    }
 }
 
 fn is_switch(setting: &Setting) -> bool {
@@ -131,7 +175,7 @@ fn flow(shown: &Shown) -> String {
 }
 
 /// Text as a scalar that reads back as the same text: plain where that is certain, else quoted.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let text = &text.replace("${", "$${");
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:".contains(c))

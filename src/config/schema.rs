@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::field::{Field, Shown};
+use super::section::{Part, parts};
 use super::settings::{Setting, default_of, settings};
 
 /// The schema, draft 2020-12.
@@ -21,6 +22,14 @@ pub fn schema() -> Value {
         }
         *place = property(setting);
     }
+    for part in parts() {
+        let mut place = &mut root;
+        for name in part.key.split('.') {
+            let properties = place["properties"].as_object_mut().expect("a section has properties");
+            place = properties.entry(name).or_insert_with(section);
+        }
+        *place = whole(part);
+    }
     // `cpu: false` is short for `cpu: {enabled: false}`.
     let collectors = root["properties"]["collectors"]["properties"].as_object_mut();
     for collector in collectors.into_iter().flat_map(Map::values_mut) {
@@ -34,6 +43,17 @@ pub fn schema() -> Value {
 
 fn section() -> Value {
     json!({ "type": ["object", "null"], "additionalProperties": false, "properties": {} })
+}
+
+/// What stands in a part is for `gaugecast check config`; those of Prometheus have schemas of other hands.
+fn whole(part: &Part) -> Value {
+    let object = json!({ "type": "object" });
+    let mut whole = match part.list {
+        true => json!({ "type": ["array", "null"], "items": object }),
+        false => json!({ "type": ["object", "null"] }),
+    };
+    whole["description"] = part.help.into();
+    whole
 }
 
 fn property(setting: &Setting) -> Value {
@@ -73,7 +93,8 @@ mod tests {
     #[test]
     fn every_key_of_the_file_is_in_the_schema() {
         let schema = schema();
-        for key in settings().iter().filter_map(|setting| setting.key.as_ref()) {
+        let keys = settings().iter().filter_map(|setting| setting.key.as_deref());
+        for key in keys.chain(parts().iter().map(|part| part.key)) {
             let mut place = &schema;
             for part in key.split('.') {
                 let long =

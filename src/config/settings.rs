@@ -13,6 +13,7 @@ use super::check;
 use super::field::{Field, duration, size};
 use crate::collect::catalog;
 use crate::collect::filter::FILTERS;
+use crate::collect::scrape;
 use crate::log;
 
 /// One setting.
@@ -45,6 +46,8 @@ pub enum Group {
     Web,
     /// Collection.
     Collect,
+    /// Scraping other targets.
+    Scrape,
     /// Limits of the stream.
     Stream,
     /// History.
@@ -59,10 +62,11 @@ pub enum Group {
 
 impl Group {
     /// All, in the order they are shown.
-    pub const ALL: [Group; 8] = [
+    pub const ALL: [Group; 9] = [
         Group::Config,
         Group::Web,
         Group::Collect,
+        Group::Scrape,
         Group::Stream,
         Group::History,
         Group::Query,
@@ -77,6 +81,7 @@ impl Group {
             Group::Config => "Configuration file",
             Group::Web => "Web",
             Group::Collect => "Collection",
+            Group::Scrape => "Scraping other targets",
             Group::Stream => "Stream",
             Group::History => "History",
             Group::Query => "Queries",
@@ -104,7 +109,7 @@ impl Setting {
             {
                 "host" => "HOST",
                 "origin" => "ORIGIN",
-                "url" => "URL",
+                "url" | "scrape" => "URL",
                 "path" | "prefix" => "PATH",
                 "level" => "LEVEL",
                 "format" => "FORMAT",
@@ -133,30 +138,20 @@ pub fn by_flag(flag: &str) -> Option<&'static Setting> {
     settings().iter().find(|setting| setting.flag == flag)
 }
 
-/// Keys of Prometheus' configuration file that this version has no use for. They are refused by name, since a
-/// block that is copied from Prometheus and does nothing would be worse than an error.
-pub(crate) const UNSUPPORTED: &[&str] = &[
+/// Keys of Prometheus' configuration file that this version has no use for, and that change what is collected or sent.
+/// They are refused by name, since a block that is copied from Prometheus and does nothing would be worse than an error.
+pub(crate) const UNSUPPORTED: &[&str] =
+    &["global.scrape_protocols", "otlp", "remote_read", "remote_write", "scrape_config_files"];
+
+/// Keys of Prometheus' configuration file that are none of scraping: they are let be with a warning, so that the file
+/// of a Prometheus can be used as it is.
+pub(crate) const INEFFECTIVE: &[&str] = &[
     "alerting",
-    "global.body_size_limit",
     "global.evaluation_interval",
-    "global.external_labels",
-    "global.label_limit",
-    "global.label_name_length_limit",
-    "global.label_value_length_limit",
     "global.query_log_file",
     "global.rule_query_offset",
-    "global.sample_limit",
-    "global.scrape_interval",
-    "global.scrape_protocols",
-    "global.scrape_timeout",
-    "global.target_limit",
-    "otlp",
-    "remote_read",
-    "remote_write",
     "rule_files",
     "runtime",
-    "scrape_config_files",
-    "scrape_configs",
     "storage.exemplars",
     "storage.tsdb",
     "tracing",
@@ -164,7 +159,9 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
 ];
 
 fn row(group: Group, flag: &str, key: &str, field: Field, help: &str) -> Setting {
-    let live = matches!(group, Group::Collectors) || flag.starts_with("path.") || flag == "log.level";
+    let live = matches!(group, Group::Collectors | Group::Scrape)
+        || flag.starts_with("path.")
+        || flag == "log.level";
     Setting {
         at_start: !live,
         flag: flag.into(),
@@ -373,6 +370,69 @@ fn table() -> Vec<Setting> {
             Path(|c| &mut c.collect.paths.rootfs),
             "Where the host's root is mounted, inside a container",
         ),
+        row(
+            Group::Scrape,
+            "scrape",
+            "",
+            Texts(|c| &mut c.scrape.urls, scrape::check_url),
+            "URL to scrape, job `scrape`; HOST:PORT is its /metrics; repeatable",
+        ),
+        row(
+            Group::Scrape,
+            "scrape.interval",
+            "global.scrape_interval",
+            duration(|c| &mut c.scrape.interval, 1, 86_400_000),
+            "Time between scrapes of a target",
+        ),
+        row(
+            Group::Scrape,
+            "scrape.timeout",
+            "global.scrape_timeout",
+            duration(|c| &mut c.scrape.timeout, 0, 86_400_000),
+            "How long a scrape may take; 0 is the interval, at most 10s",
+        ),
+        rare(row(
+            Group::Scrape,
+            "scrape.body-size-limit",
+            "global.body_size_limit",
+            size(|c| &mut c.scrape.limits.body_size, 0, 4 << 30),
+            "Size of a page, decompressed; 0 is no limit",
+        )),
+        rare(row(
+            Group::Scrape,
+            "scrape.sample-limit",
+            "global.sample_limit",
+            Count(|c| (&mut c.scrape.limits.samples).into(), 0, 100_000_000),
+            "Samples of a scrape after relabelling; 0 is no limit",
+        )),
+        rare(row(
+            Group::Scrape,
+            "scrape.label-limit",
+            "global.label_limit",
+            Count(|c| (&mut c.scrape.limits.labels).into(), 0, 1_000_000),
+            "Labels of a sample; 0 is no limit",
+        )),
+        rare(row(
+            Group::Scrape,
+            "scrape.label-name-length-limit",
+            "global.label_name_length_limit",
+            Count(|c| (&mut c.scrape.limits.label_name).into(), 0, 1_000_000),
+            "Bytes of a label name; 0 is no limit",
+        )),
+        rare(row(
+            Group::Scrape,
+            "scrape.label-value-length-limit",
+            "global.label_value_length_limit",
+            Count(|c| (&mut c.scrape.limits.label_value).into(), 0, 1_000_000),
+            "Bytes of a label value; 0 is no limit",
+        )),
+        rare(row(
+            Group::Scrape,
+            "scrape.target-limit",
+            "global.target_limit",
+            Count(|c| (&mut c.scrape.limits.targets).into(), 0, 1_000_000),
+            "Targets of a job; with more all of them fail; 0 is no limit",
+        )),
         row(
             Group::Stream,
             "stream.max-clients",
@@ -671,7 +731,7 @@ mod tests {
     fn no_key_is_also_a_section_and_none_is_listed_as_unsupported() {
         for setting in settings() {
             let Some(key) = &setting.key else { continue };
-            assert!(!UNSUPPORTED.contains(&key.as_str()), "{key}");
+            assert!(!UNSUPPORTED.contains(&key.as_str()) && !INEFFECTIVE.contains(&key.as_str()), "{key}");
             let section = format!("{key}.");
             assert!(
                 settings().iter().all(|s| s.key.as_ref().is_none_or(|k| !k.starts_with(&section))),

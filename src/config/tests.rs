@@ -151,7 +151,7 @@ fn an_unknown_key_gets_the_nearest_or_the_right_place_or_the_list() {
     for (yaml, hint) in [
         ("web: {listen-address: x}", "unknown key `listen-address` in `web`; did you mean `listen_address`?"),
         ("listen_address: x", "unknown key `listen_address`; did you mean `web.listen_address`?"),
-        ("global: {zzz: 1}", "unknown key `zzz` in `global`; known are tick"),
+        ("global: {zzz: 1}", "unknown key `zzz` in `global`; known are tick, scrape_interval, "),
         ("collectors: {filesytem: false}", "did you mean `filesystem`?"),
         ("collectors: {zfs: false}", "known are deadline, interval, disable_defaults, arp, cgroup, "),
     ] {
@@ -162,10 +162,17 @@ fn an_unknown_key_gets_the_nearest_or_the_right_place_or_the_list() {
 
 #[test]
 fn blocks_of_prometheus_that_do_nothing_yet_are_refused_by_name() {
-    let told = Fixture::new("global: {scrape_interval: 15s}\nscrape_configs: []\nremote_write: []\n").told();
-    for key in ["scrape_interval", "scrape_configs", "remote_write"] {
+    let told = Fixture::new("otlp: {}\nremote_read: []\nremote_write: []\n").told();
+    for key in ["otlp", "remote_read", "remote_write"] {
         assert!(told.contains(&format!("`{key}` is not supported by this version")), "{told}");
     }
+    let others = Fixture::new("global: {evaluation_interval: 15s}\nrule_files: [a.yml]\nalerting: {}\n");
+    let warnings = others.load().warnings;
+    assert_eq!(warnings.len(), 3);
+    assert!(
+        warnings[1].ends_with("g.yml:2: `rule_files` is not supported by this version and has no effect")
+    );
+    assert_eq!(others.flag("config.strict", "true").told().lines().count(), 3);
 }
 
 #[test]
@@ -337,7 +344,7 @@ fn the_commented_default_is_valid_as_it_stands_and_with_every_comment_removed() 
         .collect();
     let loaded = Fixture::new(&uncommented).load();
     let in_file = settings().iter().filter(|setting| setting.key.is_some()).count();
-    assert_eq!(loaded.origins.len(), in_file + 1, "{uncommented}");
+    assert_eq!(loaded.origins.len(), in_file + section::parts().len() + 1, "{uncommented}");
 }
 
 #[test]
