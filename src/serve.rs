@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::collect::scrape::Scraping;
 use crate::collect::ticker::Ticker;
 use crate::collect::{Ticks, catalog};
 use crate::config::Config;
@@ -73,6 +74,7 @@ pub enum StartError {
 pub struct Running {
     app: App,
     ticker: Ticker,
+    scraping: Scraping,
     history: History,
     recorder: Recorder,
     hub: Hub,
@@ -96,8 +98,17 @@ pub async fn start(
     let collectors = catalog::collectors(&config.collect)?;
     let history = open_history(config, &registry, clock).await?;
     let epoch = Epoch(RandomState::new().hash_one(clock.now().unix_ms));
-    let ticker =
-        Ticker::start(config.collect.clone(), collectors, Vec::new(), registry.clone(), epoch, clock).await?;
+    let (scraping, scraped) = Scraping::start(&config.scrape, &registry, clock)?;
+    let feeds = vec![scraped];
+    let started =
+        Ticker::start(config.collect.clone(), collectors, feeds, registry.clone(), epoch, clock).await;
+    let ticker = match started {
+        Ok(ticker) => ticker,
+        Err(error) => {
+            scraping.stop().await;
+            return Err(error.into());
+        }
+    };
     let ticks = ticker.ticks();
     let recorder = Recorder::start(history.clone(), &ticks);
     let stream = config.stream.clone();
@@ -111,6 +122,7 @@ pub async fn start(
     {
         Ok(hub) => hub,
         Err(error) => {
+            scraping.stop().await;
             ticker.stop().await;
             recorder.stop().await;
             return Err(error.into());
@@ -126,6 +138,7 @@ pub async fn start(
         samples: Some(Arc::new(history.clone())),
         history: Some(history.clone()),
         query: config.query.clone(),
+        targets: scraping.targets(),
         reload,
     };
     let bound = App::new(parts).map_err(StartError::from).and_then(|app| {
@@ -136,16 +149,18 @@ pub async fn start(
         Ok(bound) => bound,
         Err(error) => {
             hub.stop(Duration::ZERO).await;
+            scraping.stop().await;
             ticker.stop().await;
             recorder.stop().await;
             return Err(error);
         }
     };
     let addresses = server.addresses().to_vec();
+    scraping.listening(&addresses);
     let stop = CancellationToken::new();
     let server = tokio::spawn(server.run(stop.clone()));
     app.set_readiness(Readiness::Ready);
-    Ok(Running { app, ticker, history, recorder, hub, addresses, stop, server })
+    Ok(Running { app, ticker, scraping, history, recorder, hub, addresses, stop, server })
 }
 
 /// Opens the history away from the threads that must not wait: it reads a whole file.
@@ -177,14 +192,15 @@ impl Running {
         &self.history
     }
 
-    /// Collects by another configuration from now on: collectors, their filters and folders, paths, deadline. What
-    /// else differs needs a new start.
+    /// Collects by another configuration from now on: collectors, their filters and folders, paths, deadline, jobs that
+    /// scrape. What else differs needs a new start.
     ///
     /// # Errors
     /// When the collectors cannot be set up so; then nothing changes.
     pub async fn reload(&self, config: &Config) -> Result<(), catalog::ConfigError> {
         let collectors = catalog::collectors(&config.collect)?;
         self.ticker.reload(config.collect.clone(), collectors).await;
+        self.scraping.reload(&config.scrape).await;
         Ok(())
     }
 
@@ -208,6 +224,7 @@ impl Running {
             Ok(drained) => info!(%drained, "server stopped"),
             Err(error) => warn!(%error, "the server did not end well"),
         }
+        self.scraping.stop().await;
         self.ticker.stop().await;
         self.recorder.stop().await;
     }

@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
 };
@@ -29,6 +29,17 @@ pub struct Trust {
     pub ca_file: Option<PathBuf>,
     /// Anyone: for tests. Encrypted then, but to whom is not known.
     pub insecure_skip_verify: bool,
+    /// Who we are, for servers that ask.
+    pub identity: Option<Identity>,
+}
+
+/// A certificate of ours and its key, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate, and those between it and its authority.
+    pub cert_file: PathBuf,
+    /// The key.
+    pub key_file: PathBuf,
 }
 
 /// Why there is nobody to believe.
@@ -79,7 +90,19 @@ impl Connector {
         } else {
             builder.with_root_certificates(authorities(trust)?)
         };
-        let mut config = builder.with_no_client_auth();
+        let mut config = match &trust.identity {
+            None => builder.with_no_client_auth(),
+            Some(Identity { cert_file, key_file }) => {
+                let wrong = |path: &PathBuf, reason: String| TrustError::File { path: path.clone(), reason };
+                let read = |path: &PathBuf| std::fs::read(path).map_err(|e| wrong(path, e.to_string()));
+                let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(cert_file)?).collect();
+                let chain = chain.map_err(|error| wrong(cert_file, error.to_string()))?;
+                let key = PrivateKeyDer::from_pem_slice(&read(key_file)?);
+                let key = key.map_err(|error| wrong(key_file, error.to_string()))?;
+                let built = builder.with_client_auth_cert(chain, key);
+                built.map_err(|error| wrong(cert_file, error.to_string()))?
+            }
+        };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
@@ -208,7 +231,6 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;
     use tokio_rustls::rustls::ServerConfig;
-    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
     use super::*;
 
@@ -248,7 +270,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         std::fs::write(&path, text).unwrap();
-        (folder, Trust { ca_file: Some(path), insecure_skip_verify: false })
+        (folder, Trust { ca_file: Some(path), ..Trust::default() })
     }
 
     #[tokio::test]
@@ -270,13 +292,13 @@ mod tests {
         let (_folder, other) = file(&made.cert.pem());
         let refused = word("localhost", |_| other).await.unwrap_err();
         assert!(refused.contains("invalid peer certificate"), "{refused}");
-        let anyone = |_| Trust { ca_file: None, insecure_skip_verify: true };
+        let anyone = |_| Trust { insecure_skip_verify: true, ..Trust::default() };
         assert_eq!(word("example.org", anyone).await.unwrap(), "ab");
     }
 
     #[test]
     fn a_file_without_authorities_is_told() {
-        let missing = Trust { ca_file: Some("/nowhere/ca.pem".into()), insecure_skip_verify: false };
+        let missing = Trust { ca_file: Some("/nowhere/ca.pem".into()), ..Trust::default() };
         assert!(matches!(Connector::new(&missing), Err(TrustError::File { .. })));
         let (_folder, empty) = file("nothing\n");
         assert!(matches!(Connector::new(&empty), Err(TrustError::Empty { .. })));

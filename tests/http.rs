@@ -80,6 +80,7 @@ fn fixture_with(
         samples: None,
         history: None,
         query: gaugecast::query::Config::default(),
+        targets: gaugecast::collect::scrape::Targets::default(),
         reload,
     };
     let app = App::new(parts).expect("a fresh registry");

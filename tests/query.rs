@@ -61,6 +61,7 @@ fn serve_with(samples: Arc<dyn Source + Send>, history: Option<History>, query: 
         samples: Some(samples),
         history,
         query,
+        targets: gaugecast::collect::scrape::Targets::default(),
         reload: None,
     };
     let server = Server::bind(App::new(parts).unwrap()).unwrap();

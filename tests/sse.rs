@@ -67,6 +67,7 @@ impl Server {
             samples: None,
             history: None,
             query: gaugecast::query::Config::default(),
+            targets: gaugecast::collect::scrape::Targets::default(),
             reload: None,
         };
         let app = App::new(parts).unwrap();

@@ -9,8 +9,8 @@ use hashbrown::HashMap;
 
 use crate::clock::Moment;
 use crate::exposition::parse::{Format, ParseError};
-use crate::exposition::read::Reader;
-use crate::series::{Applied, Epoch, NativeHistogram, Scope, SourceId, Table, Tick};
+use crate::exposition::read::{Page, Reader};
+use crate::series::{Applied, Epoch, Mapping, NativeHistogram, Scope, SourceId, Table, Tick};
 
 /// The series table with the readers that feed it.
 #[derive(Debug)]
@@ -57,6 +57,24 @@ impl Intake {
     pub fn page(&mut self, source: SourceId, text: &[u8], format: Format) -> Result<Applied, ParseError> {
         let page = self.readers[usize::from(source.0)].read(text, format)?;
         Ok(self.table.apply(source, &page))
+    }
+
+    /// As [`Intake::page`] for a source whose samples are changed on their way. `judge` sees the page before anything of
+    /// it counts and may refuse it; then the table is as before.
+    ///
+    /// # Errors
+    /// The first line that breaks the grammar, or what `judge` says.
+    pub fn mapped_page<M: Mapping, E: From<ParseError>>(
+        &mut self,
+        source: SourceId,
+        text: &[u8],
+        format: Format,
+        mapping: &mut M,
+        judge: impl FnOnce(&mut M, &Page<'_>) -> Result<(), E>,
+    ) -> Result<Applied, E> {
+        let page = self.readers[usize::from(source.0)].read(text, format)?;
+        judge(mapping, &page)?;
+        Ok(self.table.apply_mapped(source, &page, mapping))
     }
 
     /// Makes all series of a source stale, until its next page.

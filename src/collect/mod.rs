@@ -5,6 +5,7 @@
 
 pub mod catalog;
 mod config;
+mod failing;
 pub mod feed;
 pub mod filter;
 pub mod host;
@@ -21,8 +22,8 @@ pub mod ticker;
 pub mod worker;
 
 pub use config::{Config, Paths};
+pub use failing::Failing;
 pub use ticker::{Follower, Ticks};
-pub use worker::Failing;
 
 use crate::exposition::page::PageWriter;
 

@@ -23,8 +23,8 @@ use super::intake::Intake;
 use super::metrics::Metrics;
 use super::pace::Pace;
 use super::schedule::Schedule;
-use super::worker::{Content, Failing, Workers};
-use super::{Collector, Config};
+use super::worker::{Content, Workers};
+use super::{Collector, Config, Failing};
 use crate::clock::{Clock, Moment};
 use crate::exposition::page::PageWriter;
 use crate::exposition::parse::Format;
@@ -91,7 +91,7 @@ impl Ticks {
         Follower { every: self.every.subscribe(), latest: self.latest.clone(), taken: None }
     }
 
-    /// The collectors that fail, told when one begins to, fails for another reason, or works again.
+    /// The collectors and targets that fail, told when one begins to, fails for another reason, or works again.
     #[must_use]
     pub fn failing(&self) -> watch::Receiver<Arc<[Failing]>> {
         self.failing.clone()
@@ -375,10 +375,15 @@ impl State {
         self.read_own(begin);
         let tick = self.intake.commit(begin, self.beat);
         self.failing.send_if_modified(|before| {
-            let kind = |failing: &Failing| (failing.name, failing.reason);
-            let same = self.workers.failing().map(|failing| kind(&failing)).eq(before.iter().map(kind));
+            let fed = || self.feeds.iter().flat_map(|feed| feed.failing());
+            let mut now = self.workers.failing();
+            let mut told = before.iter();
+            let alike = |a: &Failing, b: &Failing| a.labels == b.labels && a.reason == b.reason;
+            let same = now.all(|failing| told.next().is_some_and(|before| alike(before, &failing)))
+                && fed().all(|failing| told.next().is_some_and(|before| alike(before, failing)))
+                && told.next().is_none();
             if !same {
-                *before = self.workers.failing().collect();
+                *before = self.workers.failing().chain(fed().cloned()).collect();
             }
             !same
         });

@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::lane::{Done, Job, Lane};
-use super::{CollectError, Collector};
+use super::{CollectError, Collector, Failing};
 use crate::clock::Moment;
 use crate::exposition::page::PageWriter;
 use crate::series::Kind;
@@ -90,17 +90,6 @@ pub struct Outcome {
     pub status: Status,
     /// How long it ran when it last returned.
     pub duration: Duration,
-}
-
-/// A collector that fails: it has an error, is past its deadline, or panicked. One without data does not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failing {
-    /// Its name.
-    pub name: &'static str,
-    /// In one word, see [`Status::reason`].
-    pub reason: &'static str,
-    /// In many; may be empty.
-    pub message: String,
 }
 
 /// All collectors, and the thread they run on. Dropping it ends the thread.
@@ -243,7 +232,7 @@ impl Workers {
                 Status::Failed(message) | Status::Panicked(message) => message.clone(),
                 Status::Late => String::new(),
             };
-            Some(Failing { name: seat.name, reason: seat.status.reason()?, message })
+            Some(Failing { labels: Failing::collector(seat.name), reason: seat.status.reason()?, message })
         })
     }
 

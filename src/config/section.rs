@@ -45,15 +45,26 @@ pub struct Part {
 /// All parts, in the order they are shown.
 #[must_use]
 pub fn parts() -> &'static [Part] {
-    const PARTS: &[Part] = &[Part {
-        key: "global.external_labels",
-        help: "Labels of this server, given to what leaves it by federation and remote write",
-        list: false,
-        example: "region: eu",
-        at_start: true,
-        read: |config, reading, node| config.external_labels = reading.labels(node),
-        differs: |a, b| a.external_labels != b.external_labels,
-    }];
+    const PARTS: &[Part] = &[
+        Part {
+            key: "global.external_labels",
+            help: "Labels of this server, given to what leaves it by federation and remote write",
+            list: false,
+            example: "region: eu",
+            at_start: true,
+            read: |config, reading, node| config.external_labels = reading.labels(node),
+            differs: |a, b| a.external_labels != b.external_labels,
+        },
+        Part {
+            key: "scrape_configs",
+            help: "Targets to scrape, as in Prometheus; see scraping.md",
+            list: true,
+            example: "- job_name: node\n  static_configs:\n    - targets: ['localhost:9100']",
+            at_start: false,
+            read: crate::collect::scrape::read,
+            differs: |a, b| a.scrape.jobs != b.scrape.jobs,
+        },
+    ];
     PARTS
 }
 
@@ -93,6 +104,11 @@ impl<'a> Reading<'a> {
     /// Notes what is wrong.
     pub(crate) fn fault(&self, at: Position, message: impl AsRef<str>) {
         self.faults.borrow_mut().push((at, message.as_ref().to_owned()));
+    }
+
+    /// What relative paths are relative to.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder
     }
 
     /// Everything that was found wrong.

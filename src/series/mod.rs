@@ -16,5 +16,5 @@ mod tick;
 
 pub use schema::{Family, FamilyMeta, Kind, Role, Schema, Scope, Series, SourceId};
 pub use selector::Selector;
-pub use table::{Applied, Refused, Slot, Table};
+pub use table::{Applied, Mapping, Refused, Slot, Table};
 pub use tick::{Epoch, Exemplar, NO_TIME, NativeHistogram, Tick, Tombstone, native_key};

@@ -10,7 +10,7 @@ use super::key;
 use super::schema::{Family, FamilyMeta, Role, Schema, Scope, Series, SourceId};
 use super::tick::{Epoch, Exemplar, NO_TIME, NativeHistogram, Tick, Tombstone};
 use crate::clock::Moment;
-use crate::exposition::read::Page;
+use crate::exposition::read::{Described, Page, Sample};
 
 /// How long a tombstone is kept. Resume from an older offset gets a snapshot instead of a delta.
 const TOMBSTONE_AGE: Duration = Duration::from_secs(60);
@@ -46,6 +46,52 @@ pub struct Applied {
     pub duplicates: usize,
     /// Samples whose series was refused because the table is full.
     pub over_limit: usize,
+    /// Samples that the [`Mapping`] left out.
+    pub left_out: usize,
+    /// Series that were not there before.
+    pub added: usize,
+}
+
+/// What the samples of a page become on their way into the table.
+pub trait Mapping {
+    /// The series of an entry that has none yet. `None` leaves it out: it is not asked for again as long as it stands
+    /// on the page and the source is not withdrawn.
+    fn series(&mut self, page: &Page<'_>, entry: u32) -> Option<Described>;
+
+    /// The time of a sample, or [`NO_TIME`]. `None` leaves this sample out.
+    fn time(&mut self, sample: &Sample) -> Option<i64>;
+}
+
+/// Pages of our own are taken as they are.
+#[derive(Clone, Copy, Debug)]
+struct AsItIs;
+
+impl Mapping for AsItIs {
+    fn series(&mut self, page: &Page<'_>, entry: u32) -> Option<Described> {
+        Some(page.describe(entry))
+    }
+
+    fn time(&mut self, sample: &Sample) -> Option<i64> {
+        Some(sample.time_ms)
+    }
+}
+
+/// Where an entry of a reader stands in the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Seat {
+    /// Nowhere yet.
+    #[default]
+    None,
+    /// There.
+    At(Slot),
+    /// Its mapping has left it out.
+    LeftOut,
+}
+
+impl Seat {
+    fn slot(self) -> Option<Slot> {
+        if let Seat::At(slot) = self { Some(slot) } else { None }
+    }
 }
 
 /// The series table.
@@ -97,7 +143,7 @@ struct Grave {
 struct SourceState {
     name: Arc<str>,
     scope: Scope,
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Seat>,
     /// Did its last page have exemplars?
     exemplars: bool,
 }
@@ -212,6 +258,17 @@ impl Table {
             let known = self.series[slot as usize].as_ref().expect("a key leads to a living series");
             return if known.source == source { Ok(Slot(slot)) } else { Err(Refused::Duplicate) };
         }
+        self.add(source, family, role, key)
+    }
+
+    /// Adds a series that is not there.
+    fn add(
+        &mut self,
+        source: SourceId,
+        family: &Arc<FamilyMeta>,
+        role: Role,
+        key: String,
+    ) -> Result<Slot, Refused> {
         if self.by_key.len() >= self.limit {
             return Err(Refused::Full(self.limit));
         }
@@ -288,10 +345,15 @@ impl Table {
 
     /// Writes a page of a source: new series are added, those gone are removed, values are set.
     pub fn apply(&mut self, source: SourceId, page: &Page<'_>) -> Applied {
+        self.apply_mapped(source, page, &mut AsItIs)
+    }
+
+    /// As [`Table::apply`], with the samples as a mapping has them.
+    pub fn apply_mapped(&mut self, source: SourceId, page: &Page<'_>, mapping: &mut impl Mapping) -> Applied {
         let mut applied = Applied { duplicates: page.duplicates(), ..Applied::default() };
         let mut slots = std::mem::take(&mut self.sources[usize::from(source.0)].slots);
         for &entry in page.gone() {
-            if let Some(slot) = slots.get_mut(entry as usize).and_then(Option::take) {
+            if let Some(slot) = slots.get_mut(entry as usize).and_then(|seat| std::mem::take(seat).slot()) {
                 self.remove(slot);
             }
         }
@@ -301,15 +363,32 @@ impl Table {
         for sample in page.samples() {
             let entry = sample.entry as usize;
             if entry >= slots.len() {
-                slots.resize(entry + 1, None);
+                slots.resize(entry + 1, Seat::None);
             }
-            let slot = match slots[entry] {
-                Some(slot) => slot,
-                None => {
-                    let told = page.describe(sample.entry);
-                    match self.series(source, &told.family, told.role, &told.name, &told.labels) {
+            let seat = slots[entry];
+            let time = if seat == Seat::LeftOut { None } else { mapping.time(sample) };
+            let Some(time_ms) = time else {
+                applied.left_out += 1;
+                continue;
+            };
+            let slot = match seat {
+                Seat::At(slot) => slot,
+                Seat::None | Seat::LeftOut => {
+                    let Some(told) = mapping.series(page, sample.entry) else {
+                        slots[entry] = Seat::LeftOut;
+                        applied.left_out += 1;
+                        continue;
+                    };
+                    // Two entries of one source can become the same series only by a mapping: the first has it.
+                    let key = key::render(&told.name, &told.labels);
+                    let added = match self.by_key.contains_key(&*key) {
+                        true => Err(Refused::Duplicate),
+                        false => self.add(source, &told.family, told.role, key),
+                    };
+                    match added {
                         Ok(slot) => {
-                            slots[entry] = Some(slot);
+                            applied.added += 1;
+                            slots[entry] = Seat::At(slot);
                             slot
                         }
                         Err(Refused::Duplicate) => {
@@ -323,7 +402,7 @@ impl Table {
                     }
                 }
             };
-            self.set(slot, sample.value, sample.time_ms);
+            self.set(slot, sample.value, time_ms);
             applied.samples += 1;
         }
         self.set_exemplars(source, &slots, page);
@@ -332,19 +411,19 @@ impl Table {
     }
 
     /// The exemplars of a source become those of its page.
-    fn set_exemplars(&mut self, source: SourceId, slots: &[Option<Slot>], page: &Page<'_>) {
+    fn set_exemplars(&mut self, source: SourceId, slots: &[Seat], page: &Page<'_>) {
         let had = &mut self.sources[usize::from(source.0)].exemplars;
         if std::mem::replace(had, !page.exemplars().is_empty()) {
-            let at = |(entry, _): &(u32, Exemplar)| slots.get(*entry as usize).copied().flatten();
+            let at = |(entry, _): &(u32, Exemplar)| slots.get(*entry as usize).and_then(|seat| seat.slot());
             let told: HashSet<Slot> = page.exemplars().iter().filter_map(at).collect();
-            for slot in slots.iter().flatten().filter(|slot| !told.contains(*slot)) {
+            for slot in slots.iter().filter_map(|seat| seat.slot()).filter(|slot| !told.contains(slot)) {
                 if self.exemplars.contains_key(&slot.0) {
                     Arc::make_mut(&mut self.exemplars).remove(&slot.0);
                 }
             }
         }
         for (entry, exemplar) in page.exemplars() {
-            if let Some(Some(slot)) = slots.get(*entry as usize)
+            if let Some(slot) = slots.get(*entry as usize).and_then(|seat| seat.slot())
                 && self.exemplars.get(&slot.0) != Some(exemplar)
             {
                 Arc::make_mut(&mut self.exemplars).insert(slot.0, exemplar.clone());
@@ -355,7 +434,7 @@ impl Table {
     /// Removes all series of a source, which has gone silent. Its next page brings them back.
     pub fn withdraw(&mut self, source: SourceId) {
         let slots = std::mem::take(&mut self.sources[usize::from(source.0)].slots);
-        for slot in slots.into_iter().flatten() {
+        for slot in slots.into_iter().filter_map(Seat::slot) {
             self.remove(slot);
         }
     }

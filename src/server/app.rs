@@ -22,6 +22,7 @@ use super::queries::Queries;
 use super::rate::RateLimit;
 use crate::clock::Clock;
 use crate::collect::Ticks;
+use crate::collect::scrape::Targets;
 use crate::exposition::Expositions;
 use crate::history::History;
 use crate::query::{self, Source};
@@ -79,6 +80,8 @@ pub struct Parts {
     pub history: Option<History>,
     /// Settings of queries.
     pub query: query::Config,
+    /// What is scraped.
+    pub targets: Targets,
     /// What `POST /-/reload` does.
     pub reload: Option<Reload>,
 }
@@ -115,6 +118,7 @@ pub struct Inner {
     pub(super) queries: Option<Queries>,
     pub(super) exports: Option<Exports>,
     pub(super) history: Option<History>,
+    pub(super) targets: Targets,
     pub(super) reload: Option<Reload>,
     pub(super) metrics: HttpMetrics,
     pub(super) guard: Guard,
@@ -173,6 +177,7 @@ impl App {
             queries,
             exports: parts.history.clone().map(Exports::new),
             history: parts.history,
+            targets: parts.targets,
             reload: parts.reload,
             metrics,
         })))

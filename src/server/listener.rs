@@ -309,6 +309,7 @@ pub(super) mod tests {
             samples,
             history,
             query,
+            targets: crate::collect::scrape::Targets::default(),
             reload,
         })
         .expect("a fresh registry")

@@ -31,6 +31,7 @@ mod queries;
 mod rate;
 mod request;
 mod router;
+mod targets;
 
 pub use app::{App, Parts, Readiness, Reload, Reloaded, Stream};
 pub use body::Body;

@@ -16,6 +16,7 @@
 //! | `/api/v1/trend` | GET, POST | where series go |
 //! | `/api/v1/metadata` | GET | type, help and unit of each family |
 //! | `/api/v1/status/buildinfo` | GET | which Prometheus' API this is |
+//! | `/api/v1/targets`, `scrape_pools` | GET | what is scraped, see [`targets`](super::targets) |
 //! | `/api/v1/stream/ws` | GET | the live stream |
 //! | `/api/v1/stream/sse` | GET | the same one way, as server-sent events or NDJSON by `Accept` |
 //! | `/-/healthy`, `/healthz` | GET | 200 while requests are answered |
@@ -60,6 +61,7 @@ use super::metrics::{Answered, HttpMetrics, Routed};
 use super::problem::Problem;
 use super::queries::{self, Api};
 use super::request as read;
+use super::targets;
 
 /// Who asks; for the extensions of a request.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +104,8 @@ enum Endpoint {
     Saved(Saved),
     Metadata,
     BuildInfo,
+    Targets,
+    ScrapePools,
     Stream,
     Feed,
     Healthy,
@@ -144,6 +148,8 @@ impl Routes {
         add("/api/v1/status", "/api/v1/status", Endpoint::Status);
         add("/api/v1/metadata", "/api/v1/metadata", Endpoint::Metadata);
         add("/api/v1/status/buildinfo", "/api/v1/status/buildinfo", Endpoint::BuildInfo);
+        add("/api/v1/targets", "/api/v1/targets", Endpoint::Targets);
+        add("/api/v1/scrape_pools", "/api/v1/scrape_pools", Endpoint::ScrapePools);
         if app.exports.is_some() {
             add("/api/v1/export", "/api/v1/export", Endpoint::Export);
         }
@@ -351,6 +357,8 @@ impl Router {
             }
             Endpoint::Metadata => queries::metadata(&app.ticks.latest(), &parts),
             Endpoint::BuildInfo => Ok(queries::build_info()),
+            Endpoint::Targets => targets::targets(&app.targets, &parts),
+            Endpoint::ScrapePools => Ok(targets::scrape_pools(&app.targets)),
             Endpoint::Healthy => Ok(handlers::healthy(app)),
             Endpoint::Ready => Ok(handlers::ready(app)),
             Endpoint::Reload => handlers::reload(app).await,

@@ -141,8 +141,8 @@ impl Happening for Reload {
 /// A source of values begins to fail, which stands, or works again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Target {
-    /// Which: `{"collector": …}` for one of the host's.
-    pub labels: BTreeMap<&'static str, String>,
+    /// Which: `{"collector": …}` for one of the host's, the labels of a target that is scraped.
+    pub labels: BTreeMap<String, String>,
     /// Does it work?
     pub up: bool,
     /// Why not, in one word.

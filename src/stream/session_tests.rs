@@ -139,7 +139,7 @@ impl Bench {
 }
 
 fn target(collector: &str, up: bool) -> events::Target {
-    let labels = [("collector", collector.to_owned())].into();
+    let labels = [("collector".to_owned(), collector.to_owned())].into();
     events::Target { labels, up, reason: (!up).then_some("error"), message: None }
 }
 

@@ -1,26 +1,29 @@
 //! Sources that begin to fail or work again, as events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::events::Target;
 use crate::collect::Failing;
 
 /// What has changed between two lists of those that fail, each in the same order.
 pub(super) fn changes(before: &[Failing], now: &[Failing]) -> Vec<Target> {
-    let named = |list: &[Failing], name: &str| list.iter().any(|failing| failing.name == name);
+    let (known, failing) = (reasons(before), reasons(now));
     let target = |failing: &Failing| Target {
-        labels: BTreeMap::from([("collector", failing.name.to_owned())]),
+        labels: failing.labels.clone(),
         up: false,
         reason: Some(failing.reason),
         message: Some(failing.message.clone()).filter(|message| !message.is_empty()),
     };
     let up = |target: Target| Target { up: true, reason: None, message: None, ..target };
-    let works = before.iter().filter(|failing| !named(now, failing.name)).map(|failing| up(target(failing)));
-    let fails = now.iter().filter(|failing| {
-        let same = |other: &&Failing| other.name == failing.name && other.reason == failing.reason;
-        before.iter().find(same).is_none()
-    });
+    let works = before.iter().filter(|other| !failing.contains_key(&other.labels));
+    let works = works.map(|failing| up(target(failing)));
+    let fails = now.iter().filter(|failing| known.get(&failing.labels) != Some(&failing.reason));
     works.chain(fails.map(target)).collect()
+}
+
+/// Why each fails, by its labels.
+fn reasons(list: &[Failing]) -> HashMap<&BTreeMap<String, String>, &'static str> {
+    list.iter().map(|failing| (&failing.labels, failing.reason)).collect()
 }
 
 #[cfg(test)]
@@ -28,7 +31,7 @@ mod tests {
     use super::*;
 
     fn failing(name: &'static str, reason: &'static str) -> Failing {
-        Failing { name, reason, message: String::new() }
+        Failing { labels: Failing::collector(name), reason, message: String::new() }
     }
 
     #[test]

@@ -295,6 +295,7 @@ pub(super) fn options(flags: &ArgMatches) -> Result<Options, Vec<String>> {
             trust: Trust {
                 ca_file: flags.get_one("tls.ca-file").cloned(),
                 insecure_skip_verify: flags.get_flag("tls.insecure-skip-verify"),
+                ..Trust::default()
             },
             protocol,
             preset: preset.name.to_owned(),
