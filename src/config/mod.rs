@@ -391,6 +391,12 @@ fn fit_together(
         );
         fault("web.listen-address", message);
     }
+    let crate::collect::scrape::Config { interval, timeout, .. } = config.scrape;
+    if timeout > interval {
+        let (timeout, interval) = (units::format_duration(timeout), units::format_duration(interval));
+        let message = format!("the timeout of {timeout} is longer than the interval of {interval}");
+        fault("scrape.timeout", message);
+    }
     if !origins.contains_key("web.route-prefix")
         && let Some(url) = &server.external_url
     {
