@@ -244,13 +244,13 @@ fn table() -> Vec<Setting> {
             OptionalText(|c| &mut c.server.external_url, check::external_url),
             "URL under which browsers reach this server, behind a proxy",
         ),
-        row(
+        rare(row(
             Group::Web,
             "web.route-prefix",
             "web.route_prefix",
             Text(|c| &mut c.server.route_prefix, check::route_prefix),
             "Prefix of all paths; without it the path of the external URL",
-        ),
+        )),
         rare(row(
             Group::Web,
             "web.enable-lifecycle",
@@ -349,20 +349,20 @@ fn table() -> Vec<Setting> {
             Count(|c| (&mut c.collect.series_limit).into(), 1_000, 100_000_000),
             "Most series; what is beyond is refused and counted",
         )),
-        row(
+        rare(row(
             Group::Collect,
             "path.procfs",
             "path.procfs",
             Path(|c| &mut c.collect.paths.procfs),
             "Where procfs is mounted",
-        ),
-        row(
+        )),
+        rare(row(
             Group::Collect,
             "path.sysfs",
             "path.sysfs",
             Path(|c| &mut c.collect.paths.sysfs),
             "Where sysfs is mounted",
-        ),
+        )),
         row(
             Group::Collect,
             "path.rootfs",
@@ -375,22 +375,22 @@ fn table() -> Vec<Setting> {
             "scrape",
             "",
             Texts(|c| &mut c.scrape.urls, scrape::check_url),
-            "URL to scrape, job `scrape`; HOST:PORT is its /metrics; repeatable",
+            "URL or HOST:PORT to scrape, under the job `scrape`; repeatable",
         ),
-        row(
+        rare(row(
             Group::Scrape,
             "scrape.interval",
             "global.scrape_interval",
             duration(|c| &mut c.scrape.interval, 1, 86_400_000),
             "Time between scrapes of a target",
-        ),
-        row(
+        )),
+        rare(row(
             Group::Scrape,
             "scrape.timeout",
             "global.scrape_timeout",
             duration(|c| &mut c.scrape.timeout, 0, 86_400_000),
             "How long a scrape may take; 0 is the interval, at most 10s",
-        ),
+        )),
         rare(row(
             Group::Scrape,
             "scrape.body-size-limit",
