@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use gaugecast::clock::Clock;
 use gaugecast::collect::intake::Intake;
+use gaugecast::collect::scrape::{Asked, Client, Group, Job, Url};
 use gaugecast::collect::ticker::Ticker;
 use gaugecast::collect::{CollectError, Collector};
 use gaugecast::config::{self, Config};
@@ -143,6 +144,13 @@ async fn the_reference_names_every_metric_of_our_own() {
     config.server.listen = vec![([127, 0, 0, 1], 0).into()];
     config.collect.paths.procfs = folder.path().to_owned();
     config.collect.textfile_directories = vec![folder.path().to_owned()];
+    // A job with more targets than it may have, which asks for others where nobody answers.
+    let mut job = Job::new("many".into(), &config.scrape);
+    job.limits.targets = 1;
+    job.statics = vec![Group { targets: vec!["a:1".into(), "a:2".into()], ..Group::default() }];
+    let url = Url::parse("http://127.0.0.1:1/").unwrap();
+    job.asked = vec![Asked { url, refresh: Duration::from_secs(60), client: Client::default() }];
+    config.scrape.jobs = vec![job];
     let running = gaugecast::serve::start(&config, registry.clone(), None).await.unwrap();
     let address = running.addresses()[0];
 
@@ -167,6 +175,10 @@ async fn the_reference_names_every_metric_of_our_own() {
         assert!(message.to_text().unwrap().contains(expected), "{message}");
     }
     drop(client);
+    let mut ticks = running.ticks().subscribe();
+    for family in ["gaugecast_scrapes_total", "gaugecast_sd_refresh_failures_total"] {
+        ticks.wait_for(|tick| tick.schema.family(family).is_some()).await.unwrap();
+    }
     let last = running.ticks().fresh(Duration::ZERO).await;
     note(&mut seen, &last);
     running.stop().await;
