@@ -1,6 +1,8 @@
 //! Scraping as a whole: real servers that behave well and badly, the configuration as a file, the real intake; rows B43
 //! to B55 of bad targets, discovery, and what a reload does.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -1,11 +1,13 @@
 //! Scraping other targets: Prometheus' `scrape_configs`, live.
 //!
-//! [`Scraping`] owns it: a [pool](pool) for each job, in it a task for each target that asks for its page
+//! [`Scraping`] owns it: a [pool] for each job, in it a task for each target that asks for its page
 //! ([`fetch`]) at its place in the interval. What comes waits in the [`inbox`] for the tick, where the [`feed`] reads it
 //! into the series table by the same parser as our own pages: whole or not at all, under the labels of the target
 //! ([`mapping`], [`relabel`]), with the automatic series `up` and so on.
 //!
-//!     discovery ──► pool ──► target ──► fetch ──► inbox ──► feed ──► table
+//! ```text
+//! discovery ──► pool ──► target ──► fetch ──► inbox ──► feed ──► table
+//! ```
 //!
 //! [`Targets`] is what the API shows of it. A reload leaves jobs alone that did not change.
 

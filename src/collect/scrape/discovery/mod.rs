@@ -31,7 +31,7 @@ pub(super) struct Discovery {
 #[derive(Debug)]
 enum Source {
     Files(file::Folder),
-    Http(http::Server),
+    Http(Box<http::Server>),
 }
 
 /// A discovery that is repeated.
@@ -51,7 +51,8 @@ impl Discovery {
         let statics =
             job.statics.iter().map(|group| Discovered { group: group.clone(), meta: None }).collect();
         let files = job.files.iter().map(|files| (Source::Files(file::Folder::new(files)), files.refresh));
-        let asked = job.asked.iter().map(|asked| (Source::Http(http::Server::new(asked)), asked.refresh));
+        let asked =
+            job.asked.iter().map(|asked| (Source::Http(Box::new(http::Server::new(asked))), asked.refresh));
         let due = Instant::now();
         let refreshed = |(source, every)| Refreshed { source, every, due, found: Vec::new(), fault: None };
         Discovery { statics, sources: files.chain(asked).map(refreshed).collect(), metrics }
