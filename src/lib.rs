@@ -17,6 +17,7 @@ pub mod loadtest;
 pub mod log;
 pub mod query;
 pub mod registry;
+pub mod remote;
 pub mod series;
 pub mod serve;
 pub mod server;

@@ -106,6 +106,22 @@ fn misuse(registry: &Registry) {
     registry.register("misuse_unencodable", "Breaks the page.", None, unencodable).unwrap();
 }
 
+/// Pushes a series without a name, which is left out, with an exemplar.
+async fn push_nameless(address: std::net::SocketAddr) {
+    let message = [10, 8, 10, 2, 10, 0, 18, 0, 26, 0];
+    let body = gaugecast::remote::pack(&message);
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /api/v1/write HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(&body).await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&answer));
+}
+
 async fn get(address: std::net::SocketAddr, path: &str) {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
@@ -159,6 +175,7 @@ async fn the_reference_names_every_metric_of_our_own() {
     let refused = running.history().append(&[Push { labels, samples: vec![(0, 0.0)] }], clock.now().unix_ms);
     assert_eq!(refused.too_old, 1);
 
+    push_nameless(address).await;
     get(address, "/nothing/here").await;
     get(address, "/api/v1/query?query=1").await;
     get(address, "/api/v1/stream/ws").await; // no upgrade, so a refused handshake

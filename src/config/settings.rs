@@ -295,6 +295,13 @@ fn table() -> Vec<Setting> {
         )),
         rare(row(
             Group::Web,
+            "web.limit.push-size",
+            "web.limit.push_size",
+            size(|c| &mut c.server.limits.push_bytes, 1 << 10, 1 << 30),
+            "Size of the body of a push (remote write); over it 413",
+        )),
+        rare(row(
+            Group::Web,
             "web.limit.requests-per-connection",
             "web.limit.requests_per_connection",
             Count(|c| (&mut c.server.limits.requests_per_connection).into(), 1, 4_000_000_000),

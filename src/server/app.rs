@@ -20,6 +20,7 @@ use super::metrics::HttpMetrics;
 use super::problem::Problem;
 use super::queries::Queries;
 use super::rate::RateLimit;
+use super::writes::Writes;
 use crate::clock::Clock;
 use crate::collect::Ticks;
 use crate::collect::scrape::Targets;
@@ -76,7 +77,8 @@ pub struct Parts {
     pub stream: Option<Arc<dyn Stream>>,
     /// What queries are answered from; without it their paths are not there.
     pub samples: Option<Arc<dyn Source + Send>>,
-    /// What exports are written from, and where baselines are saved; without it their paths are not there.
+    /// What exports are written from, where baselines are saved, and what pushed samples are taken into; without it their paths
+    /// are not there.
     pub history: Option<History>,
     /// Settings of queries.
     pub query: query::Config,
@@ -119,6 +121,7 @@ pub struct Inner {
     pub(super) exports: Option<Exports>,
     pub(super) history: Option<History>,
     pub(super) targets: Targets,
+    pub(super) writes: Option<Writes>,
     pub(super) reload: Option<Reload>,
     pub(super) metrics: HttpMetrics,
     pub(super) guard: Guard,
@@ -158,6 +161,10 @@ impl App {
             Some(samples) => Some(Queries::new(samples, parts.query, &parts.registry)?),
             None => None,
         };
+        let writes = match &parts.history {
+            Some(history) => Some(Writes::new(history.clone(), &parts.registry)?),
+            None => None,
+        };
         Ok(App(Arc::new(Inner {
             guard: Guard::new(&parts.config, super::listener::machine_name()),
             rate: RateLimit::new(limits.rate, limits.rate_burst, limits.rate_peers),
@@ -178,6 +185,7 @@ impl App {
             exports: parts.history.clone().map(Exports::new),
             history: parts.history,
             targets: parts.targets,
+            writes,
             reload: parts.reload,
             metrics,
         })))

@@ -62,6 +62,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Bytes of a request body; over it 413. 1 MiB by default.
     pub body_bytes: usize,
+    /// Bytes of the body of a push; over it 413. 8 MiB by default: Prometheus sends some 100 KiB at once.
+    pub push_bytes: usize,
     /// Bytes per second a body must keep up on average, after `body_grace`; else 408. 1 KiB by default.
     pub body_rate: u32,
     /// Head start of a body; 5 s by default.
@@ -96,6 +98,7 @@ impl Default for Limits {
             header_deadline: Duration::from_secs(5),
             idle: Duration::from_secs(75),
             body_bytes: 1 << 20,
+            push_bytes: 8 << 20,
             body_rate: 1 << 10,
             body_grace: Duration::from_secs(5),
             write_stall: Duration::from_secs(30),

@@ -1,6 +1,7 @@
 //! The server's own figures, `gaugecast_http_*`.
 
 use crate::registry::{Buckets, Counter, Desc, Family, Gauge, Histogram, RegisterError, Registry, Unit};
+use crate::remote::Received;
 
 crate::label_set! {
     /// Which answers were given. Every label comes from a closed set: routes are those of the table, or
@@ -22,6 +23,8 @@ crate::label_set! {
     }
 
     pub(super) struct Endpoint { pub(super) endpoint: &'static str }
+
+    struct Dropped { kind: &'static str }
 }
 
 /// Handles of the figures; clones share them.
@@ -117,5 +120,46 @@ impl QueryMetrics {
             running: registry.gauge(("gaugecast_queries_running", "Queries being evaluated now."))?,
             waiting: registry.gauge(("gaugecast_queries_waiting", "Queries waiting for their turn."))?,
         })
+    }
+}
+
+/// Figures of remote write, `gaugecast_remote_write_*`; clones share them.
+#[derive(Clone, Debug)]
+pub(super) struct WriteMetrics {
+    received: Counter,
+    dropped: Family<Dropped, Counter>,
+}
+
+impl WriteMetrics {
+    /// Registers all of them.
+    pub(super) fn register(registry: &Registry) -> Result<Self, RegisterError> {
+        Ok(WriteMetrics {
+            received: registry.counter((
+                "gaugecast_remote_write_received_samples",
+                "Samples in requests of remote write, the same ones sent again included.",
+            ))?,
+            dropped: registry.family(
+                (
+                    "gaugecast_remote_write_received_dropped",
+                    "What requests of remote write had that is not kept: native_histogram, exemplar, or sample of a series \
+                     with invalid labels.",
+                ),
+                (),
+            )?,
+        })
+    }
+
+    /// A request was read.
+    pub(super) fn received(&self, received: &Received) {
+        let samples: usize = received.writes.iter().map(|write| write.samples.len()).sum();
+        self.received.inc_by((samples + received.invalid) as u64);
+        let dropped = [
+            ("native_histogram", received.histograms),
+            ("exemplar", received.exemplars),
+            ("sample", received.invalid),
+        ];
+        for (kind, count) in dropped.into_iter().filter(|&(_, count)| count > 0) {
+            self.dropped.get(&Dropped { kind }).inc_by(count as u64);
+        }
     }
 }

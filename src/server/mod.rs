@@ -32,6 +32,7 @@ mod rate;
 mod request;
 mod router;
 mod targets;
+mod writes;
 
 pub use app::{App, Parts, Readiness, Reload, Reloaded, Stream};
 pub use body::Body;

@@ -85,10 +85,10 @@ fn decode(raw: &str, form: bool) -> Option<String> {
 ///
 /// # Errors
 /// 413, and the connection is to be closed.
-pub(super) fn declared_length(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
+pub(super) fn declared_length(headers: &HeaderMap, most: usize) -> Result<(), Problem> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > limits.body_bytes as u64) {
-        return Err(too_large(limits));
+    if declared.is_some_and(|length| length > most as u64) {
+        return Err(too_large(most));
     }
     Ok(())
 }
@@ -98,12 +98,12 @@ pub(super) fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
-/// Reads a body to its end.
+/// Reads a body of at most `most` bytes to its end.
 ///
 /// # Errors
 /// 413 for more bytes than allowed, 408 for one that comes too slowly, 400 for one that is cut short or badly
 /// chunked. The connection is to be closed in each case.
-pub(super) async fn body<B>(body: B, limits: &Limits) -> Result<Bytes, Problem>
+pub(super) async fn body<B>(body: B, most: usize, limits: &Limits) -> Result<Bytes, Problem>
 where
     B: HttpBody<Data = Bytes>,
 {
@@ -127,15 +127,14 @@ where
             }
         };
         let Ok(data) = frame.into_data() else { continue };
-        if all.len() + data.len() > limits.body_bytes {
-            return Err(too_large(limits));
+        if all.len() + data.len() > most {
+            return Err(too_large(most));
         }
         all.extend_from_slice(&data);
     }
 }
 
-fn too_large(limits: &Limits) -> Problem {
-    let limit = limits.body_bytes;
+fn too_large(limit: usize) -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {limit} bytes"))
         .details(json!({ "limit": limit }))
         .because("body_size")

@@ -14,6 +14,7 @@
 //! | `/api/v1/baselines/NAME` | GET, PUT, POST, DELETE | one of them |
 //! | `/api/v1/baselines/NAME/compare` | GET | it, and another range beside it |
 //! | `/api/v1/trend` | GET, POST | where series go |
+//! | `/api/v1/write` | POST | remote write, see [`writes`](super::writes) |
 //! | `/api/v1/metadata` | GET | type, help and unit of each family |
 //! | `/api/v1/status/buildinfo` | GET | which Prometheus' API this is |
 //! | `/api/v1/targets`, `scrape_pools` | GET | what is scraped, see [`targets`](super::targets) |
@@ -102,6 +103,7 @@ enum Endpoint {
     Query(Api),
     Export,
     Saved(Saved),
+    Write,
     Metadata,
     BuildInfo,
     Targets,
@@ -121,7 +123,7 @@ impl Endpoint {
             Endpoint::Snapshot | Endpoint::Query(_) | Endpoint::Export => "GET, HEAD, POST, OPTIONS",
             Endpoint::Saved(saved) => saved.methods(),
             Endpoint::Stream | Endpoint::Feed => "GET, OPTIONS",
-            Endpoint::Reload => "POST, OPTIONS",
+            Endpoint::Reload | Endpoint::Write => "POST, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
     }
@@ -152,6 +154,9 @@ impl Routes {
         add("/api/v1/scrape_pools", "/api/v1/scrape_pools", Endpoint::ScrapePools);
         if app.exports.is_some() {
             add("/api/v1/export", "/api/v1/export", Endpoint::Export);
+        }
+        if app.writes.is_some() {
+            add("/api/v1/write", "/api/v1/write", Endpoint::Write);
         }
         if app.queries.is_some() {
             for api in Api::ALL {
@@ -332,12 +337,14 @@ impl Router {
         if matches!(endpoint, Endpoint::Stream | Endpoint::Feed) || !parts.method.is_safe() {
             app.guard.origin(&parts.headers)?;
         }
-        read::declared_length(&parts.headers, &app.config.limits)?;
-        let bytes = if read::has_body(&parts.headers) {
-            read::body(body, &app.config.limits).await?
-        } else {
-            Bytes::new()
+        let limits = &app.config.limits;
+        let (most, place) = match (endpoint, &app.writes) {
+            (Endpoint::Write, Some(writes)) => (limits.push_bytes, Some(writes.enter(peer)?)),
+            _ => (limits.body_bytes, None),
         };
+        read::declared_length(&parts.headers, most)?;
+        let bytes =
+            if read::has_body(&parts.headers) { read::body(body, most, limits).await? } else { Bytes::new() };
         match endpoint {
             Endpoint::Asset(at) => Ok(ASSETS[at].answer(&parts.headers)),
             Endpoint::Metrics => handlers::metrics(app, &parts).await,
@@ -354,6 +361,12 @@ impl Router {
             Endpoint::Export => {
                 let exports = app.exports.as_ref().ok_or_else(Problem::not_found)?;
                 exports.answer(&parts, &bytes, app.clock.now().unix_ms).await
+            }
+            Endpoint::Write => {
+                let (Some(writes), Some(place)) = (&app.writes, place) else {
+                    return Err(Problem::not_found());
+                };
+                writes.answer(place, &parts, bytes, app.clock.now().unix_ms).await
             }
             Endpoint::Metadata => queries::metadata(&app.ticks.latest(), &parts),
             Endpoint::BuildInfo => Ok(queries::build_info()),
