@@ -1,11 +1,11 @@
 //! PromQL against scripts: our own in `promql/`, and Prometheus' where they are at hand.
 //!
-//! The evaluator is asked directly over samples in memory; and over the history by the functions of the HTTP API, so that what
-//! stands between a sample that comes and an answer that goes is tried by the same scripts.
+//! The evaluator is asked directly over samples in memory; over the history by the functions of the HTTP API; and the program
+//! itself, loaded by remote write and asked over HTTP. So what stands between a sample that comes and an answer that goes is
+//! tried by the same scripts. `PROMQLTEST=FOLDER cargo test --test promql prometheus_own -- --nocapture` runs those of any folder.
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use gaugecast::query::http::{self, Params, Request};
 use gaugecast::query::source::MemorySource;
 use gaugecast::query::{Labels, Sample, promql};
 use gaugecast::registry::Registry;
-use serde_json::Value;
 
 mod promqltest;
 
-use promqltest::{Answer, Engine, Metric, When, run_folder, run_text, table};
+use promqltest::http::Http;
+use promqltest::{Answer, Engine, Metric, When, api, run_folder, run_text, table};
 
 /// The evaluator over samples in memory.
 #[derive(Debug, Default)]
@@ -76,18 +76,6 @@ impl Default for OverHistory {
     }
 }
 
-/// A number as the API writes it.
-fn number(text: &Value) -> f64 {
-    text.as_str().unwrap().parse().unwrap()
-}
-
-/// `[seconds, "value"]`.
-fn sample(pair: &Value) -> Sample {
-    #[allow(clippy::cast_possible_truncation)]
-    let t = (pair[0].as_f64().unwrap() * 1000.0).round() as i64;
-    Sample { t, v: number(&pair[1]) }
-}
-
 impl Engine for OverHistory {
     fn clear(&mut self) {
         *self = OverHistory::default();
@@ -98,58 +86,23 @@ impl Engine for OverHistory {
             labels: metric.into_iter().collect(),
             samples: samples.into_iter().map(|sample| (sample.t, sample.v)).collect(),
         };
-        // Of a series that a script loads twice the last counts, as for Prometheus; for the history it is the first.
-        let last: BTreeMap<Metric, usize> =
-            series.iter().enumerate().map(|(at, (metric, _))| (metric.clone(), at)).collect();
-        let counts = |at: usize, metric: &Metric| last.get(metric) == Some(&at);
-        let series = series.into_iter().enumerate().filter(|(at, (metric, _))| counts(*at, metric));
-        let writes: Vec<Write> = series.map(|(_, one)| write(one)).collect();
+        // For the history the first of two would count.
+        let series = api::last_of_each(series);
+        let writes: Vec<Write> = series.into_iter().map(write).collect();
         // Nothing in the scripts is later.
         let appended = self.0.append(&writes, 100_000_000_000_000);
         assert_eq!(appended.refused(), 0, "{appended:?}");
     }
 
     fn query(&mut self, text: &str, when: When) -> Result<Answer, String> {
-        let seconds = |ms: i64| {
-            let sign = if ms < 0 { "-" } else { "" };
-            format!("{sign}{}.{:03}", ms.unsigned_abs() / 1000, ms.unsigned_abs() % 1000)
-        };
-        let mut params = vec![("query".to_owned(), text.to_owned())];
-        match when {
-            When::Instant(at) => params.push(("time".to_owned(), seconds(at))),
-            When::Range { start, end, step } => params.extend(
-                [("start", start), ("end", end), ("step", step)].map(|(n, ms)| (n.to_owned(), seconds(ms))),
-            ),
-        }
-        let (params, options) = (Params(params), Options::default());
+        let (params, options) = (Params(api::params(text, when)), Options::default());
         let (source, interrupt) = (&self.0, &Interrupt::default());
         let request = Request { params: &params, source, options: &options, interrupt, now: 0 };
         let reply = match when {
             When::Instant(_) => http::query(&request),
             When::Range { .. } => http::query_range(&request),
         };
-        let answer: Value = serde_json::from_slice(&reply.body).unwrap();
-        if reply.status != 200 {
-            let error = answer["error"].as_str().unwrap();
-            return Err(error.strip_prefix("invalid parameter \"query\": ").unwrap_or(error).to_owned());
-        }
-        let result = &answer["data"]["result"];
-        let metric = |one: &Value| -> Metric { serde_json::from_value(one["metric"].clone()).unwrap() };
-        let all = || result.as_array().unwrap().iter();
-        let output = match answer["data"]["resultType"].as_str().unwrap() {
-            "scalar" => promqltest::Output::Scalar(number(&result[1])),
-            "string" => promqltest::Output::Text(result[1].as_str().unwrap().to_owned()),
-            "vector" => {
-                promqltest::Output::Vector(all().map(|one| (metric(one), number(&one["value"][1]))).collect())
-            }
-            _ => promqltest::Output::Matrix(
-                all()
-                    .map(|one| (metric(one), one["values"].as_array().unwrap().iter().map(sample).collect()))
-                    .collect(),
-            ),
-        };
-        let notes = |name: &str| serde_json::from_value(answer[name].clone()).unwrap_or_default();
-        Ok(Answer { output, warnings: notes("warnings"), infos: notes("infos") })
+        api::answer(reply.status, &reply.body)
     }
 }
 
@@ -169,22 +122,42 @@ fn our_own_scripts_are_right() {
 }
 
 #[test]
-fn every_float_case_of_prometheus_own_scripts_is_right() {
+fn our_own_scripts_are_right_over_http_too() {
+    let reports = run_folder(Path::new("tests/promql"), &mut Http::default());
+    assert!(!reports.is_empty());
+    assert!(reports.iter().all(|report| report.wrong.is_empty()), "{}", table(&reports));
+}
+
+#[allow(clippy::print_stdout, reason = "a table for whoever runs scripts of their own")]
+/// Runs Prometheus' own scripts, or those of the folder that `PROMQLTEST` names.
+fn run_theirs(engine: &mut dyn Engine, over: &str) {
     let folder = Path::new("../shared/promqltest");
     let folder = std::env::var_os("PROMQLTEST").map_or(folder.to_path_buf(), Into::into);
     if !folder.is_dir() {
         println!("skipped: Prometheus' scripts are not in {}", folder.display());
         return;
     }
-    let reports = run_folder(&folder, &mut Direct::default());
-    println!("{}", table(&reports));
+    let reports = run_folder(&folder, engine);
+    println!("over {over}\n{}", table(&reports));
     if std::env::var_os("PROMQLTEST_NATIVE").is_some() {
         reports.iter().flat_map(|report| &report.wrong_native).for_each(|wrong| println!("{wrong}"));
     }
     assert!(reports.iter().all(|report| report.wrong.is_empty()), "see the list above");
-    let reports = run_folder(&folder, &mut OverHistory::default());
-    println!("over the history\n{}", table(&reports));
-    assert!(reports.iter().all(|report| report.wrong.is_empty()), "see the list above");
+}
+
+#[test]
+fn every_float_case_of_prometheus_own_scripts_is_right() {
+    run_theirs(&mut Direct::default(), "samples in memory");
+}
+
+#[test]
+fn every_float_case_of_prometheus_own_scripts_is_right_over_the_history() {
+    run_theirs(&mut OverHistory::default(), "the history");
+}
+
+#[test]
+fn every_float_case_of_prometheus_own_scripts_is_right_over_http() {
+    run_theirs(&mut Http::default(), "remote write and HTTP");
 }
 
 #[test]

@@ -7,7 +7,9 @@
 // Each test that uses this uses another part; a fault of a script ends the test where it is found.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod api;
 mod compare;
+pub mod http;
 mod script;
 
 use std::collections::BTreeMap;
