@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::chunk::{Chunk, STALE};
+use super::chunk::{Chunk, STALE, is_stale};
 use super::index::{Index, Place, matches};
 use super::series::{Pushed, Sample, Series, SeriesRef};
 use crate::query::Labels;
@@ -105,6 +105,8 @@ struct Entry {
     place: Place,
     /// Of what stood there: it may have been forgotten since.
     uid: u64,
+    /// The last own time at which it was told, or [`NO_TIME`].
+    told: i64,
 }
 
 /// What is known of the table: made anew when a series comes or goes, so that a tick is one walk over numbers.
@@ -220,15 +222,21 @@ impl Memory {
     /// Appends a sample to each series of the table; gives whether some were forgotten since the table was followed.
     fn append_columns(&mut self, tick: &Tick, appended: &mut Appended) -> bool {
         let (values, times) = tick.columns();
-        let entries = std::mem::take(&mut self.table.entries);
+        let mut entries = std::mem::take(&mut self.table.entries);
         let mut lost = false;
-        for entry in &entries {
+        for entry in &mut entries {
             if !self.lives(entry.place, entry.uid) {
                 lost = true;
                 continue;
             }
             let slot = entry.slot as usize;
-            let time = if times[slot] == NO_TIME { tick.at.unix_ms } else { times[slot] };
+            let own = times[slot];
+            // What is scraped or pushed stands for several ticks: the history has it since the first.
+            if own != NO_TIME && own == entry.told {
+                continue;
+            }
+            entry.told = own;
+            let time = if own == NO_TIME { tick.at.unix_ms } else { own };
             self.append_one(entry.place, time, values[slot].to_bits(), appended);
         }
         self.table.entries = entries;
@@ -259,10 +267,16 @@ impl Memory {
                 continue;
             };
             living.insert(uid);
-            entries.push(Entry { slot: series.slot, number: series.number, place, uid });
+            let told = NO_TIME;
+            entries.push(Entry { slot: series.slot, number: series.number, place, uid, told });
         }
         for gone in old.iter().filter(|entry| !living.contains(&entry.uid)) {
-            if self.lives(gone.place, gone.uid) {
+            // Whoever pushes a series may have said itself that it is gone.
+            let ended = |series: &Arc<Series>| {
+                let last = series.last_between(i64::MIN, i64::MAX);
+                last.is_some_and(|(_, value)| is_stale(value))
+            };
+            if self.lives(gone.place, gone.uid) && !self.get(gone.place).is_some_and(ended) {
                 self.append_one(gone.place, tick.at.unix_ms, STALE, appended);
             }
         }
