@@ -39,6 +39,8 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::collect::scrape::Scraping;
+use crate::collect::feed::Feed;
+use crate::collect::push::Inbox;
 use crate::collect::ticker::Ticker;
 use crate::collect::{Ticks, catalog};
 use crate::config::Config;
@@ -98,8 +100,9 @@ pub async fn start(
     let collectors = catalog::collectors(&config.collect)?;
     let history = open_history(config, &registry, clock).await?;
     let epoch = Epoch(RandomState::new().hash_one(clock.now().unix_ms));
+    let inbox = Inbox::new(config.collect.series_limit, &registry)?;
     let (scraping, scraped) = Scraping::start(&config.scrape, &registry, clock)?;
-    let feeds = vec![scraped];
+    let feeds: Vec<Box<dyn Feed>> = vec![scraped, Box::new(inbox.feed())];
     let started =
         Ticker::start(config.collect.clone(), collectors, feeds, registry.clone(), epoch, clock).await;
     let ticker = match started {
@@ -137,6 +140,7 @@ pub async fn start(
         stream: Some(Arc::new(hub.clone())),
         samples: Some(Arc::new(history.clone())),
         history: Some(history.clone()),
+        inbox: Some(inbox),
         query: config.query.clone(),
         targets: scraping.targets(),
         reload,

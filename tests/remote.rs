@@ -115,6 +115,7 @@ impl Fixture {
             samples: None,
             history: Some(history.clone()),
             query: query::Config::default(),
+            inbox: None,
             reload: None,
         };
         Fixture { router: Router::new(App::new(parts).unwrap()), history, now: clock.now().unix_ms }

@@ -14,6 +14,7 @@ mod lane;
 mod metrics;
 mod pace;
 pub mod process;
+pub mod push;
 mod schedule;
 pub mod scrape;
 pub mod synthetic;

@@ -24,6 +24,7 @@ use super::writes::Writes;
 use crate::clock::Clock;
 use crate::collect::Ticks;
 use crate::collect::scrape::Targets;
+use crate::collect::push::Inbox;
 use crate::exposition::Expositions;
 use crate::history::History;
 use crate::query::{self, Source};
@@ -80,6 +81,8 @@ pub struct Parts {
     /// What exports are written from, where baselines are saved, and what pushed samples are taken into; without it their paths
     /// are not there.
     pub history: Option<History>,
+    /// What makes pushed samples live; without it they are in the history only.
+    pub inbox: Option<Inbox>,
     /// Settings of queries.
     pub query: query::Config,
     /// What is scraped.
@@ -162,7 +165,7 @@ impl App {
             None => None,
         };
         let writes = match &parts.history {
-            Some(history) => Some(Writes::new(history.clone(), &parts.registry)?),
+            Some(history) => Some(Writes::new(history.clone(), parts.inbox, &parts.registry)?),
             None => None,
         };
         Ok(App(Arc::new(Inner {

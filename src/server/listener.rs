@@ -308,6 +308,7 @@ pub(super) mod tests {
             stream,
             samples,
             history,
+            inbox: None,
             query,
             targets: crate::collect::scrape::Targets::default(),
             reload,

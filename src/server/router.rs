@@ -366,7 +366,7 @@ impl Router {
                 let (Some(writes), Some(place)) = (&app.writes, place) else {
                     return Err(Problem::not_found());
                 };
-                writes.answer(place, &parts, bytes, app.clock.now().unix_ms).await
+                writes.answer(place, &parts, bytes, app.clock.now()).await
             }
             Endpoint::Metadata => queries::metadata(&app.ticks.latest(), &parts),
             Endpoint::BuildInfo => Ok(queries::build_info()),

@@ -24,6 +24,8 @@ use super::headers::text;
 use super::metrics::WriteMetrics;
 use super::problem::Problem;
 use super::router::Peer;
+use crate::clock::Moment;
+use crate::collect::push::Inbox;
 use crate::history::{Appended, History};
 use crate::registry::{RegisterError, Registry};
 use crate::remote::{ReceiveError, Received, Version, receive};
@@ -42,15 +44,21 @@ const EXEMPLARS: HeaderName = HeaderName::from_static("x-prometheus-remote-write
 /// Takes pushed samples, a bounded number of requests at once.
 pub(super) struct Writes {
     history: History,
+    inbox: Option<Inbox>,
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
     metrics: WriteMetrics,
 }
 
 impl Writes {
-    pub(super) fn new(history: History, registry: &Registry) -> Result<Self, RegisterError> {
+    pub(super) fn new(
+        history: History,
+        inbox: Option<Inbox>,
+        registry: &Registry,
+    ) -> Result<Self, RegisterError> {
         Ok(Writes {
             history,
+            inbox,
             places: Arc::new(Semaphore::new(PLACES)),
             turns: Arc::new(Semaphore::new(TURNS)),
             metrics: WriteMetrics::register(registry)?,
@@ -80,19 +88,23 @@ impl Writes {
         place: OwnedSemaphorePermit,
         parts: &Parts,
         body: Bytes,
-        now_ms: i64,
+        now: Moment,
     ) -> Result<Response<Body>, Problem> {
         let version = version(parts)?;
         let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else {
             return Err(Problem::internal("the server is stopping"));
         };
-        let (history, metrics) = (self.history.clone(), self.metrics.clone());
+        let (history, inbox, metrics) = (self.history.clone(), self.inbox.clone(), self.metrics.clone());
         let work = tokio::task::spawn_blocking(move || {
             let _held = (place, turn);
             let received = receive(version, &body)?;
             drop(body);
             metrics.received(&received);
-            let appended = history.append_durably(&received.writes, now_ms);
+            let appended = history.append_durably(&received.writes, now.unix_ms);
+            // After the history, which then finds what the tick brings it again at the same time with the same value.
+            if let Some(inbox) = inbox {
+                inbox.write(&received.writes, &received.metadata, now);
+            }
             Ok((received, appended))
         });
         let done: Result<_, ReceiveError> = match work.await {
