@@ -1,0 +1,154 @@
+"""Remote write with a real Prometheus: what it scrapes is ours too, sample by sample, and live."""
+
+import contextlib
+import json
+import urllib.parse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import urllib3
+from conftest import Gaugecast, Program, eventually, free_port, tool
+from test_sse import EventSource
+
+
+def ask(url: str, query: str, **params: object) -> list[dict]:
+    path = "query_range" if "step" in params else "query"
+    form = urllib.parse.urlencode({"query": query, **params})
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = json.loads(urllib3.request("POST", f"{url}/api/v1/{path}", body=form, headers=headers).data)
+    assert answer["status"] == "success", answer
+    return answer["data"]["result"]
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path, config: str, *flags: str, port: int | None = None) -> Iterator[str]:
+    """A Prometheus with this configuration; `PORT` in it is its own. Its data stay in the folder."""
+    port = port or free_port()
+    path = folder / "prometheus.yml"
+    path.write_text(config.replace("PORT", str(port)))
+    storage = [f"--config.file={path}", f"--storage.tsdb.path={folder}/data"]
+    program = Program([tool("prometheus"), *storage, f"--web.listen-address=127.0.0.1:{port}", *flags])
+    try:
+        program.wait_for("Server is ready to receive web requests")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        program.stop()
+
+
+# It scrapes itself every second and hands on what it has, with the type and the help of each family at once.
+WRITES = """
+global: {scrape_interval: 1s, external_labels: {from: prometheus}}
+scrape_configs:
+- job_name: prom
+  static_configs: [targets: ['127.0.0.1:PORT']]
+remote_write:
+- url: URL/api/v1/write
+  queue_config: {batch_send_deadline: 500ms}
+  metadata_config: {send_interval: 1s}
+"""
+
+
+def samples(url: str, query: str, at: float) -> dict[str, list]:
+    """Time and value of each sample, by labels without those that are added on the way."""
+    found = ask(url, query, time=at)
+    for one in found:
+        one["metric"].pop("from", None)
+    return {json.dumps(one["metric"], sort_keys=True): one["values"] for one in found}
+
+
+def test_what_a_prometheus_scrapes_is_ours_too_sample_by_sample_and_live(gaugecast: Gaugecast, tmp_path: Path) -> None:
+    ours = gaugecast.origin
+    with prometheus(tmp_path, WRITES.replace("URL", ours)) as theirs:
+        eventually(lambda: ask(ours, "count_over_time(up{job='prom'}[1m]) >= 6"), "six scrapes of another")
+        (newest,) = ask(ours, "timestamp(up{job='prom'})")
+        at = float(newest["value"][1])
+        # No sample stands at the left end, which belongs to a range in Prometheus 2 and does not in Prometheus 3.
+        everything = '{job="prom"}[4500ms]'
+        want = samples(theirs, everything, at)
+        assert len(want) > 300
+
+        def missing() -> dict[str, list]:
+            got = samples(ours, everything, at)
+            return {key: values for key, values in want.items() if got.get(key) != values}
+
+        eventually(lambda: not missing(), "every sample of some seconds")
+        assert set(samples(ours, everything, at)) == set(want)
+
+        # Live, with what its metadata say of it; and not at /metrics, where it would come back to who scrapes us.
+        source = EventSource(ours, 'prometheus_tsdb_head_samples_appended_total{job="prom"}')
+        seen: set[float] = set()
+        for _ in source.messages():
+            seen |= set(source.channel.values.values())
+            if len(seen) >= 3:
+                break
+
+        def described() -> bool:
+            families = json.loads(gaugecast.get("/api/v1/metadata").data)["data"]
+            told = families.get("prometheus_http_request_duration_seconds", [{}])[0]
+            return told.get("type") == "histogram" and told.get("help") == "Histogram of latencies for HTTP requests."
+
+        eventually(described, "the metadata")
+        assert "prometheus_tsdb" not in gaugecast.text()
+
+
+def test_what_is_gone_there_is_stale_here(start: Callable[..., Gaugecast], tmp_path: Path) -> None:
+    """The series of a target that does not answer any more end with stale markers, which come by remote write."""
+    gaugecast, target = start("--collector.disable-defaults"), start("--collector.disable-defaults")
+    config = WRITES.replace("URL", gaugecast.origin).replace("PORT", str(target.port))
+    with prometheus(tmp_path, config):
+
+        def live(name: str) -> bool:
+            match = urllib.parse.quote(f'{name}{{job="prom"}}')
+            return b'"prom"' in gaugecast.get(f"/api/v1/metrics?match[]={match}").data
+
+        eventually(lambda: live("gaugecast_ticks_total"), "a series that is live")
+        target.program.stop()
+        eventually(lambda: not live("gaugecast_ticks_total"), "its end")
+        assert live("up") and not ask(gaugecast.origin, 'gaugecast_ticks_total{job="prom"}')
+
+
+# Asks us for what is ours and for what another Prometheus has written here.
+FEDERATES = """
+global: {scrape_interval: 1s}
+scrape_configs:
+- job_name: federate
+  honor_labels: true
+  metrics_path: /federate
+  params: {'match[]': ['{job="prom",__name__=~"prometheus_http.*"}', '{__name__=~"process_.*"}']}
+  static_configs: [targets: ['TARGET']]
+"""
+
+
+def test_a_prometheus_federates_what_is_ours_and_what_another_has_written(
+    start: Callable[..., Gaugecast], tmp_path: Path
+) -> None:
+    gaugecast = start()
+    folders = [tmp_path / "writes", tmp_path / "federates"]
+    for folder in folders:
+        folder.mkdir()
+    writes = WRITES.replace("URL", gaugecast.origin)
+    federates = FEDERATES.replace("TARGET", gaugecast.origin.removeprefix("http://"))
+    with prometheus(folders[0], writes) as source, prometheus(folders[1], federates) as theirs:
+        name = "prometheus_http_request_duration_seconds"
+        enough = f'count_over_time({name}_count{{job="prom",handler="/metrics"}}[1m]) >= 4'
+        eventually(lambda: ask(theirs, enough), "four federated samples")
+        (newest,) = ask(theirs, f'timestamp({name}_count{{job="prom",handler="/metrics"}})')
+        at = float(newest["value"][1])
+        for series in (f'{name}_bucket{{job="prom",handler="/metrics"}}', f'{name}_sum{{job="prom"}}'):
+            got, want = samples(theirs, f"{series}[3s]", at), samples(source, f"{series}[1m]", at)
+            assert got
+            for key, values in got.items():
+                # With the times at which they were scraped first.
+                assert values and all(value in want[key] for value in values)
+        # Our own come with the time of the tick, and their types.
+        assert ask(theirs, "count_over_time(process_start_time_seconds{instance=~'127.*'}[1m]) >= 2")
+        types = json.loads(urllib3.request("GET", f"{theirs}/api/v1/targets/metadata").data)["data"]
+        told = {one["metric"].removesuffix("_total"): one["type"] for one in types}
+        assert (told[name], told["process_cpu_seconds"]) == ("histogram", "counter")
+
+
+def test_federation_needs_a_selector(gaugecast: Gaugecast) -> None:
+    for path, status in [("/federate", 400), ("/federate?match[]=up{", 400), ("/federate?match[]=none", 200)]:
+        answer = gaugecast.get(path)
+        assert answer.status == status, answer.data
+    assert gaugecast.text("/federate?match[]=none") == ""
