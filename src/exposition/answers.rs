@@ -85,6 +85,19 @@ enum Form {
 }
 
 impl Form {
+    /// The form that a scraper asks for, and its `Content-Type`.
+    fn asked(accept: Option<&str>) -> (Form, String) {
+        let negotiated = negotiate::accept(accept);
+        let form = match negotiated.wire {
+            Wire::Text | Wire::TextUtf8 => Form::Text(TextFormat::Text, negotiated.escaping),
+            Wire::OpenMetrics001 | Wire::OpenMetrics => {
+                Form::Text(TextFormat::OpenMetrics, negotiated.escaping)
+            }
+            Wire::Protobuf => Form::Protobuf(negotiated.escaping),
+        };
+        (form, negotiated.content_type())
+    }
+
     /// What is shown in this form when nothing is chosen: scrapers see our own series, readers of JSON all.
     fn families(self, schema: &Schema) -> &[Arc<Family>] {
         match self {
@@ -122,16 +135,22 @@ impl Expositions {
         accept_encoding: Option<&str>,
         filter: &Filter,
     ) -> Answer {
-        let negotiated = negotiate::accept(accept);
-        let form = match negotiated.wire {
-            Wire::Text | Wire::TextUtf8 => Form::Text(TextFormat::Text, negotiated.escaping),
-            Wire::OpenMetrics001 | Wire::OpenMetrics => {
-                Form::Text(TextFormat::OpenMetrics, negotiated.escaping)
-            }
-            Wire::Protobuf => Form::Protobuf(negotiated.escaping),
-        };
+        let (form, content_type) = Form::asked(accept);
         let families = (!filter.is_empty()).then(|| filter.select(&tick.schema));
-        self.respond(tick, form, negotiated.content_type(), accept_encoding, families.as_deref())
+        self.respond(tick, form, content_type, accept_encoding, families.as_deref())
+    }
+
+    /// The same for `families`, a part of the tick's schema, foreign series too.
+    #[must_use]
+    pub fn part(
+        &self,
+        tick: &Tick,
+        accept: Option<&str>,
+        accept_encoding: Option<&str>,
+        families: &[Arc<Family>],
+    ) -> Answer {
+        let (form, content_type) = Form::asked(accept);
+        self.respond(tick, form, content_type, accept_encoding, Some(families))
     }
 
     /// The same as JSON; see [`json`]. `families` is a part of the tick's schema (see [`select`]), or all if not given, foreign ones too.

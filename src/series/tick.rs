@@ -70,7 +70,7 @@ pub struct NativeHistogram {
 /// The state of all series after one commit: immutable, and the same for everyone who reads it.
 ///
 /// Values stand in columns by slot; ask with a [`Series`] of this tick's own [`schema`](Tick::schema).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tick {
     /// Life of the process.
     pub epoch: Epoch,
@@ -116,6 +116,14 @@ impl Tick {
     pub fn own_time(&self, series: &Series) -> Option<i64> {
         let time = self.times[series.slot as usize];
         (time != NO_TIME).then_some(time)
+    }
+
+    /// The same, with the time of the tick for each value whose source gave it none.
+    #[must_use]
+    pub fn stamped(&self) -> Tick {
+        let now = self.at.unix_ms;
+        let times = self.times.iter().map(|&time| if time == NO_TIME { now } else { time }).collect();
+        Tick { times, ..self.clone() }
     }
 
     /// The columns of values and own times ([`NO_TIME`] for none), by slot: for who has kept the slots of this

@@ -10,6 +10,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::{App, Readiness};
 use super::body::Body;
@@ -24,7 +25,7 @@ use crate::series::{Selector, Series, Tick};
 const OFFSET: HeaderName = HeaderName::from_static("x-gaugecast-offset");
 
 /// A scrape never shows values older than this.
-const FRESH: Duration = Duration::from_millis(100);
+pub(super) const FRESH: Duration = Duration::from_millis(100);
 
 /// From this many series on an answer is written on a thread for blocking work: text and gzip of 10,000
 /// series take some milliseconds, which is what the streams of a worker thread can wait.
@@ -32,14 +33,7 @@ const MANY: usize = 10_000;
 
 /// `GET /metrics`: the tick of now.
 pub(super) async fn metrics(app: &App, parts: &Parts) -> Result<Response<Body>, Problem> {
-    let permit = match &app.scrapes {
-        None => None,
-        Some(scrapes) => Some(Arc::clone(scrapes).try_acquire_owned().map_err(|_| {
-            let most = app.config.max_requests;
-            let message = format!("{most} requests are being answered here already (--web.max-requests)");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, message).because("max_requests").retry_after(1)
-        })?),
-    };
+    let permit = permit(app)?;
     let asked = parameters(parts.uri.query().unwrap_or_default())?;
     let tick = app.ticks.fresh(FRESH).await;
     let filter = filter(&asked, &tick)?;
@@ -53,6 +47,19 @@ pub(super) async fn metrics(app: &App, parts: &Parts) -> Result<Response<Body>, 
     let mut response = respond(&tick, &answer);
     headers::vary(response.headers_mut(), "Accept, Accept-Encoding");
     Ok(response.map(|body| body.hold(permit)))
+}
+
+/// A place among the scrapes that are answered at once.
+///
+/// # Errors
+/// 503 when there is none.
+pub(super) fn permit(app: &App) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+    let Some(scrapes) = &app.scrapes else { return Ok(None) };
+    Arc::clone(scrapes).try_acquire_owned().map(Some).map_err(|_| {
+        let most = app.config.max_requests;
+        let message = format!("{most} requests are being answered here already (--web.max-requests)");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, message).because("max_requests").retry_after(1)
+    })
 }
 
 /// `collect[]` and `exclude[]` as node_exporter has them: one of the two, with names of sources. `name[]` as
@@ -80,9 +87,11 @@ fn filter(asked: &[(String, String)], tick: &Tick) -> Result<Filter, Problem> {
 /// cost up to some 5 ms and 1 MiB to compile.
 const MAX_SELECTORS: usize = 32;
 
-/// `GET` or `POST /api/v1/metrics`: the last tick as JSON.
-pub(super) async fn snapshot(app: &App, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Problem> {
-    let asked = form_and_query(parts, body)?;
+/// The selectors of `match[]`.
+///
+/// # Errors
+/// 400 for one that cannot be read, and for too many.
+pub(super) fn selectors(asked: &[(String, String)]) -> Result<Vec<Selector>, Problem> {
     let mut selectors = Vec::new();
     let texts = || asked.iter().filter(|(name, _)| name == "match[]");
     let count = texts().count();
@@ -96,6 +105,13 @@ pub(super) async fn snapshot(app: &App, parts: &Parts, body: &Bytes) -> Result<R
                 .details(json!({ "match": text, "column": error.column, "reason": error.reason }))
         })?);
     }
+    Ok(selectors)
+}
+
+/// `GET` or `POST /api/v1/metrics`: the last tick as JSON.
+pub(super) async fn snapshot(app: &App, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Problem> {
+    let asked = form_and_query(parts, body)?;
+    let selectors = selectors(&asked)?;
     let mut tick = app.ticks.latest();
     if tick.offset == 0 {
         tick = app.ticks.fresh(FRESH).await;
@@ -134,13 +150,13 @@ pub(super) async fn snapshot(app: &App, parts: &Parts, body: &Bytes) -> Result<R
 }
 
 /// All values of a header that is a list, as one.
-fn list(parts: &Parts, name: HeaderName) -> Option<String> {
+pub(super) fn list(parts: &Parts, name: HeaderName) -> Option<String> {
     let values: Vec<_> = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     (!values.is_empty()).then(|| values.join(", "))
 }
 
 /// Writes an answer here, or where it may take its time.
-async fn write(tick: &Tick, work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
+pub(super) async fn write(tick: &Tick, work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
     if tick.schema.len < MANY {
         return work();
     }
@@ -154,7 +170,7 @@ async fn write(tick: &Tick, work: impl FnOnce() -> Answer + Send + 'static) -> A
     }
 }
 
-fn respond(tick: &Tick, answer: &Answer) -> Response<Body> {
+pub(super) fn respond(tick: &Tick, answer: &Answer) -> Response<Body> {
     let mut response = Response::new(Body::from(answer.body.clone()));
     set(&mut response, CONTENT_TYPE, &answer.content_type);
     set(&mut response, OFFSET, &format!("{}:{}", tick.epoch, tick.offset));

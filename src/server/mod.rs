@@ -19,6 +19,7 @@ mod config;
 mod connection;
 mod crowd;
 mod exports;
+mod federate;
 mod framing;
 mod guard;
 mod handlers;

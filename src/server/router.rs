@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `/` and the files of the page | GET | [`assets`](super::assets) |
 //! | `/metrics` (`--web.telemetry-path`) | GET | text, OpenMetrics or protobuf by `Accept`; `collect[]`, `exclude[]` |
+//! | `/federate` | GET | the same of `match[]`, with times and the series of others |
 //! | `/api/v1/metrics` | GET, POST | the same as JSON, strong ETag `epoch:offset`; `match[]` |
 //! | `/api/v1/status` | GET | version, epoch, offset, uptime, series, clients |
 //! | `/api/v1/query`, `query_range`, `series`, `labels` | GET, POST | PromQL, see [`queries`](super::queries) |
@@ -56,6 +57,7 @@ use super::app::App;
 use super::assets::{ASSETS, FILES};
 use super::baselines::{self, Saved};
 use super::body::Body;
+use super::federate;
 use super::handlers;
 use super::headers;
 use super::metrics::{Answered, HttpMetrics, Routed};
@@ -98,6 +100,7 @@ struct Route {
 enum Endpoint {
     Asset(usize),
     Metrics,
+    Federate,
     Snapshot,
     Status,
     Query(Api),
@@ -146,6 +149,7 @@ impl Routes {
         for (at, file) in FILES.iter().enumerate() {
             add(file.path, if at == 0 { "/" } else { "asset" }, Endpoint::Asset(at));
         }
+        add("/federate", "/federate", Endpoint::Federate);
         add("/api/v1/metrics", "/api/v1/metrics", Endpoint::Snapshot);
         add("/api/v1/status", "/api/v1/status", Endpoint::Status);
         add("/api/v1/metadata", "/api/v1/metadata", Endpoint::Metadata);
@@ -348,6 +352,7 @@ impl Router {
         match endpoint {
             Endpoint::Asset(at) => Ok(ASSETS[at].answer(&parts.headers)),
             Endpoint::Metrics => handlers::metrics(app, &parts).await,
+            Endpoint::Federate => federate::federate(app, &parts).await,
             Endpoint::Snapshot => handlers::snapshot(app, &parts, &bytes).await,
             Endpoint::Status => Ok(handlers::status(app)),
             Endpoint::Query(api) => {
