@@ -40,7 +40,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::collect::scrape::Scraping;
 use crate::collect::feed::Feed;
-use crate::collect::push::Inbox;
+use crate::collect::push::{Groups, Inbox, Pushes};
 use crate::collect::ticker::Ticker;
 use crate::collect::{Ticks, catalog};
 use crate::config::Config;
@@ -101,8 +101,9 @@ pub async fn start(
     let history = open_history(config, &registry, clock).await?;
     let epoch = Epoch(RandomState::new().hash_one(clock.now().unix_ms));
     let inbox = Inbox::new(config.collect.series_limit, &registry)?;
+    let groups = Groups::new(config.collect.push_ttl);
     let (scraping, scraped) = Scraping::start(&config.scrape, &registry, clock)?;
-    let feeds: Vec<Box<dyn Feed>> = vec![scraped, Box::new(inbox.feed())];
+    let feeds: Vec<Box<dyn Feed>> = vec![scraped, Box::new(inbox.feed()), Box::new(groups.feed())];
     let started =
         Ticker::start(config.collect.clone(), collectors, feeds, registry.clone(), epoch, clock).await;
     let ticker = match started {
@@ -140,7 +141,7 @@ pub async fn start(
         stream: Some(Arc::new(hub.clone())),
         samples: Some(Arc::new(history.clone())),
         history: Some(history.clone()),
-        inbox: Some(inbox),
+        pushes: Some(Pushes { inbox, groups }),
         query: config.query.clone(),
         targets: scraping.targets(),
         reload,

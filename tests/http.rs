@@ -81,7 +81,7 @@ fn fixture_with(
         history: None,
         query: gaugecast::query::Config::default(),
         targets: gaugecast::collect::scrape::Targets::default(),
-        inbox: None,
+        pushes: None,
         reload,
     };
     let app = App::new(parts).expect("a fresh registry");

@@ -62,7 +62,7 @@ fn serve_with(samples: Arc<dyn Source + Send>, history: Option<History>, query: 
         history,
         query,
         targets: gaugecast::collect::scrape::Targets::default(),
-        inbox: None,
+        pushes: None,
         reload: None,
     };
     let server = Server::bind(App::new(parts).unwrap()).unwrap();

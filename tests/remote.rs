@@ -7,6 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use gaugecast::clock::Clock;
 use gaugecast::collect::Ticks;
+use gaugecast::collect::feed::Feed;
+use gaugecast::collect::intake::Intake;
+use gaugecast::collect::push::{Groups, Inbox, Pushes};
 use gaugecast::exposition::Expositions;
 use gaugecast::history::{self, History};
 use gaugecast::query;
@@ -84,6 +87,8 @@ fn request(series: &[(Pairs<'_>, &[(i64, f64)])]) -> Vec<u8> {
 }
 
 struct Fixture {
+    groups: Groups,
+    intake: Intake,
     router: Router,
     history: History,
     now: i64,
@@ -105,6 +110,8 @@ impl Fixture {
         let config = history::Config { retention, ..history::Config::default() };
         let history = History::open(&config, &registry, clock.now().unix_ms).unwrap();
         let (ticks, _) = Ticks::manual(Table::new(Epoch(1), 10).commit(clock.now(), 0));
+        let groups = Groups::new(Duration::from_secs(300));
+        let pushes = Pushes { inbox: Inbox::new(10, &registry).unwrap(), groups: groups.clone() };
         let parts = Parts {
             config: server::Config::default(),
             clock,
@@ -115,10 +122,11 @@ impl Fixture {
             samples: None,
             history: Some(history.clone()),
             query: query::Config::default(),
-            inbox: None,
+            pushes: Some(pushes),
             reload: None,
         };
-        Fixture { router: Router::new(App::new(parts).unwrap()), history, now: clock.now().unix_ms }
+        let (router, intake) = (Router::new(App::new(parts).unwrap()), Intake::new(Epoch(1), 100));
+        Fixture { groups, intake, router, history, now: clock.now().unix_ms }
     }
 
     async fn ask<B: HttpBody<Data = Bytes>>(
@@ -127,7 +135,18 @@ impl Fixture {
         peer: Option<Peer>,
         body: B,
     ) -> Answer {
-        let mut request = Request::post("/api/v1/write").header("host", "localhost");
+        self.ask_at("POST", "/api/v1/write", headers, peer, body).await
+    }
+
+    async fn ask_at<B: HttpBody<Data = Bytes>>(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        peer: Option<Peer>,
+        body: B,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
         if body.size_hint().exact() != Some(0) {
             request = request.header("transfer-encoding", "chunked");
         }
@@ -310,4 +329,95 @@ async fn a_bounded_number_of_bodies_is_read_at_once_and_who_comes_then_is_told_t
     // A client that goes leaves its place.
     reading.pop();
     assert_eq!(server.ask(&[], local(), empty()).await.status, 204);
+}
+
+// ---------------------------------------------------------------------------------------- pushes in text
+
+impl Fixture {
+    async fn text(&self, method: &str, group: &str, headers: &[(&str, &str)], page: &[u8]) -> Answer {
+        let path = format!("/api/v1/push/{group}");
+        self.ask_at(method, &path, headers, local(), Full::new(Bytes::copy_from_slice(page))).await
+    }
+
+    /// Keys and values of what is pushed, as the next tick has them.
+    fn pushed(&mut self) -> Vec<String> {
+        let now = Clock::start().now();
+        self.groups.feed().take(&mut self.intake, now);
+        let tick = self.intake.commit(now, 1);
+        let all = tick.schema.own.iter().flat_map(|family| &family.series);
+        let all = all.filter(|series| series.name() != "push_time_seconds");
+        all.map(|series| format!("{} {}", series.key(), tick.value(series))).collect()
+    }
+}
+
+const OPEN: (&str, &str) = ("content-type", "application/openmetrics-text; version=1.0.0");
+
+#[tokio::test]
+async fn text_is_pushed_replaced_and_deleted() {
+    for (method, headers, page, status, want) in [
+        ("PUT", None, &b"x 1\n"[..], 200, vec!["x{job=\"a/b\",z=\"1\"} 1"]),
+        (
+            "POST",
+            Some(OPEN),
+            b"# TYPE y counter\ny_total 2\n# EOF\n",
+            200,
+            vec!["y_total{job=\"a/b\",z=\"1\"} 2"],
+        ),
+        (
+            "POST",
+            Some(("content-type", "application/x-www-form-urlencoded")),
+            b"x 3\n",
+            200,
+            vec!["x{job=\"a/b\",z=\"1\"} 3"],
+        ),
+        ("DELETE", None, b"", 202, vec![]),
+    ] {
+        let mut server = hour();
+        let headers: Vec<_> = headers.into_iter().collect();
+        let answer = server.text(method, "job@base64/YS9i/z/1", &headers, page).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert_eq!(server.pushed(), want);
+    }
+}
+
+#[tokio::test]
+async fn gzip_is_unpacked_up_to_a_bound() {
+    use std::io::Write;
+    let pack = |page: &[u8]| {
+        let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zip.write_all(page).unwrap();
+        zip.finish().unwrap()
+    };
+    let mut server = hour();
+    let gzip = [("content-encoding", "gzip")];
+    // Members behind each other are one file.
+    let huge = pack(&b"#\n".repeat(1 << 19)).repeat(33);
+    for (page, status) in [(huge, 413), (b"no gzip".to_vec(), 400), (pack(b"x 1\n"), 200)] {
+        assert_eq!(server.text("PUT", "a", &gzip, &page).await.status, status);
+    }
+    assert_eq!(server.pushed(), ["x{job=\"a\"} 1"]);
+}
+
+#[tokio::test]
+async fn a_push_that_is_wrong_is_told_with_its_line_and_nothing_is_applied() {
+    let mut server = hour();
+    for (headers, page, status, why) in [
+        (vec![OPEN], &b"x 1\n"[..], 400, "line 2: "), // no # EOF
+        (vec![OPEN], b"# TYPE x counter\nx_total NaN\n# EOF\n", 400, "line 2: "),
+        (vec![], b"x 1\ny{ 2\n", 400, "line 2: "),
+        (vec![], b"x 1 1700000000000\n", 400, "line 1: a pushed sample has no timestamp"),
+        (vec![("content-type", "application/json")], b"{}", 415, "text/plain"),
+        (vec![("content-encoding", "br")], b"", 415, "gzip"),
+        (vec![("origin", "https://evil.example")], b"x 1\n", 403, "evil"),
+    ] {
+        let answer = server.text("PUT", "a", &headers, page).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert!(answer.body.contains(why), "{}", answer.body);
+    }
+    assert_eq!(server.text("PUT", "a/b", &[], b"x 1\n").await.status, 400);
+    let from_afar = Some(Peer(SocketAddr::from(([192, 0, 2, 1], 1))));
+    let answer =
+        server.ask_at("PUT", "/metrics/job/a", &[], from_afar, Full::new(Bytes::from("x 1\n"))).await;
+    assert_eq!(answer.status, 403);
+    assert!(server.pushed().is_empty());
 }

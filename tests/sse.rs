@@ -68,7 +68,7 @@ impl Server {
             history: None,
             query: gaugecast::query::Config::default(),
             targets: gaugecast::collect::scrape::Targets::default(),
-            inbox: None,
+            pushes: None,
             reload: None,
         };
         let app = App::new(parts).unwrap();

@@ -30,6 +30,8 @@ pub struct Config {
     pub filters: BTreeMap<String, String>,
     /// `--collect.series-limit`: how many series the table takes; 1,000,000 by default.
     pub series_limit: usize,
+    /// `--push.ttl`: how long a group that was pushed in text stays without being pushed again; 5 minutes by default.
+    pub push_ttl: Duration,
 }
 
 impl Default for Config {
@@ -45,6 +47,7 @@ impl Default for Config {
             synthetic: synthetic::Config::default(),
             filters: BTreeMap::new(),
             series_limit: 1_000_000,
+            push_ttl: Duration::from_secs(300),
         }
     }
 }

@@ -358,6 +358,13 @@ fn table() -> Vec<Setting> {
         )),
         rare(row(
             Group::Collect,
+            "push.ttl",
+            "push.ttl",
+            duration(|c| &mut c.collect.push_ttl, 1_000, 3_155_760_000_000),
+            "How long a group of pushed metrics stays without being pushed again",
+        )),
+        rare(row(
+            Group::Collect,
             "path.procfs",
             "path.procfs",
             Path(|c| &mut c.collect.paths.procfs),

@@ -23,8 +23,8 @@ use super::rate::RateLimit;
 use super::writes::Writes;
 use crate::clock::Clock;
 use crate::collect::Ticks;
+use crate::collect::push::{Groups, Pushes};
 use crate::collect::scrape::Targets;
-use crate::collect::push::Inbox;
 use crate::exposition::Expositions;
 use crate::history::History;
 use crate::query::{self, Source};
@@ -81,8 +81,8 @@ pub struct Parts {
     /// What exports are written from, where baselines are saved, and what pushed samples are taken into; without it their paths
     /// are not there.
     pub history: Option<History>,
-    /// What makes pushed samples live; without it they are in the history only.
-    pub inbox: Option<Inbox>,
+    /// What makes pushed samples live; without it those of remote write are in the history only, and text is not taken.
+    pub pushes: Option<Pushes>,
     /// Settings of queries.
     pub query: query::Config,
     /// What is scraped.
@@ -125,6 +125,7 @@ pub struct Inner {
     pub(super) history: Option<History>,
     pub(super) targets: Targets,
     pub(super) writes: Option<Writes>,
+    pub(super) groups: Option<Groups>,
     pub(super) reload: Option<Reload>,
     pub(super) metrics: HttpMetrics,
     pub(super) guard: Guard,
@@ -164,8 +165,9 @@ impl App {
             Some(samples) => Some(Queries::new(samples, parts.query, &parts.registry)?),
             None => None,
         };
+        let (inbox, groups) = parts.pushes.map(|pushes| (pushes.inbox, pushes.groups)).unzip();
         let writes = match &parts.history {
-            Some(history) => Some(Writes::new(history.clone(), parts.inbox, &parts.registry)?),
+            Some(history) => Some(Writes::new(history.clone(), inbox, &parts.registry)?),
             None => None,
         };
         Ok(App(Arc::new(Inner {
@@ -189,6 +191,7 @@ impl App {
             history: parts.history,
             targets: parts.targets,
             writes,
+            groups,
             reload: parts.reload,
             metrics,
         })))

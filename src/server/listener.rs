@@ -308,7 +308,7 @@ pub(super) mod tests {
             stream,
             samples,
             history,
-            inbox: None,
+            pushes: None,
             query,
             targets: crate::collect::scrape::Targets::default(),
             reload,

@@ -28,6 +28,7 @@ mod io;
 mod listener;
 mod metrics;
 mod problem;
+mod pushes;
 mod queries;
 mod rate;
 mod request;

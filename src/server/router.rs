@@ -16,6 +16,7 @@
 //! | `/api/v1/baselines/NAME/compare` | GET | it, and another range beside it |
 //! | `/api/v1/trend` | GET, POST | where series go |
 //! | `/api/v1/write` | POST | remote write, see [`writes`](super::writes) |
+//! | `/api/v1/push/JOB…` | PUT, POST, DELETE | metrics in text, see [`pushes`](super::pushes) |
 //! | `/api/v1/metadata` | GET | type, help and unit of each family |
 //! | `/api/v1/status/buildinfo` | GET | which Prometheus' API this is |
 //! | `/api/v1/targets`, `scrape_pools` | GET | what is scraped, see [`targets`](super::targets) |
@@ -62,6 +63,7 @@ use super::handlers;
 use super::headers;
 use super::metrics::{Answered, HttpMetrics, Routed};
 use super::problem::Problem;
+use super::pushes;
 use super::queries::{self, Api};
 use super::request as read;
 use super::targets;
@@ -107,6 +109,7 @@ enum Endpoint {
     Export,
     Saved(Saved),
     Write,
+    Push,
     Metadata,
     BuildInfo,
     Targets,
@@ -127,6 +130,7 @@ impl Endpoint {
             Endpoint::Saved(saved) => saved.methods(),
             Endpoint::Stream | Endpoint::Feed => "GET, OPTIONS",
             Endpoint::Reload | Endpoint::Write => "POST, OPTIONS",
+            Endpoint::Push => "POST, PUT, DELETE, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
     }
@@ -161,6 +165,9 @@ impl Routes {
         }
         if app.writes.is_some() {
             add("/api/v1/write", "/api/v1/write", Endpoint::Write);
+        }
+        if app.groups.is_some() && app.writes.is_some() {
+            add(PUSH, PUSH, Endpoint::Push);
         }
         if app.queries.is_some() {
             for api in Api::ALL {
@@ -206,12 +213,19 @@ impl Routes {
 fn variable(path: &str) -> Option<(&'static str, &str)> {
     let (pattern, name) = if let Some(rest) = path.strip_prefix("/api/v1/label/") {
         (Api::LabelValues.path(), rest.strip_suffix("/values")?)
+    } else if let Some(group) =
+        path.strip_prefix("/api/v1/push/").or_else(|| path.strip_prefix("/metrics/job/"))
+    {
+        (PUSH, group)
     } else {
         let rest = path.strip_prefix("/api/v1/baselines/")?;
         rest.strip_suffix("/compare").map_or((Saved::One.path(), rest), |name| (Saved::Compare.path(), name))
     };
     (!name.is_empty()).then_some((pattern, name))
 }
+
+/// Where metrics are pushed, by its pattern.
+const PUSH: &str = "/api/v1/push/:group";
 
 enum Found {
     Route(Route),
@@ -343,7 +357,9 @@ impl Router {
         }
         let limits = &app.config.limits;
         let (most, place) = match (endpoint, &app.writes) {
-            (Endpoint::Write, Some(writes)) => (limits.push_bytes, Some(writes.enter(peer)?)),
+            (Endpoint::Write | Endpoint::Push, Some(writes)) => {
+                (limits.push_bytes, Some(writes.enter(peer)?))
+            }
             _ => (limits.body_bytes, None),
         };
         read::declared_length(&parts.headers, most)?;
@@ -372,6 +388,11 @@ impl Router {
                     return Err(Problem::not_found());
                 };
                 writes.answer(place, &parts, bytes, app.clock.now()).await
+            }
+            Endpoint::Push => {
+                let groups = app.groups.as_ref().ok_or_else(Problem::not_found)?;
+                let _place = place;
+                pushes::push(app, groups, self.variable(&path), &parts, bytes).await
             }
             Endpoint::Metadata => queries::metadata(&app.ticks.latest(), &parts),
             Endpoint::BuildInfo => Ok(queries::build_info()),

@@ -1,13 +1,25 @@
-"""Remote write with a real Prometheus: what it scrapes is ours too, sample by sample, and live."""
+"""Remote write and pushes by other people's programs: what a real Prometheus scrapes is ours too, sample by sample
+and live; another one federates from us; a client of the Pushgateway pushes here."""
 
 import contextlib
 import json
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import urllib3
 from conftest import Gaugecast, Program, eventually, free_port, tool
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    delete_from_gateway,
+    push_to_gateway,
+    pushadd_to_gateway,
+)
+from prometheus_client.parser import text_string_to_metric_families
 from test_sse import EventSource
 
 
@@ -152,3 +164,33 @@ def test_federation_needs_a_selector(gaugecast: Gaugecast) -> None:
         answer = gaugecast.get(path)
         assert answer.status == status, answer.data
     assert gaugecast.text("/federate?match[]=none") == ""
+
+
+def test_a_client_of_the_pushgateway_pushes_here_unchanged(gaugecast: Gaugecast) -> None:
+    registry = CollectorRegistry()
+    rows = Counter("backup_rows", "Rows saved.", ["table"], registry=registry)
+    rows.labels("a\\b\n").inc(3)
+    took = Histogram("backup_took_seconds", "Time.", registry=registry, buckets=[1, 10])
+    took.observe(2)
+    where = {"job": "backup", "grouping_key": {"path": "/var/tmp"}}
+    gateway = gaugecast.origin.removeprefix("http://")
+
+    def shown() -> dict[str, dict]:
+        families = text_string_to_metric_families(gaugecast.text())
+        wanted = [family for family in families if family.name.startswith(("backup", "push_time"))]
+        mine = [sample for family in wanted for sample in family.samples if sample.labels.get("job") == "backup"]
+        assert all(sample.labels["path"] == "/var/tmp" for sample in mine)
+        return {sample.name + sample.labels.get("le", ""): sample.value for sample in mine}
+
+    push_to_gateway(gateway, registry=registry, **where)
+    found = eventually(shown, "what was pushed, with the next tick")
+    assert (found["backup_rows_total"], found["backup_took_seconds_bucket10.0"]) == (3, 1)
+    assert abs(found["push_time_seconds"] - time.time()) < 60
+    more = CollectorRegistry()
+    Gauge("backup_size", "Size.", registry=more).set(9)
+    pushadd_to_gateway(gateway, registry=more, **where)
+    eventually(lambda: {"backup_rows_total", "backup_size"} <= set(shown()), "one family more")
+    push_to_gateway(gateway, registry=more, **where)
+    eventually(lambda: set(shown()) == {"backup_size", "push_time_seconds"}, "only what was pushed last")
+    delete_from_gateway(gateway, **where)
+    eventually(lambda: not shown(), "the end of the group")

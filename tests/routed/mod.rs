@@ -36,6 +36,7 @@ pub(crate) fn app(writes: &[Write]) -> App {
         samples: Some(Arc::new(history.clone())),
         history: Some(history),
         query: query::Config::default(),
+        pushes: None,
         reload: None,
     };
     App::new(parts).unwrap()
