@@ -38,9 +38,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::collect::scrape::Scraping;
 use crate::collect::feed::Feed;
 use crate::collect::push::{Groups, Inbox, Pushes};
+use crate::collect::scrape::Scraping;
 use crate::collect::ticker::Ticker;
 use crate::collect::{Ticks, catalog};
 use crate::config::Config;

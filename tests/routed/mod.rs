@@ -37,6 +37,7 @@ pub(crate) fn app(writes: &[Write]) -> App {
         history: Some(history),
         query: query::Config::default(),
         pushes: None,
+        targets: gaugecast::collect::scrape::Targets::default(),
         reload: None,
     };
     App::new(parts).unwrap()
