@@ -21,6 +21,20 @@ impl Sum {
         self.sum = total;
     }
 
+    /// With more values, as [`sum_of`].
+    #[inline]
+    pub(super) fn and(self, values: impl Iterator<Item = f64>) -> Option<Sum> {
+        let Sum { mut sum, mut rest } = self;
+        for value in values {
+            let total = sum + value;
+            let added = total - sum;
+            rest += (sum - (total - added)) + (value - added);
+            sum = total;
+        }
+        // An infinity or NaN on the way leaves a NaN here.
+        (sum.is_finite() && rest.is_finite()).then_some(Sum { sum, rest })
+    }
+
     #[inline]
     pub(super) fn value(self) -> f64 {
         if self.sum.is_infinite() { self.sum } else { self.sum + self.rest }
@@ -31,15 +45,7 @@ impl Sum {
 /// Knuth's way gives the same error of each addition as Neumaier's.
 #[inline]
 pub(super) fn sum_of(values: impl Iterator<Item = f64>) -> Option<Sum> {
-    let (mut sum, mut rest) = (0.0f64, 0.0f64);
-    for value in values {
-        let total = sum + value;
-        let added = total - sum;
-        rest += (sum - (total - added)) + (value - added);
-        sum = total;
-    }
-    // An infinity or NaN on the way leaves a NaN here.
-    (sum.is_finite() && rest.is_finite()).then_some(Sum { sum, rest })
+    Sum::default().and(values)
 }
 
 /// A running mean: the sum over the count while the sum fits in a double, then corrected value by value.

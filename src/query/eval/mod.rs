@@ -9,8 +9,8 @@
 //! The metric name that most operators drop stays with the row until the end, marked as dropped, so that `label_replace`
 //! can still use it: Prometheus' "delayed name removal".
 //!
-//! - `selector` reads instant vectors, `window` the functions over a range, subqueries among them; `extended` is for
-//!   selectors that reach beyond their range
+//! - `selector` reads instant vectors, `window` the functions over a range, subqueries among them; `sliding` takes all
+//!   windows of a function at once; `extended` is for selectors that reach beyond their range
 //! - `math`, `labels_fn`, `histogram` are the functions of instant vectors
 //! - `aggregate` and `binary` are the operators
 //! - `rows`, `notes`, `kahan`, `date` are what they are made of
@@ -38,6 +38,7 @@ mod notes;
 mod range_fn;
 mod rows;
 mod selector;
+mod sliding;
 mod window;
 
 pub(crate) use histogram::{Bucket, bucket_quantile};

@@ -1,7 +1,10 @@
 //! The functions over a range of samples, for one window.
 
+use std::collections::VecDeque;
+
 use super::kahan::{Mean, Sum, Variance, sum_of};
-use super::{Error, execution};
+use super::sliding::{self, Bounds};
+use super::{Error, Interrupt, execution};
 use crate::query::promql::ast::Reach;
 use crate::query::promql::functions::Function;
 use crate::query::source::Sample;
@@ -40,6 +43,31 @@ impl RangeFn {
         super::extended::value(self.0, window, reach)
     }
 
+    /// Appends the values for all windows, neither end of which falls from one to the next, and gives whether it did: for
+    /// functions that gain from seeing all. They are those of [`value`](Self::value), to the bit.
+    pub(super) fn slide(
+        self,
+        samples: &[Sample],
+        windows: &[Bounds],
+        queue: &mut VecDeque<usize>,
+        interrupt: &Interrupt,
+        out: &mut Vec<f64>,
+    ) -> Result<bool, Error> {
+        use Function as F;
+        match self.0 {
+            F::MinOverTime => sliding::best(samples, windows, smaller, |sample| sample.v, queue, out),
+            F::MaxOverTime => sliding::best(samples, windows, larger, |sample| sample.v, queue, out),
+            F::TsOfMinOverTime => sliding::best(samples, windows, last_smallest, seconds_of, queue, out),
+            F::TsOfMaxOverTime => sliding::best(samples, windows, last_largest, seconds_of, queue, out),
+            F::SumOverTime => {
+                sliding::sums(samples, windows, |sum, _| sum.value(), careful_sum, interrupt, out)?
+            }
+            F::AvgOverTime => sliding::sums(samples, windows, mean, careful_mean, interrupt, out)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// The value for a window; `None` when there are too few samples.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn value(
@@ -58,27 +86,14 @@ impl RangeFn {
             F::Delta => return Ok(extrapolated(window, false, false)),
             F::Irate => return Ok(last_two(samples, true)),
             F::Idelta => return Ok(last_two(samples, false)),
-            F::SumOverTime => match sum_of(values()) {
-                Some(sum) => sum.value(),
-                None => {
-                    let mut sum = Sum::default();
-                    values().for_each(|value| sum.add(value));
-                    sum.value()
-                }
-            },
+            F::SumOverTime => sum_of(values()).map_or_else(|| careful_sum(samples), Sum::value),
             F::AvgOverTime => {
-                if let Some(Sum { sum, rest }) = sum_of(values()) {
-                    let count = samples.len() as f64;
-                    return Ok(Some(sum / count + rest / count));
-                }
-                let mut mean = Mean::default();
-                values().for_each(|value| mean.add(value));
-                mean.value()
+                sum_of(values()).map_or_else(|| careful_mean(samples), |sum| mean(sum, samples.len()))
             }
-            F::MinOverTime => best(samples, |value, best| value < best).v,
-            F::MaxOverTime => best(samples, |value, best| value > best).v,
-            F::TsOfMinOverTime => best(samples, |value, best| value <= best).t as f64 / 1000.0,
-            F::TsOfMaxOverTime => best(samples, |value, best| value >= best).t as f64 / 1000.0,
+            F::MinOverTime => best(samples, smaller).v,
+            F::MaxOverTime => best(samples, larger).v,
+            F::TsOfMinOverTime => seconds_of(best(samples, last_smallest)),
+            F::TsOfMaxOverTime => seconds_of(best(samples, last_largest)),
             F::TsOfFirstOverTime => first.t as f64 / 1000.0,
             F::TsOfLastOverTime => last.t as f64 / 1000.0,
             F::CountOverTime => samples.len() as f64,
@@ -178,6 +193,47 @@ fn last_two(samples: &[Sample], rate: bool) -> Option<f64> {
     Some(if rate { result / (distance as f64 / 1000.0) } else { result })
 }
 
+/// A sum in which something overflows.
+fn careful_sum(samples: &[Sample]) -> f64 {
+    let mut sum = Sum::default();
+    samples.iter().for_each(|sample| sum.add(sample.v));
+    sum.value()
+}
+
+/// The mean of values whose sum overflows.
+fn careful_mean(samples: &[Sample]) -> f64 {
+    let mut mean = Mean::default();
+    samples.iter().for_each(|sample| mean.add(sample.v));
+    mean.value()
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn mean(sum: Sum, count: usize) -> f64 {
+    let count = count as f64;
+    sum.sum / count + sum.rest / count
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn seconds_of(sample: Sample) -> f64 {
+    sample.t as f64 / 1000.0
+}
+
+fn smaller(value: f64, best: f64) -> bool {
+    value < best
+}
+
+fn larger(value: f64, best: f64) -> bool {
+    value > best
+}
+
+fn last_smallest(value: f64, best: f64) -> bool {
+    value <= best
+}
+
+fn last_largest(value: f64, best: f64) -> bool {
+    value >= best
+}
+
 /// The sample that wins against all before it; NaN loses against every value.
 fn best(samples: &[Sample], wins: impl Fn(f64, f64) -> bool) -> Sample {
     let mut best = samples[0];
@@ -252,4 +308,60 @@ fn smoothed(samples: &[Sample], smoothing: f64, trend: f64) -> Result<Option<f64
         (before, level) = (level, next);
     }
     Ok(Some(level))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Values of all kinds, those often equal and those that overflow in a sum among them.
+    fn values() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            4 => (-3i32..3).prop_map(f64::from),
+            4 => any::<f64>(),
+            2 => Just(0.1),
+            1 => Just(f64::MAX),
+            1 => Just(f64::INFINITY),
+            2 => Just(f64::NAN),
+            1 => Just(-0.0),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn all_windows_at_once_have_the_values_of_one_by_one(
+            values in prop::collection::vec(values(), 0..80),
+            moves in prop::collection::vec((0usize..4, 0usize..4), 0..60),
+        ) {
+            let samples: Vec<_> = (0..).zip(&values).map(|(at, &v)| Sample { t: at * 1000, v }).collect();
+            let (mut from, mut to) = (0, 0);
+            let windows: Vec<Bounds> = moves.into_iter().map(|(first, last)| {
+                to = samples.len().min(to + last);
+                from = to.min(from + first);
+                (from, to)
+            }).collect();
+            for function in [Function::MinOverTime, Function::MaxOverTime, Function::TsOfMinOverTime,
+                Function::TsOfMaxOverTime, Function::SumOverTime, Function::AvgOverTime]
+            {
+                let mut out = Vec::new();
+                let mut queue = VecDeque::from([7]);
+                let slid = RangeFn(function)
+                    .slide(&samples, &windows, &mut queue, &Interrupt::default(), &mut out);
+                prop_assert_eq!(slid, Ok(true));
+                for (&(from, to), slid) in windows.iter().zip(&out) {
+                    let samples = &samples[from..to];
+                    let window = Window { samples, start: 0, end: 0, range: 1, time: 0, no_resets: false };
+                    let alone = match samples {
+                        [] => super::super::rows::ABSENT,
+                        _ => RangeFn(function).value(&window, |_| 0.0, &mut Vec::new()).unwrap().unwrap(),
+                    };
+                    // Which of many NaNs a sum gives is the processor's to choose.
+                    let same = slid.to_bits() == alone.to_bits() || (slid.is_nan() && alone.is_nan());
+                    prop_assert!(same, "{}: {slid} at once, {alone} alone, of {samples:?}", function.name());
+                }
+                prop_assert_eq!(out.len(), windows.len());
+            }
+        }
+    }
 }

@@ -1,10 +1,13 @@
 //! Functions over a range of samples: a window that moves over each series.
 
+use std::collections::VecDeque;
+
 use super::evaluator::{Evaluator, Grid, Look};
 use super::extended;
 use super::notes::Note;
 use super::range_fn::{RangeFn, Window};
 use super::rows::{ABSENT, Metric, Rows, present};
+use super::sliding::Bounds;
 use super::{Error, Interrupt, Output, execution};
 use crate::query::labels::Labels;
 use crate::query::promql::ast::{Expr, Node, Reach, Selector, Subquery};
@@ -108,7 +111,7 @@ impl Evaluator<'_> {
         let keeps_name = matches!(function, Function::FirstOverTime | Function::LastOverTime);
         let counter = matches!(function, Function::Rate | Function::Increase);
         let mut rows = Rows::new(grid.steps);
-        let mut scratch = Vec::new();
+        let mut scratch = Scratch::default();
         match &matrix.node {
             Node::Range(selector, range) => {
                 extended::check(function, selector.reach)?;
@@ -227,6 +230,32 @@ fn drop_names(series: &mut [(Metric, Vec<Sample>)]) -> Result<(), Error> {
     if same { Err(super::rows::SameLabels.into()) } else { Ok(()) }
 }
 
+/// What the walk over one series leaves to the next: its memory.
+#[derive(Default)]
+struct Scratch {
+    windows: Vec<Bounds>,
+    resets: Vec<usize>,
+    queue: VecDeque<usize>,
+    values: Vec<f64>,
+}
+
+/// The samples in the window of each step.
+fn bounds(samples: &[Sample], frame: Frame, grid: &Grid, out: &mut Vec<Bounds>) {
+    let (mut from, mut to) = (0, 0);
+    out.clear();
+    out.extend((0..grid.steps).map(|step| {
+        let end = frame.look.time(grid.time(step));
+        let start = end.saturating_sub(frame.range);
+        while samples.get(to).is_some_and(|sample| sample.t <= end.saturating_add(frame.margins.1)) {
+            to += 1;
+        }
+        while from < to && samples[from].t <= start.saturating_sub(frame.margins.0) {
+            from += 1;
+        }
+        (from, to)
+    }));
+}
+
 #[allow(clippy::too_many_arguments)]
 /// Moves the window over the samples of one series, and appends the function's value for each step.
 fn slide(
@@ -236,28 +265,28 @@ fn slide(
     grid: &Grid,
     scalars: &[&[f64]],
     interrupt: &Interrupt,
-    scratch: &mut Vec<f64>,
+    scratch: &mut Scratch,
     out: &mut Vec<f64>,
 ) -> Result<(), Error> {
-    let (mut from, mut to) = (0, 0);
-    // Where a value is smaller than the one before: a counter's resets. The first that may lie in the window.
-    let mut resets: &[usize] = &[];
-    let found: Vec<usize>;
-    if function.is_counter() && grid.steps > 1 {
-        found = (1..samples.len()).filter(|&at| samples[at].v < samples[at - 1].v).collect();
-        resets = &found;
+    let Scratch { windows, resets, queue, values } = scratch;
+    bounds(samples, frame, grid, windows);
+    let plain = frame.reach == Reach::Plain;
+    if plain && grid.steps > 1 && frame.range > grid.step {
+        interrupt.check()?;
+        if function.slide(samples, windows, queue, interrupt, out)? {
+            return Ok(());
+        }
     }
-    for step in 0..grid.steps {
+    // Where a value is smaller than the one before: a counter's resets. With one step it is not worth looking ahead.
+    let ahead = function.is_counter() && grid.steps > 1;
+    resets.clear();
+    if ahead {
+        resets.extend((1..samples.len()).filter(|&at| samples[at].v < samples[at - 1].v));
+    }
+    // The first that may lie in the window.
+    let mut resets: &[usize] = resets;
+    for (step, &(from, to)) in windows.iter().enumerate() {
         interrupt.check()?; // a window can be millions of samples long
-        let time = grid.time(step);
-        let end = frame.look.time(time);
-        let start = end.saturating_sub(frame.range);
-        while samples.get(to).is_some_and(|sample| sample.t <= end.saturating_add(frame.margins.1)) {
-            to += 1;
-        }
-        while from < to && samples[from].t <= start.saturating_sub(frame.margins.0) {
-            from += 1;
-        }
         if from == to {
             out.push(ABSENT);
             continue;
@@ -265,21 +294,22 @@ fn slide(
         while resets.first().is_some_and(|&at| at <= from) {
             resets = &resets[1..];
         }
+        let time = grid.time(step);
+        let end = frame.look.time(time);
         let window = Window {
             samples: &samples[from..to],
-            start,
+            start: end.saturating_sub(frame.range),
             end,
             range: frame.range,
             time,
-            // With one step it is not worth looking ahead.
-            no_resets: grid.steps > 1 && resets.first().is_none_or(|&at| at >= to),
+            no_resets: ahead && resets.first().is_none_or(|&at| at >= to),
         };
-        if frame.reach != Reach::Plain {
+        if !plain {
             out.push(function.extended(&window, frame.reach).unwrap_or(ABSENT));
             continue;
         }
         let scalar = |at: usize| scalars.get(at).map_or(f64::NAN, |values| values[step]);
-        out.push(function.value(&window, scalar, scratch)?.unwrap_or(ABSENT));
+        out.push(function.value(&window, scalar, values)?.unwrap_or(ABSENT));
     }
     Ok(())
 }
