@@ -91,7 +91,8 @@ impl Evaluator<'_> {
                 let mut rows = self.rows(&args[0], grid)?;
                 if self.is_range_query() {
                     self.notes.add(Note::SortInRangeQuery, expr.span);
-                } else {
+                } else if grid.steps == 1 {
+                    // Within a subquery there is no order to see.
                     super::labels_fn::sort(&mut rows, function, &args[1..]);
                 }
                 Ok(rows)

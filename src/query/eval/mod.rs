@@ -241,6 +241,20 @@ mod tests {
     }
 
     #[test]
+    fn sorting_within_a_subquery_changes_nothing() {
+        let source = source(3);
+        let values = |text| match ask(&source, text, Times::Instant(50_000), &Options::default()) {
+            Ok(Answer { output: Output::Vector(_, series), .. }) => {
+                series.into_iter().map(|(metric, value)| (metric.to_labels(), value)).collect::<Vec<_>>()
+            }
+            other => panic!("{text}: {other:?}"),
+        };
+        let plain = values("count_over_time(up[30s:10s])");
+        assert_eq!(plain.len(), 3);
+        assert_eq!(values("count_over_time(sort_desc(up)[30s:10s])"), plain);
+    }
+
+    #[test]
     fn the_deepest_expression_fits_in_a_small_stack() {
         let source = source(1);
         let range = Times::Range { start: 0, end: 60_000, step: 1000 };
