@@ -36,6 +36,11 @@ impl BitWriter {
         &self.bytes[..self.len.div_ceil(8)]
     }
 
+    /// Bits written.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Bytes allocated.
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
@@ -56,6 +61,11 @@ pub(super) struct BitReader {
 }
 
 impl BitReader {
+    /// Behind so many bits.
+    pub(super) fn at(at: usize) -> Self {
+        BitReader { at }
+    }
+
     /// The next `count` bits (1 to 64), or `None` when there are not as many.
     #[inline]
     pub(super) fn take(&mut self, bytes: &[u8], count: u32) -> Option<u64> {

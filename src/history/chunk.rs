@@ -44,6 +44,12 @@ pub(super) const MAX_SAMPLES: u32 = 480;
 /// Width in bits of the second difference of times, by the number of ones before it.
 const TIME_WIDTHS: [u32; 6] = [0, 3, 7, 12, 20, 64];
 
+/// Of a series' newest chunk a place to go on from is kept after so many samples, and [`MARKS`] of these: most queries want
+/// the last minute, of which a chunk holds two or more, and would decode from its begin what they do not want.
+const MARK_EVERY: u32 = 32;
+/// With three a reader of the last 64 samples decodes 32 too many at most. They are 96 bytes a series.
+const MARKS: usize = 3;
+
 /// A sealed chunk: never empty, times strictly rising.
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
@@ -69,6 +75,12 @@ impl Chunk {
         Cursor::new(self.first, self.count)
     }
 
+    /// Decodes it from the begin or a later place, but all samples from `start` on. The marks are those of its time as an open
+    /// chunk, or none.
+    pub(super) fn cursor_near(&self, start: i64, marks: &Marks) -> Cursor {
+        marks.cursor(start, self.count).unwrap_or_else(|| self.cursor())
+    }
+
     /// All its samples.
     pub(super) fn samples(&self) -> Vec<(i64, u64)> {
         let mut cursor = self.cursor();
@@ -83,6 +95,7 @@ pub(super) struct Head {
     first: i64,
     count: u32,
     state: State,
+    marks: Marks,
 }
 
 /// What the next sample is the difference to.
@@ -91,9 +104,39 @@ struct State {
     time: i64,
     delta: i64,
     value: u64,
-    leading: u32,
+    leading: u8,
     /// Width of the window; 0 before the first.
-    width: u32,
+    width: u8,
+}
+
+/// Where reading a chunk can begin, behind its first samples.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// Of the sample before.
+    state: State,
+    /// Samples before it; 0 where there is no mark.
+    index: u16,
+    /// Bits before it.
+    at: u32,
+}
+
+/// Some places in the last part of a chunk.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks([Mark; MARKS]);
+
+impl Marks {
+    fn put(&mut self, count: u32, state: State, bits: usize) {
+        let (Ok(index), Ok(at)) = (u16::try_from(count), u32::try_from(bits)) else { return };
+        self.0[(count / MARK_EVERY) as usize % MARKS] = Mark { state, index, at };
+    }
+
+    /// The last place before which there is no sample from `start` on, in a chunk of `count` samples.
+    fn cursor(&self, start: i64, count: u32) -> Option<Cursor> {
+        let usable = self.0.iter().filter(|mark| mark.index > 0 && mark.state.time < start);
+        let Mark { state, index, at } = *usable.max_by_key(|mark| mark.index)?;
+        let reader = BitReader::at(at as usize);
+        Some(Cursor { reader, left: count.saturating_sub(index.into()), begun: true, state })
+    }
 }
 
 impl Head {
@@ -132,6 +175,16 @@ impl Head {
         Cursor::new(self.first, self.count)
     }
 
+    /// Decodes it from the begin or a later place, but all samples from `start` on.
+    pub(super) fn cursor_near(&self, start: i64) -> Cursor {
+        self.marks.cursor(start, self.count).unwrap_or_else(|| self.cursor())
+    }
+
+    /// Places in it, for when it is sealed.
+    pub(super) fn marks(&self) -> Marks {
+        self.marks
+    }
+
     /// Is it time to seal it?
     pub(super) fn is_full(&self) -> bool {
         self.count >= MIN_SAMPLES && (self.count >= MAX_SAMPLES || self.bits.bytes().len() >= MIN_BYTES)
@@ -149,6 +202,9 @@ impl Head {
             self.push_value(value);
         }
         self.count += 1;
+        if self.count.is_multiple_of(MARK_EVERY) {
+            self.marks.put(self.count, self.state, self.bits.len());
+        }
     }
 
     fn push_time(&mut self, time: i64) {
@@ -181,7 +237,7 @@ impl Head {
         }
         let leading = xor.leading_zeros().min(31);
         let width = 64 - leading - xor.trailing_zeros();
-        let (old_leading, old_width) = (self.state.leading, self.state.width);
+        let (old_leading, old_width) = (u32::from(self.state.leading), u32::from(self.state.width));
         let old_trailing = 64 - old_leading - old_width;
         let fits = old_width > 0 && leading >= old_leading && xor.trailing_zeros() >= old_trailing;
         // The window in use may be wider than needed; another costs 11 bits to describe.
@@ -191,6 +247,7 @@ impl Head {
         } else {
             self.bits.push(0b11 << 11 | u64::from(leading) << 6 | u64::from(width - 1), 13);
             self.bits.push(xor >> (64 - leading - width), width);
+            let [leading, width] = [leading, width].map(|bits| bits.to_le_bytes()[0]);
             (self.state.leading, self.state.width) = (leading, width);
         }
     }
@@ -205,6 +262,7 @@ impl Head {
     pub(super) fn clear(&mut self) {
         self.bits.clear(MIN_BYTES);
         self.count = 0;
+        self.marks = Marks::default();
     }
 }
 
@@ -223,58 +281,60 @@ impl Cursor {
         Cursor { reader: BitReader::default(), left: count, begun: false, state }
     }
 
+    /// The sample before the one that is next, if there is one.
+    pub(super) fn before(&self) -> Option<(i64, u64)> {
+        self.begun.then_some((self.state.time, self.state.value))
+    }
+
     /// The next sample of the chunk whose bytes these are.
+    ///
+    /// Times that jitter and windows that change are what a processor cannot foresee, so there is no branch for either.
     #[inline]
     pub(super) fn next(&mut self, bytes: &[u8]) -> Option<(i64, u64)> {
         if self.left == 0 {
             return None;
         }
-        if self.begun {
-            // One look gives at least 57 bits, which is all of a sample but for a rare time and the bits of the value.
-            let mut word = self.reader.peek(bytes);
-            let ones = word.leading_ones().min(5);
-            let width = TIME_WIDTHS[ones as usize];
-            if ones == 5 {
-                self.reader.skip(5);
-                let second = self.reader.take(bytes, 64)?.cast_signed();
-                self.state.delta = self.state.delta.wrapping_add(second);
-                word = self.reader.peek(bytes);
-            } else if ones == 0 {
-                self.reader.skip(1);
-                word <<= 1;
-            } else {
-                let second = (word << (ones + 1)).cast_signed() >> (64 - width);
-                self.state.delta = self.state.delta.wrapping_add(second);
-                self.reader.skip(ones + 1 + width);
-                word <<= ones + 1 + width;
-            }
-            self.state.time = self.state.time.wrapping_add(self.state.delta);
-            match word >> 62 {
-                0 | 1 => self.reader.skip(1),
-                control => {
-                    self.reader.skip(2);
-                    if control == 3 {
-                        self.reader.skip(11);
-                        let [leading, width] = [word << 2 >> 59, word << 7 >> 58].map(|n| n.to_le_bytes()[0]);
-                        (self.state.leading, self.state.width) = (u32::from(leading), u32::from(width) + 1);
-                    }
-                    // What no writer writes: a window that is none, or reaches beyond the value.
-                    let (leading, width) = (self.state.leading, self.state.width);
-                    let trailing = 64u32.checked_sub(leading + width).filter(|_| width > 0)?;
-                    self.state.value ^= self.reader.take(bytes, width)? << trailing;
-                }
-            }
-            if !self.reader.is_within(bytes) {
-                return None;
-            }
-        } else {
+        self.left -= 1;
+        if !self.begun {
             self.begun = true;
             self.state.value = self.reader.take(bytes, 64)?;
+            return Some((self.state.time, self.state.value));
         }
-        self.left -= 1;
-        Some((self.state.time, self.state.value))
+        // One look gives at least 57 bits, which is all of a sample but for a rare time and the bits of the value.
+        let mut word = self.reader.peek(bytes);
+        let ones = word.leading_ones();
+        if let Some(&(skip, shift, mask)) = TIMES.get(ones as usize) {
+            let second = (word << (ones + 1)).cast_signed() >> shift & mask;
+            self.state.delta = self.state.delta.wrapping_add(second);
+            self.reader.skip(skip);
+            word <<= skip;
+        } else {
+            self.reader.skip(5);
+            let second = self.reader.take(bytes, 64)?.cast_signed();
+            self.state.delta = self.state.delta.wrapping_add(second);
+            word = self.reader.peek(bytes);
+        }
+        self.state.time = self.state.time.wrapping_add(self.state.delta);
+        if word >> 63 == 0 {
+            self.reader.skip(1);
+        } else {
+            let other = word >> 62 == 3;
+            let [leading, width] = [word << 2 >> 59, word << 7 >> 58].map(|n| n.to_le_bytes()[0]);
+            self.reader.skip(if other { 13 } else { 2 });
+            self.state.leading = if other { leading } else { self.state.leading };
+            self.state.width = if other { width + 1 } else { self.state.width };
+            // What no writer writes: a window that is none, or reaches beyond the value.
+            let (leading, width) = (u32::from(self.state.leading), u32::from(self.state.width));
+            let trailing = 64u32.checked_sub(leading + width).filter(|_| width > 0)?;
+            self.state.value ^= self.reader.take(bytes, width)? << trailing;
+        }
+        self.reader.is_within(bytes).then_some((self.state.time, self.state.value))
     }
 }
+
+/// For the number of ones before a second difference: bits to skip, how far it is to be shifted down, and a mask that makes
+/// nothing of the one that has no bits.
+const TIMES: [(u32, u32, i64); 5] = [(1, 63, 0), (5, 61, -1), (10, 57, -1), (16, 52, -1), (25, 44, -1)];
 
 #[cfg(test)]
 mod tests {
@@ -299,6 +359,14 @@ mod tests {
         assert_eq!(encode(&steady).bytes().len(), (64usize + 17 + 999 * 2).div_ceil(8));
         let jitter: Vec<_> = (0..=1000).map(|i| (i * 1000 + i % 2, 7f64.to_bits())).collect();
         assert!(encode(&jitter).bytes().len() <= (64usize + 17 + 999 * 6).div_ceil(8));
+    }
+
+    #[test]
+    fn the_last_minute_is_read_without_what_is_before_it() {
+        let samples: Vec<_> = (0..300).map(|i| (i * 1000, 7)).collect();
+        let mut cursor = encode(&samples).cursor_near(239_001);
+        let first = cursor.next(encode(&samples).bytes()).expect("there are some");
+        assert_eq!(first, (224_000, 7));
     }
 
     #[test]
@@ -332,6 +400,21 @@ mod tests {
             let mut cursor = head.cursor();
             let open: Vec<_> = std::iter::from_fn(|| cursor.next(head.bytes())).collect();
             prop_assert_eq!(open, samples);
+        }
+
+        #[test]
+        fn reading_may_begin_at_any_time(samples in samples(), start: i64, near in -5000i64..500_000) {
+            let head = encode(&samples);
+            let chunk = head.seal().expect("not empty");
+            for start in [start, near] {
+                for (mut cursor, bytes) in
+                    [(head.cursor_near(start), head.bytes()), (chunk.cursor_near(start, &head.marks()), &*chunk.bytes)]
+                {
+                    let read = std::iter::from_fn(|| cursor.next(bytes)).filter(|&(time, _)| time >= start);
+                    let want = samples.iter().copied().filter(|&(time, _)| time >= start);
+                    prop_assert!(read.eq(want));
+                }
+            }
         }
 
         #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::chunk::{Chunk, Cursor, Head};
+use super::chunk::{Chunk, Cursor, Head, Marks};
 use crate::query::Labels;
 
 /// A sample as it is kept: Unix milliseconds, and the bits of the value.
@@ -19,6 +19,8 @@ pub(super) struct Series {
     pub(super) head: Head,
     /// How often samples were put elsewhere than at the end, for those who remember what they have read.
     pub(super) rewritten: u64,
+    /// Places in the last sealed chunk.
+    tail: Marks,
 }
 
 /// What became of a sample that was to go to the end of a series.
@@ -49,7 +51,14 @@ pub(super) struct Merged {
 
 impl Series {
     pub(super) fn new(labels: Labels, uid: u64) -> Self {
-        Series { labels, uid, chunks: Arc::default(), head: Head::default(), rewritten: 0 }
+        Series {
+            labels,
+            uid,
+            chunks: Arc::default(),
+            head: Head::default(),
+            rewritten: 0,
+            tail: Marks::default(),
+        }
     }
 
     /// Gives each sample from `start` to `end` to `take`, in order.
@@ -64,12 +73,12 @@ impl Series {
             return;
         }
         let at = self.chunks.partition_point(|chunk| chunk.last < start);
-        let head = (self.head.bytes(), self.head.cursor(), self.head.first());
-        let chunks = self.chunks[at..].iter().map(|c| (&*c.bytes, c.cursor(), c.first));
-        for (bytes, mut cursor, first) in chunks.chain(std::iter::once(head)) {
+        let firsts = self.chunks[at..].iter().map(|chunk| chunk.first).chain([self.head.first()]);
+        for (at, first) in (at..).zip(firsts) {
             if first > end {
                 break;
             }
+            let (bytes, mut cursor) = self.reading(at, start);
             while let Some((time, value)) = cursor.next(bytes) {
                 if time > end {
                     break;
@@ -81,18 +90,37 @@ impl Series {
         }
     }
 
+    /// The bytes of a chunk, the open one behind the others, and where in it to begin for all samples from `start` on.
+    fn reading(&self, at: usize, start: i64) -> (&[u8], Cursor) {
+        let none = Marks::default();
+        match self.chunks.get(at) {
+            Some(chunk) => {
+                let marks = if at + 1 == self.chunks.len() { &self.tail } else { &none };
+                (&chunk.bytes, chunk.cursor_near(start, marks))
+            }
+            None => (self.head.bytes(), self.head.cursor_near(start)),
+        }
+    }
+
     /// The last sample from `start` to `end`. The newest of all is known; for another one chunk is read.
     pub(super) fn last_between(&self, start: i64, end: i64) -> Option<(i64, f64)> {
         let found = match self.head.last() {
             Some(last) if last.0 <= end => Some(last),
-            Some(_) if self.head.first() <= end => last_until(self.head.cursor(), self.head.bytes(), end),
+            Some(_) if self.head.first() <= end => self.last_of(self.chunks.len(), end),
             _ => {
                 let behind = self.chunks.partition_point(|chunk| chunk.first <= end);
-                let chunk = self.chunks[..behind].last().filter(|chunk| chunk.last >= start);
-                chunk.and_then(|chunk| last_until(chunk.cursor(), &chunk.bytes, end))
+                let chunk = behind.checked_sub(1).filter(|&at| self.chunks[at].last >= start);
+                chunk.and_then(|at| self.last_of(at, end))
             }
         };
         found.filter(|&(time, _)| time >= start).map(|(time, value)| (time, f64::from_bits(value)))
+    }
+
+    /// The last sample of a chunk that is not later than `end`, which is not before the first.
+    fn last_of(&self, at: usize, end: i64) -> Option<Sample> {
+        let (bytes, mut cursor) = self.reading(at, end);
+        let before = cursor.before();
+        std::iter::from_fn(|| cursor.next(bytes)).take_while(|&(time, _)| time <= end).last().or(before)
     }
 
     /// Time of the first sample.
@@ -137,6 +165,7 @@ impl Series {
             return None;
         }
         self.put_away(self.head.seal()?);
+        self.tail = self.head.marks();
         self.head.clear();
         self.chunks.last()
     }
@@ -149,6 +178,7 @@ impl Series {
             chunks.reserve_exact(4);
         }
         chunks.push(chunk);
+        self.tail = Marks::default();
     }
 
     /// Takes samples between those that are there. `late` has rising times. The chunks that they fall into are
@@ -212,7 +242,7 @@ impl Series {
         } else {
             merged.sealed.extend(into.seal());
         }
-        self.head = head;
+        (self.head, self.tail) = (head, Marks::default());
         Arc::make_mut(&mut self.chunks).splice(from..to, merged.sealed.iter().cloned());
         merged
     }
@@ -223,6 +253,9 @@ impl Series {
         let gone = self.chunks.partition_point(|chunk| chunk.last < cutoff);
         let (mut samples, mut memory) = (0, 0);
         if gone > 0 {
+            if gone == self.chunks.len() {
+                self.tail = Marks::default();
+            }
             for chunk in Arc::make_mut(&mut self.chunks).drain(..gone) {
                 samples += u64::from(chunk.count);
                 memory += chunk.memory();
@@ -234,11 +267,6 @@ impl Series {
         }
         (samples, gone, memory)
     }
-}
-
-/// The last sample of a chunk that is not later than `end`.
-fn last_until(mut cursor: Cursor, bytes: &[u8], end: i64) -> Option<Sample> {
-    std::iter::from_fn(|| cursor.next(bytes)).take_while(|&(time, _)| time <= end).last()
 }
 
 /// A series as a reader took it: nothing changes it any more, and reading it holds no lock.
@@ -301,10 +329,7 @@ pub struct Samples {
 
 impl Samples {
     fn cursor_at(&self) -> Cursor {
-        match self.series.chunks.get(self.at) {
-            Some(chunk) => chunk.cursor(),
-            None => self.series.head.cursor(),
-        }
+        self.series.reading(self.at, self.start).1
     }
 }
 
@@ -387,7 +412,8 @@ mod tests {
             batches in prop::collection::vec(
                 prop::collection::vec(((-40i64..40).prop_map(|t| t * 1000), any::<u64>()), 0..60), 0..20),
             wide in prop::collection::vec((any::<i64>(), any::<u64>()), 0..200),
-            from: i64, to: i64,
+            from in prop_oneof![any::<i64>(), -50_000i64..50_000],
+            to in prop_oneof![any::<i64>(), -50_000i64..50_000],
         ) {
             let (mut series, mut want) = (series(), BTreeMap::new());
             for batch in batches.iter().chain([&wide]) {
