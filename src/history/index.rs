@@ -112,35 +112,34 @@ impl Index {
         values.filter(move |(_, places)| places.iter().any(|&place| wanted(place))).map(|(value, _)| value)
     }
 
-    /// Places among which are all series that satisfy the matchers; each is still to be asked. `all` are the places
-    /// there are, for matchers that a series without any label would satisfy.
-    pub(super) fn candidates(&self, matchers: &[Matcher], all: Range<Place>) -> Vec<Place> {
-        let demands = matchers.iter().filter(|matcher| !matcher.accepts(""));
-        let equal = demands.clone().filter(|matcher| matcher.op() == Op::Equal).map(|matcher| {
-            self.names
-                .get(matcher.label())
-                .and_then(|values| values.get(matcher.value()))
-                .map_or(&[][..], |p| p)
+    /// Places among which are all series that satisfy the matchers, and the one matcher that all of them do satisfy; the others
+    /// are still to be asked. `all` are the places there are, for matchers that a series without any label would satisfy.
+    pub(super) fn candidates(&self, matchers: &[Matcher], all: Range<Place>) -> (Vec<Place>, Option<usize>) {
+        let demands = matchers.iter().enumerate().filter(|(_, matcher)| !matcher.accepts(""));
+        let equal = demands.clone().filter(|(_, matcher)| matcher.op() == Op::Equal).map(|(at, matcher)| {
+            let places = self.names.get(matcher.label()).and_then(|values| values.get(matcher.value()));
+            (places.map_or(&[][..], |places| places), at)
         });
         // The other matchers cost a look at each label set in the list, so the shortest is best.
-        if let Some(places) = equal.min_by_key(|places| places.len()) {
-            return places.to_vec();
+        if let Some((places, at)) = equal.min_by_key(|(places, _)| places.len()) {
+            return (places.to_vec(), Some(at));
         }
-        let lists = demands.map(|matcher| {
+        let lists = demands.map(|(at, matcher)| {
             let values = self.names.get(matcher.label()).into_iter().flatten();
-            values.filter(|(value, _)| matcher.accepts(value)).map(|(_, places)| places).collect::<Vec<_>>()
+            let found = values.filter(|(value, _)| matcher.accepts(value));
+            (found.map(|(_, places)| places).collect::<Vec<_>>(), at)
         });
-        let Some(lists) = lists.min_by_key(|lists| lists.iter().map(|places| places.len()).sum::<usize>())
-        else {
-            return all.collect();
-        };
+        let shortest = lists.min_by_key(|(lists, _)| lists.iter().map(|places| places.len()).sum::<usize>());
+        let Some((lists, at)) = shortest else { return (all.collect(), None) };
         let mut places: Vec<Place> = lists.into_iter().flatten().copied().collect();
         places.sort_unstable();
-        places
+        (places, Some(at))
     }
 }
 
-/// Does a label set satisfy all matchers? A label that it lacks has the empty value.
-pub(super) fn matches(labels: &Labels, matchers: &[Matcher]) -> bool {
-    matchers.iter().all(|matcher| matcher.accepts(labels.get(matcher.label()).unwrap_or("")))
+/// Does a label set satisfy all matchers, without looking at the one that it is known to? A label that it lacks has the empty
+/// value.
+pub(super) fn matches(labels: &Labels, matchers: &[Matcher], known: Option<usize>) -> bool {
+    let mut asked = matchers.iter().enumerate().filter(|(at, _)| Some(*at) != known);
+    asked.all(|(_, matcher)| matcher.accepts(labels.get(matcher.label()).unwrap_or("")))
 }

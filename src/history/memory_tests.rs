@@ -175,6 +175,24 @@ fn labels_are_a_set_whatever_the_order_they_are_told_in() {
 }
 
 #[test]
+fn a_push_in_another_order_than_the_last_goes_to_the_same_series() {
+    let mut memory = Memory::new(HOUR, 1 << 20);
+    let mut want: BTreeMap<char, Vec<(i64, u64)>> = BTreeMap::new();
+    for (time, order) in (0u8..).zip(["abc", "abc", "acb", "ba", "cab", "abcd", "dcba", "abd"]) {
+        let sample = (T0 + i64::from(time), f64::from(time));
+        let labels = |label: char| vec![("__name__".into(), "m".into()), ("l".into(), label.into())];
+        let writes: Vec<_> =
+            order.chars().map(|label| Write { labels: labels(label), samples: vec![sample] }).collect();
+        assert_eq!(memory.append(&writes, T0 + 1000).taken, order.len());
+        order.chars().for_each(|label| want.entry(label).or_default().push((sample.0, sample.1.to_bits())));
+    }
+    for (label, want) in want {
+        assert_eq!(read(&memory, &format!("m{{l=\"{label}\"}}")), want, "{label}");
+    }
+    check(&memory);
+}
+
+#[test]
 fn what_is_older_than_the_retention_goes_and_an_empty_series_is_forgotten() {
     let mut memory = Memory::new(HOUR, 64 << 20);
     let old: Vec<_> = (0..500).map(|i| (T0 + i * 1000, 1.0)).collect();
