@@ -81,6 +81,7 @@ pub(super) fn sums(
         let common = lanes.iter().map(|lane| lane.len()).min().unwrap_or(0);
         let (mut sum, mut rest) = ([0.0f64; LANES], [0.0f64; LANES]);
         let heads = lanes.map(|lane| &lane[..common]);
+        #[allow(clippy::needless_range_loop)] // it goes over eight slices at once
         for at in 0..common {
             for lane in 0..LANES {
                 // As in `kahan::sum_of`.
