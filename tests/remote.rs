@@ -122,6 +122,7 @@ impl Fixture {
             samples: None,
             history: Some(history.clone()),
             query: query::Config::default(),
+            targets: gaugecast::collect::scrape::Targets::default(),
             pushes: Some(pushes),
             reload: None,
         };
