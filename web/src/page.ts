@@ -24,7 +24,15 @@ const CLOCKS_AGREE_MS = 1_000
 /** The server's own default limit of a subscription; a registry of more is shown in part and says so. */
 const MOST_SERIES = 10_000
 
-export type Topic = 'structure' | 'frame' | 'connection' | 'view'
+export type Topic = 'structure' | 'frame' | 'connection' | 'view' | 'target'
+
+/** The pages, as they stand in the address behind `#`. */
+export const VIEWS = ['explore', 'targets'] as const
+export type View = (typeof VIEWS)[number]
+
+function viewOf(hash: string): View {
+  return VIEWS.find((view) => hash === `#${view}`) ?? 'explore'
+}
 
 /** A card as the page sees it. */
 export interface Card extends Drawable {
@@ -48,6 +56,7 @@ export class Page {
   pausedAt: number | null = null
   theme: Theme = currentTheme()
   palette: Palette = readPalette(this.theme)
+  view = viewOf(location.hash)
   query = ''
   prefix = ''
   /** What the server refused, in its words. */
@@ -89,6 +98,14 @@ export class Page {
     this.live.on('welcome', ({ serverTime }) => {
       const skew = Date.now() - serverTime
       this.skewMs = Math.abs(skew) < CLOCKS_AGREE_MS ? 0 : skew
+    })
+    this.live.on('event', ({ kind }) => {
+      if (kind === 'target') this.tell('target')
+    })
+    addEventListener('hashchange', () => {
+      this.view = viewOf(location.hash)
+      scrollTo(0, 0)
+      this.viewChanged()
     })
     this.live.on('error', (error) => {
       console.warn('gaugecast:', error)

@@ -10,13 +10,14 @@ import type { Page } from '../page'
 import { FamilyCard } from './family-card'
 import { useTopics } from './hooks'
 import { Help, useKeys } from './keys'
+import { Targets } from './targets'
 import { Banner, TopBar } from './top-bar'
 
 export function App({ page }: { page: Page }) {
   const find = useRef<HTMLInputElement>(null)
   const [help, setHelp] = useState(false)
   useKeys(page, find, setHelp)
-  useTopics(page, 'connection')
+  useTopics(page, 'connection', 'view')
   const { phase } = page.connection
   const offline = phase === 'offline' || phase === 'closed'
   useEffect(() => {
@@ -26,7 +27,7 @@ export function App({ page }: { page: Page }) {
     <>
       <TopBar page={page} find={find} />
       <Banner page={page} />
-      <Explore page={page} find={find} />
+      {page.view === 'targets' ? <Targets page={page} /> : <Explore page={page} find={find} />}
       {help && (
         <Help
           close={() => {

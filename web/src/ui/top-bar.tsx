@@ -3,11 +3,16 @@ import type { RefObject } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import { age } from '../format/number'
 import type { Page } from '../page'
-import { WINDOWS } from '../page'
+import { type View, WINDOWS } from '../page'
 import { useClock, useTopics } from './hooks'
 
 /** More than so many ticks without a frame is late. */
 const LATE_TICKS = 2
+
+const TABS: readonly (readonly [View, string])[] = [
+  ['explore', 'Explore'],
+  ['targets', 'Targets'],
+]
 
 export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputElement | null> }) {
   useTopics(page, 'view', 'connection')
@@ -20,6 +25,14 @@ export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputEl
         </svg>
         gaugecast
       </a>
+      <nav class="tabs" aria-label="Pages">
+        {TABS.map(([view, label]) => (
+          <a key={view} href={`#${view}`} aria-current={page.view === view ? 'page' : undefined}>
+            {label}
+            {view === 'targets' && <Down page={page} />}
+          </a>
+        ))}
+      </nav>
       <div class="find">
         <svg viewBox="0 0 24 24" aria-hidden="true">
           <circle cx="11" cy="11" r="6.5" />
@@ -28,8 +41,8 @@ export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputEl
         <input
           ref={find}
           type="search"
-          placeholder="Find a metric"
-          aria-label="Find a metric"
+          placeholder={page.view === 'targets' ? 'Find a target' : 'Find a metric'}
+          aria-label={page.view === 'targets' ? 'Find a target' : 'Find a metric'}
           autocomplete="off"
           spellcheck={false}
           value={page.query}
@@ -71,6 +84,14 @@ export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputEl
       </button>
     </header>
   )
+}
+
+/** How many targets are down, if any. */
+function Down({ page }: { page: Page }) {
+  useTopics(page, 'structure')
+  useClock(1_000)
+  const down = (page.store.families.get('up')?.series ?? []).filter(({ key }) => page.store.value(key) === 0).length
+  return down === 0 ? null : <span class="down" title={`${down} down`}>{down}</span>
 }
 
 /** How old the last frame was, or how long there was none. Changes twice a second at most. */
