@@ -1,6 +1,6 @@
 /** Who is scraped: for each job its targets, what is down first, with the time behind them and the error in full. */
 import { useEffect, useState } from 'preact/hooks'
-import { age, clock, format } from '../format/number'
+import { age, clock, format, formatText } from '../format/number'
 import { matches, words } from '../model/search'
 import { seriesIdentity } from '../model/store'
 import type { Pool, Target } from '../model/targets'
@@ -103,9 +103,9 @@ function Row({ page, target }: { page: Page; target: Target }) {
   const samples = valueOf(page, 'scrape_samples_scraped', target)
   const facts = [
     Number.isNaN(target.scrapedAt) ? 'not scraped yet' : `${age(Math.max(0, since))} ago`,
-    ...(Number.isNaN(target.took) ? [] : [`took ${format(target.took, 'seconds').text}`]),
+    ...(Number.isNaN(target.took) ? [] : [`took ${formatText(target.took, 'seconds')}`]),
     ...(Number.isNaN(samples) ? [] : [`${format(samples, 'count').text} samples`]),
-    `every ${target.interval}`,
+    `every ${target.interval.replace(/(\d)([a-z])/g, '$1\u202f$2')}`,
   ]
   return (
     <li class={`target ${target.health}`}>
