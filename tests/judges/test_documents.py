@@ -43,8 +43,10 @@ def test_every_path_of_the_readme_answers(gaugecast: Gaugecast) -> None:
     paths = [path for row in table.splitlines() for path in re.findall(r"`(/[^`]*)`", row.split("|")[1])]
     assert len(paths) >= 6
     answers = {path: gaugecast.get(path).status for path in paths}
-    # A stream answers a plain GET by asking for what it needs: the upgrade, or a selection.
-    asks = {"/api/v1/stream/ws": 426, "/api/v1/stream/sse": 400}
+    # A plain GET is answered by asking for what is needed: the upgrade, a selection, a query, another method.
+    asks = {"/api/v1/stream/ws": 426, "/api/v1/stream/sse": 400, "/federate": 400}
+    asks |= dict.fromkeys(["/api/v1/query", "/api/v1/query_range", "/api/v1/history", "/api/v1/export"], 400)
+    asks |= dict.fromkeys(["/api/v1/write", "/api/v1/push/JOB"], 405)
     assert answers == {path: asks.get(path, 200) for path in paths}
 
 

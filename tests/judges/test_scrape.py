@@ -103,7 +103,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
         theirs = f"http://{prometheus}"
         count = len(ports) + 1
         for origin in (theirs, ours.origin):
-            eventually(lambda at=origin: len(ask(at, "min_over_time(up[1m]) == 1")) == count, f"{count} targets at {origin}")
+            eventually(
+                lambda at=origin: len(ask(at, "min_over_time(up[1m]) == 1")) == count, f"{count} targets at {origin}"
+            )
         yield theirs, ours.origin
 
 
@@ -206,7 +208,9 @@ def test_a_target_that_goes_and_comes_is_told_once_each(start: Callable[..., Gau
     port = free_port()
     gaugecast = start(f"--scrape=127.0.0.1:{port}", "--collector.disable-defaults")
     gaugecast.program.wait_for(rf"target is down.*127\.0\.0\.1:{port}/metrics.*reason=refused")
-    with running([tool("prometheus-node-exporter"), f"--web.listen-address=127.0.0.1:{port}"], "istening|TLS is disabled"):
+    with running(
+        [tool("prometheus-node-exporter"), f"--web.listen-address=127.0.0.1:{port}"], "istening|TLS is disabled"
+    ):
         gaugecast.program.wait_for("target is up again")
     gaugecast.program.wait_for("target is down")
     told = [line for line in gaugecast.program.lines["stderr"] if "target is" in line]
