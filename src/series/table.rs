@@ -241,7 +241,7 @@ impl Table {
 
     /// Finds or adds a series. `labels` must be sorted by name and hold no empty value.
     ///
-    /// The family keeps what its first series said of it; see [`Table::redefine`].
+    /// The family keeps what its first series said of it, or the first of our own; see [`Table::redefine`].
     ///
     /// # Errors
     /// See [`Refused`]; the table is unchanged then.
@@ -302,6 +302,14 @@ impl Table {
             .or_insert_with(|| Arc::new(Family { meta: Arc::clone(family), series: Vec::new() }));
         Arc::make_mut(entry).series.push(series);
         self.touched.insert(Arc::clone(&family.name));
+        let there = &self.families[&family.name];
+        if there.meta != *family && self.is_own(source) {
+            let own = there.series.iter().filter(|series| self.is_own(series.source));
+            // It is the first of our own.
+            if own.take(2).count() == 1 {
+                self.redefine(source, family);
+            }
+        }
         Ok(Slot(slot))
     }
 
@@ -333,14 +341,20 @@ impl Table {
         }
     }
 
-    /// Replaces what is known of a family, for a source that now says otherwise.
-    pub fn redefine(&mut self, meta: &Arc<FamilyMeta>) {
-        if let Some(family) = self.families.get_mut(&meta.name)
-            && family.meta != *meta
-        {
-            Arc::make_mut(family).meta = Arc::clone(meta);
-            self.touched.insert(Arc::clone(&meta.name));
+    /// Replaces what is known of a family, for a source that now says otherwise. Of a family that has series of our own a
+    /// foreign source has no say: what `/metrics` tells of it is ours.
+    pub fn redefine(&mut self, source: SourceId, meta: &Arc<FamilyMeta>) {
+        let Some(family) = self.families.get(&meta.name).filter(|family| family.meta != *meta) else { return };
+        if !self.is_own(source) && family.series.iter().any(|series| self.is_own(series.source)) {
+            return;
         }
+        let family = self.families.get_mut(&meta.name).expect("found above");
+        Arc::make_mut(family).meta = Arc::clone(meta);
+        self.touched.insert(Arc::clone(&meta.name));
+    }
+
+    fn is_own(&self, source: SourceId) -> bool {
+        self.sources[usize::from(source.0)].scope == Scope::Own
     }
 
     /// Writes a page of a source: new series are added, those gone are removed, values are set.
@@ -358,7 +372,7 @@ impl Table {
             }
         }
         for meta in page.changed_families() {
-            self.redefine(meta);
+            self.redefine(source, meta);
         }
         for sample in page.samples() {
             let entry = sample.entry as usize;
@@ -600,6 +614,28 @@ mod tests {
         let third = table.commit(moment(2000), 2);
         assert_eq!(&*third.schema.sources[usize::from(other.0)], "third");
         assert_eq!((keys(&third), third.schema.own.len()), (vec!["comes".to_owned(), "stays".to_owned()], 2));
+    }
+
+    #[test]
+    fn what_others_say_of_a_family_of_ours_does_not_count() {
+        let (mut table, ours) = table();
+        let theirs = table.add_source("theirs", Scope::Foreign);
+        let of = |tick: &Tick| tick.schema.family("a").expect("there").meta.kind;
+        let labels = [("job", "x")];
+        let other = meta("a", Kind::Histogram);
+        table.series(theirs, &other, Role::Value, "a", &labels).expect("taken");
+        assert_eq!(of(&table.commit(moment(0), 0)), Kind::Histogram);
+        let a = gauge(&mut table, ours, "a");
+        assert_eq!(of(&table.commit(moment(1), 1)), Kind::Gauge, "ours came second and counts");
+        table.redefine(theirs, &other);
+        let tick = table.commit(moment(2), 2);
+        assert_eq!((of(&tick), tick.schema.own[0].meta.kind), (Kind::Gauge, Kind::Gauge));
+        table.redefine(ours, &meta("a", Kind::Counter));
+        assert_eq!(of(&table.commit(moment(3), 3)), Kind::Counter);
+        table.remove(a);
+        table.commit(moment(4), 4);
+        table.redefine(theirs, &other);
+        assert_eq!(of(&table.commit(moment(5), 5)), Kind::Histogram, "it is theirs alone again");
     }
 
     #[test]

@@ -324,7 +324,7 @@ fn a_family_that_is_told_anew_keeps_its_series() {
     let tick = bench.tick(1000);
     let mut channel = Channel::open(1, spec(&["f0"], 1, None), &tick, 1000);
     let mut client = Client::fresh(&channel.view(&tick));
-    bench.table.redefine(&meta("f0", "now with help"));
+    bench.table.redefine(bench.source, &meta("f0", "now with help"));
     let published = publish(&mut channel, &bench.tick(1000)).unwrap();
     client.take(&published.last().frames);
     assert_eq!(client.helps["f0"], "now with help");

@@ -79,7 +79,7 @@ impl RemoteFeed {
             let table = intake.table();
             let family = Arc::new(family);
             if live.family.name == family.name && live.role == role {
-                table.redefine(&family);
+                table.redefine(source, &family);
                 live.family = family;
                 return true;
             }

@@ -70,7 +70,7 @@ impl Feed for GroupFeed {
             }
             let live = self.live.entry(grouping).or_default();
             for one in series {
-                table.redefine(&one.family);
+                table.redefine(source, &one.family);
                 let labels: Vec<_> = key::labels(&one.key).collect();
                 let slot = match live.get(&one.key) {
                     Some(&slot) => Ok(slot),
