@@ -9,7 +9,7 @@ use crate::history::Write;
 use crate::query::labels::METRIC_NAME;
 use crate::series::Kind;
 
-/// Most labels and samples of one request, together: 2^20. A request of Prometheus has some 15,000; this bounds what its
+/// Most series, labels and samples of one request, together: 2^20. A request of Prometheus has some 15,000; this bounds what its
 /// 32 MiB can become in memory to some 100 MiB.
 pub const MOST_PARTS: usize = 1 << 20;
 
@@ -145,11 +145,11 @@ struct Reader {
 }
 
 impl Reader {
-    /// Counts a label or a sample.
+    /// Counts a series, a label or a sample. An empty series is two bytes, so that without it a request could have 16 million.
     fn part(&mut self) -> Result<(), ReceiveError> {
         self.parts += 1;
         if self.parts > MOST_PARTS {
-            let why = "the request has more than 1048576 labels and samples; send fewer at once";
+            let why = "the request has more than 1048576 series, labels and samples; send fewer at once";
             return Err(ReceiveError::TooLarge(why));
         }
         Ok(())
@@ -180,6 +180,7 @@ impl Reader {
 
     /// TimeSeries: labels 1, samples 2, exemplars 3, histograms 4.
     fn v1_series(&mut self, message: &[u8]) -> Result<(), ReceiveError> {
+        self.part()?;
         let (mut labels, mut write) = (Vec::new(), Write::default());
         for field in Fields::of(message) {
             match field? {
@@ -231,6 +232,7 @@ impl Reader {
 
     /// TimeSeries: labels_refs 1, samples 2, histograms 3, exemplars 4, metadata 5.
     fn v2_series(&mut self, message: &[u8], symbols: &[&str]) -> Result<(), ReceiveError> {
+        self.part()?;
         let (mut refs, mut write, mut metadata) = (Vec::new(), Write::default(), None);
         for field in Fields::of(message) {
             match field? {

@@ -201,6 +201,11 @@ fn what_would_grow_beyond_bounds_is_refused_before_it_does() {
     prost::encoding::encode_varint(inner.len() as u64, &mut message);
     message.append(&mut inner);
     assert!(matches!(receive(Version::V1, &pack(&message)), Err(ReceiveError::TooLarge(_))));
+    // And as many series without anything.
+    let none = [0x0a, 0].repeat(MOST_PARTS + 1);
+    assert!(matches!(receive(Version::V1, &pack(&none)), Err(ReceiveError::TooLarge(_))));
+    let none = [0x2a, 0].repeat(MOST_PARTS + 1);
+    assert!(matches!(receive(Version::V2, &pack(&none)), Err(ReceiveError::TooLarge(_))));
     // One long text named very often.
     let one = v2::Series { labels: vec![0, 1], samples: vec![sample(1, 1.0)], ..v2::Series::default() };
     let request =
