@@ -17,8 +17,9 @@ use super::app::App;
 use super::body::Body;
 use super::headers::{require_content_type, text};
 use super::problem::Problem;
-use crate::collect::push::{Groups, Mode, PushError, grouping};
+use crate::collect::push::{GroupFeed, Groups, Mode, PushError, grouping};
 use crate::exposition::parse::Format;
+use crate::series::Series;
 
 /// Most bytes of a page once it is unpacked.
 const MOST_BYTES: usize = 32 << 20;
@@ -60,7 +61,13 @@ pub(super) async fn push(
     // A page of 8 MiB takes longer to read than the streams of a thread can wait.
     let work = tokio::task::spawn_blocking(move || {
         let page = if packed { unpack(&body)?.into() } else { body };
-        let known = |name: &str| tick.schema.family(name).map(|family| family.meta.kind);
+        let schema = &tick.schema;
+        let of_groups = |series: &Series| &*schema.sources[usize::from(series.source.0)] == GroupFeed::SOURCE;
+        let known = |name: &str| {
+            let family = schema.family(name)?;
+            let others = family.series.iter().any(|series| !of_groups(series));
+            others.then_some(family.meta.kind)
+        };
         groups.push(&grouping, mode, &page, format, known, now).map_err(|error| match error {
             PushError::Full(_) => Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
             other => Problem::bad_data(other.to_string()),

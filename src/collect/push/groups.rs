@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::text::GroupFeed;
 use crate::clock::Moment;
@@ -61,6 +61,16 @@ pub enum PushError {
         /// That of the push.
         pushed: &'static str,
     },
+    /// A family would have a name that stands for a part of another.
+    #[error("{part} is a part of {whole}, which is a {kind}: it cannot be a family beside it")]
+    Part {
+        /// Name of the one.
+        part: String,
+        /// Name of the other.
+        whole: String,
+        /// Type of the other.
+        kind: &'static str,
+    },
     /// There is no room for it.
     #[error("there are {0} already; delete some, or let them go (--push.ttl)")]
     Full(&'static str),
@@ -82,7 +92,15 @@ pub(super) struct State {
     /// Those pushed or deleted since the last tick.
     pub(super) changed: HashSet<Grouping>,
     series: usize,
+    /// Type of each family, and how many groups have it.
+    families: HashMap<Arc<str>, (Kind, usize)>,
 }
+
+/// The series that each group has besides those pushed.
+const PUSH_TIME: &str = "push_time_seconds";
+
+/// What parts of a histogram or a summary are called; no other family can have such a name beside it.
+const PARTS: [&str; 3] = ["_bucket", "_count", "_sum"];
 
 /// One group.
 #[derive(Debug)]
@@ -112,14 +130,14 @@ impl Group {
     pub(super) fn series(&self, grouping: &Grouping) -> Vec<Pushed> {
         let mut all: Vec<Pushed> = self.families.values().flatten().cloned().collect();
         let meta = FamilyMeta {
-            name: "push_time_seconds".into(),
+            name: PUSH_TIME.into(),
             kind: Kind::Gauge,
             help: "When the group was pushed last, in seconds since 1970.".into(),
             unit: "seconds".into(),
         };
         #[allow(clippy::cast_precision_loss)] // below 2^53
         let value = self.pushed_ms as f64 / 1000.0;
-        let key = key::render("push_time_seconds", grouping);
+        let key = key::render(PUSH_TIME, grouping);
         all.push(Pushed { family: Arc::new(meta), role: Role::Value, key, value });
         all
     }
@@ -138,7 +156,7 @@ impl Groups {
         GroupFeed::new(self.clone())
     }
 
-    /// Takes a push. `known` is the type of a family that is there already, of whatever source.
+    /// Takes a push. `known` is the type of a family that another source than the groups has.
     ///
     /// # Errors
     /// See [`PushError`].
@@ -153,19 +171,39 @@ impl Groups {
     ) -> Result<(), PushError> {
         let families = read(grouping, text, format)?;
         let mut state = self.lock();
+        let here =
+            |name: &str| state.groups.get(grouping).is_some_and(|group| group.families.contains_key(name));
+        let other = |name: &str, but_here: bool| {
+            let groups = state.families.get(name).filter(|(_, n)| *n > usize::from(but_here && here(name)));
+            let of_groups = || (name == PUSH_TIME).then_some(Kind::Gauge);
+            groups.map(|(kind, _)| *kind).or_else(of_groups).or_else(|| known(name))
+        };
+        let any = |name: &str| match families.get(name) {
+            Some(series) => Some(series[0].family.kind),
+            None => other(name, mode == Mode::Replace),
+        };
+        let consists = |kind| matches!(kind, Kind::Histogram | Kind::GaugeHistogram | Kind::Summary);
         for (name, series) in &families {
             let pushed = series[0].family.kind;
-            let others = state.groups.iter().filter(|(other, _)| *other != grouping);
-            let other = others.filter_map(|(_, group)| group.families.get(name)?.first()).next();
-            let here = state.groups.get(grouping).is_some_and(|group| group.families.contains_key(name));
-            let kind = match other {
-                Some(other) => Some(other.family.kind),
-                None if here => None,
-                None => known(name),
-            };
-            if let Some(kind) = kind.filter(|&kind| kind != pushed) {
+            if let Some(kind) = other(name, true).filter(|&kind| kind != pushed) {
                 let (known, pushed) = (kind.as_str(), pushed.as_str());
                 return Err(PushError::Type { family: name.to_string(), known, pushed });
+            }
+            let part = |part: &str, whole: &str, kind: Kind| PushError::Part {
+                part: part.to_owned(),
+                whole: whole.to_owned(),
+                kind: kind.as_str(),
+            };
+            for suffix in PARTS {
+                if let Some(whole) = name.strip_suffix(suffix)
+                    && let Some(kind) = any(whole).filter(|&kind| consists(kind))
+                {
+                    return Err(part(name, whole, kind));
+                }
+                let own_part = format!("{name}{suffix}");
+                if consists(pushed) && any(&own_part).is_some() {
+                    return Err(part(&own_part, name, pushed));
+                }
             }
         }
         let (old, stays) = match state.groups.get(grouping) {
@@ -185,7 +223,12 @@ impl Groups {
         if series > MOST_SERIES {
             return Err(PushError::Full("200000 series in groups"));
         }
-        state.series = series;
+        state.delete(grouping);
+        state.series += group.len();
+        for (name, series) in &group.families {
+            let family = state.families.entry(Arc::clone(name)).or_insert((Kind::Unknown, 0));
+            *family = (series[0].family.kind, family.1 + 1);
+        }
         state.groups.insert(grouping.clone(), group);
         state.changed.insert(grouping.clone());
         Ok(())
@@ -206,6 +249,14 @@ impl State {
     pub(super) fn delete(&mut self, grouping: &Grouping) {
         if let Some(group) = self.groups.remove(grouping) {
             self.series -= group.len();
+            for name in group.families.keys() {
+                if let Some(family) = self.families.get_mut(name) {
+                    family.1 -= 1;
+                    if family.1 == 0 {
+                        self.families.remove(name);
+                    }
+                }
+            }
             self.changed.insert(grouping.clone());
         }
     }
@@ -234,6 +285,16 @@ fn read(
             || matches!(told.role, Role::Bucket | Role::Count);
         if counts && sample.value.is_nan() {
             return Err(line("what counts cannot be NaN"));
+        }
+        let number = |label: &str| {
+            let value = told.labels.iter().find(|(name, _)| name == label);
+            value.map(|(_, value)| value.parse::<f64>().is_ok_and(|number| !number.is_nan()))
+        };
+        if told.role == Role::Bucket && number("le") != Some(true) {
+            return Err(line("a bucket needs a label le that is a number"));
+        }
+        if told.family.kind == Kind::Summary && number("quantile") == Some(false) {
+            return Err(line("the quantile is no number"));
         }
         // The labels of the group stand before those of the series.
         let mut labels: BTreeMap<&str, &str> = told.labels.iter().map(|(n, v)| (&**n, &**v)).collect();

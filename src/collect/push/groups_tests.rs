@@ -162,3 +162,42 @@ fn a_series_that_two_groups_push_is_that_of_the_first_until_it_goes() {
     f.push("a/i/1", Mode::Replace, "x 3\n", 2).expect("taken");
     assert_eq!(f.shown(2), ["x{i=\"1\",job=\"a\"} 3"]);
 }
+
+#[test]
+fn what_would_spoil_the_page_for_its_scrapers_is_refused() {
+    let f = Fixture::new();
+    let own = |name: &str| (name == "own_seconds").then_some(Kind::Histogram);
+    let push = |path: &str, text: &str| {
+        let grouping = grouping(path).expect("a path");
+        f.groups.push(&grouping, Mode::Replace, text.as_bytes(), Format::Text, own, at(0))
+    };
+    push("a", "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n").expect("taken");
+    for (path, text, told) in [
+        (
+            "b",
+            "# TYPE x histogram\nx_bucket{le=\"much\"} 1\n",
+            "line 2: a bucket needs a label le that is a number",
+        ),
+        ("b", "# TYPE x histogram\nx_bucket 1\n", "line 2: a bucket needs a label le that is a number"),
+        ("b", "# TYPE x summary\nx{quantile=\"half\"} 1\n", "line 2: the quantile is no number"),
+        ("b", "h_bucket{le=\"1\"} 1\n", "h_bucket is a part of h, which is a histogram"),
+        (
+            "a",
+            "# TYPE h summary\nh{quantile=\"1\"} 1\n# TYPE h_count gauge\nh_count 1\n",
+            "h_count is a part of h",
+        ),
+        ("b", "own_seconds_count 1\n", "own_seconds_count is a part of own_seconds"),
+        ("b", "own_seconds 1\n", "own_seconds is a histogram already, not a unknown"),
+    ] {
+        let told_really = push(path, text).expect_err(text).to_string();
+        assert!(told_really.contains(told), "{text}: {told_really}");
+    }
+    // The other way round: what is there is the part.
+    push("a", "p_sum 1\n").expect("taken");
+    let error = push("b", "# TYPE p summary\np_sum{quantile=\"1\"} 1\np_count 1\n").expect_err("a part");
+    assert!(error.to_string().contains("p_sum is a part of p, which is a summary"), "{error}");
+    // And what is replaced or deleted stands in nobody's way.
+    push("a", "# TYPE p summary\np_sum 1\np_count 1\n").expect("taken");
+    f.groups.delete(&grouping("a").expect("a path"));
+    push("b", "h_bucket 1\np_sum 1\n").expect("taken");
+}

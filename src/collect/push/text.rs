@@ -18,6 +18,9 @@ pub struct GroupFeed {
 }
 
 impl GroupFeed {
+    /// Name of the source.
+    pub const SOURCE: &'static str = "push";
+
     pub(super) fn new(groups: Groups) -> Self {
         GroupFeed { groups, source: None, live: HashMap::new() }
     }
@@ -47,7 +50,7 @@ impl Feed for GroupFeed {
         if changed.is_empty() {
             return;
         }
-        let source = *self.source.get_or_insert_with(|| intake.add_source("push", Scope::Own));
+        let source = *self.source.get_or_insert_with(|| intake.add_source(Self::SOURCE, Scope::Own));
         let table = intake.table();
         // First what goes: a series may go over from one group to another.
         for (grouping, series) in &changed {
