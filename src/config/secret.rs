@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A text that is written nowhere: `Debug` says `<secret>`.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub enum Credential {
     File(PathBuf),
 }
 
+/// Most bytes of a file with a secret: a token of a service mesh has a few thousand.
+const MAX_BYTES: u64 = 1 << 20;
+
 impl Credential {
     /// The secret, without blanks around it where it comes from a file.
     ///
@@ -45,7 +48,7 @@ impl Credential {
     pub fn read(&self) -> io::Result<Secret> {
         match self {
             Credential::Given(secret) => Ok(secret.clone()),
-            Credential::File(path) => match std::fs::read_to_string(path) {
+            Credential::File(path) => match text_of(path) {
                 Ok(text) => Ok(Secret::new(text.trim())),
                 Err(error) => {
                     Err(io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display())))
@@ -53,6 +56,16 @@ impl Credential {
             },
         }
     }
+}
+
+/// The text of a file. A pipe would block whoever reads it, at each use, and a device may have no end.
+fn text_of(path: &Path) -> io::Result<String> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > MAX_BYTES {
+        let message = format!("it is not a file of at most {MAX_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    std::fs::read_to_string(path)
 }
 
 #[cfg(test)]
@@ -67,6 +80,8 @@ mod tests {
         let path = folder.path().join("token");
         std::fs::write(&path, "hunter2\n").unwrap();
         assert_eq!(Credential::File(path).read().unwrap().expose(), "hunter2");
+        let device = Credential::File("/dev/zero".into()).read().unwrap_err().to_string();
+        assert!(device.contains("/dev/zero: it is not a file"), "{device}");
         let missing = Credential::File(folder.path().join("none")).read().unwrap_err().to_string();
         assert!(missing.contains("none"), "{missing}");
     }
