@@ -3,7 +3,7 @@
 //! The task of a pool owns those of its targets. A target that stays in the list goes on undisturbed; one that leaves it
 //! is stopped, then its series go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -173,7 +173,8 @@ impl Running {
             }
         }
         if self.faults != faults {
-            for fault in faults.iter().filter(|fault| !self.faults.contains(fault)).take(10) {
+            let before: HashSet<&String> = self.faults.iter().collect();
+            for fault in faults.iter().filter(|fault| !before.contains(fault)).take(10) {
                 warn!(job = self.job.name, error = fault, "no target can be made of it");
             }
             self.faults = faults;
