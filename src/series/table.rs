@@ -344,7 +344,9 @@ impl Table {
     /// Replaces what is known of a family, for a source that now says otherwise. Of a family that has series of our own a
     /// foreign source has no say: what `/metrics` tells of it is ours.
     pub fn redefine(&mut self, source: SourceId, meta: &Arc<FamilyMeta>) {
-        let Some(family) = self.families.get(&meta.name).filter(|family| family.meta != *meta) else { return };
+        let Some(family) = self.families.get(&meta.name).filter(|family| family.meta != *meta) else {
+            return;
+        };
         if !self.is_own(source) && family.series.iter().any(|series| self.is_own(series.source)) {
             return;
         }

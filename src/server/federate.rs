@@ -1,7 +1,8 @@
 //! `/federate`: the last value of what is asked for, our own series and those of others, for another Prometheus to scrape.
 //!
 //! Each value has its time: the one that its source gave it, or that of the tick. A histogram or a summary of which only some
-//! series are asked for is told as single series of unknown type, since half a histogram is none.
+//! series are asked for is told as single series of unknown type, since half a histogram is none. So is a family of others
+//! that breaks a rule of its type: one bad target must not cost a strict scraper the whole page.
 
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use super::handlers::{FRESH, list, permit, respond, selectors, write};
 use super::headers;
 use super::problem::Problem;
 use super::request::parameters;
+use crate::exposition::parse::Format;
+use crate::exposition::read::Reader;
+use crate::exposition::{Encoder, Escaping, TextFormat};
 use crate::series::{Family, FamilyMeta, Kind, Selector, Series, Tick};
 
 /// `GET /federate?match[]=…`.
@@ -28,8 +32,9 @@ pub(super) async fn federate(app: &App, parts: &Parts) -> Result<Response<Body>,
     let (accept, encoding) = (list(parts, ACCEPT), list(parts, ACCEPT_ENCODING));
     let (writer, shown) = (app.clone(), Arc::clone(&tick));
     let answer = write(&tick, move || {
-        let families = pick(&shown, &selectors);
-        writer.expositions.part(&shown.stamped(), accept.as_deref(), encoding.as_deref(), &families)
+        let stamped = shown.stamped();
+        let families = pick(&stamped, &selectors);
+        writer.expositions.part(&stamped, accept.as_deref(), encoding.as_deref(), &families)
     })
     .await;
     let mut response = respond(&tick, &answer);
@@ -45,7 +50,8 @@ fn pick(tick: &Tick, selectors: &[Selector]) -> Vec<Arc<Family>> {
         let Some(part) = family.only(picks) else { continue };
         let is_made_of_series =
             matches!(family.meta.kind, Kind::Histogram | Kind::GaugeHistogram | Kind::Summary);
-        if Arc::ptr_eq(&part, family) || !is_made_of_series {
+        let is_whole = Arc::ptr_eq(&part, family) || !is_made_of_series;
+        if is_whole && keeps_the_rules(tick, &part) {
             out.push(part);
         } else {
             out.extend(singles(&part));
@@ -53,6 +59,16 @@ fn pick(tick: &Tick, selectors: &[Selector]) -> Vec<Arc<Family>> {
     }
     out.sort_by(|a, b| a.meta.name.cmp(&b.meta.name));
     out
+}
+
+/// Is the family what OpenMetrics says of its type? A gauge and an unknown may be anything.
+fn keeps_the_rules(tick: &Tick, family: &Arc<Family>) -> bool {
+    if matches!(family.meta.kind, Kind::Gauge | Kind::Unknown) {
+        return true;
+    }
+    let mut encoder = Encoder::new(TextFormat::OpenMetrics, Escaping::AllowUtf8);
+    let page = encoder.encode(tick, std::slice::from_ref(family));
+    Reader::strict().read(&page, Format::OpenMetrics).is_ok()
 }
 
 /// A family for each name of its series, of unknown type.
@@ -74,4 +90,32 @@ fn singles(family: &Family) -> Vec<Arc<Family>> {
         }
     }
     out.into_iter().map(Arc::new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Moment;
+    use crate::series::{Epoch, Scope, Table};
+
+    #[test]
+    fn a_family_that_breaks_a_rule_of_its_type_is_told_as_single_series() {
+        let page = "# TYPE bad histogram\nbad_bucket{le=\"much\"} 1\n\
+                    # TYPE good histogram\ngood_bucket{le=\"+Inf\"} 1\ngood_sum 1\ngood_count 1\n\
+                    # TYPE half histogram\nhalf_bucket{le=\"1\"} 1\n# TYPE less summary\nless_count -1\n";
+        let mut table = Table::new(Epoch(1), 100);
+        let source = table.add_source("theirs", Scope::Foreign);
+        table.apply(source, &Reader::new().read(page.as_bytes(), Format::Text).expect("a page"));
+        let tick = table.commit(Moment { since_start: Duration::ZERO, unix_ms: 1000 }, 0);
+        let all = [Selector::parse("{__name__!=\"\"}").expect("a selector")];
+        let families = pick(&tick, &all);
+        let told: Vec<_> = families.iter().map(|f| (&*f.meta.name, f.meta.kind)).collect();
+        let unknown = |name| (name, Kind::Unknown);
+        let (bad, good) = (unknown("bad_bucket"), ("good", Kind::Histogram));
+        assert_eq!(told, [bad, good, unknown("half_bucket"), unknown("less_count")]);
+        let text = Encoder::new(TextFormat::OpenMetrics, Escaping::AllowUtf8).encode(&tick, &families);
+        assert!(Reader::strict().read(&text, Format::OpenMetrics).is_ok());
+    }
 }
