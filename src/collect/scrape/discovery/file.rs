@@ -49,8 +49,9 @@ impl Folder {
             let discovered = |group: &Group| Discovered { group: group.clone(), meta: Some(meta.clone()) };
             known.groups.iter().map(discovered).collect::<Vec<_>>()
         });
-        let fault = self.files.values().find_map(|known| known.fault.clone());
-        Ok((found.collect(), fault))
+        // All of them: one that stays must not hide another.
+        let faults: Vec<&str> = self.files.values().filter_map(|known| known.fault.as_deref()).collect();
+        Ok((found.collect(), (!faults.is_empty()).then(|| faults.join("; "))))
     }
 }
 
@@ -163,6 +164,10 @@ mod tests {
             fault.contains("b.yml: line 2: unknown key `lables` in a group; did you mean `labels`?"),
             "{fault}"
         );
+
+        write("a.json", "null");
+        let fault = files.read().await.unwrap().1.unwrap();
+        assert!(fault.contains("a.json: ") && fault.contains("; ") && fault.contains("b.yml: "), "{fault}");
 
         write("b.yml", "- targets: [b:3]\n");
         std::fs::remove_file(folder.path().join("a.json")).unwrap();
