@@ -52,21 +52,23 @@ impl History {
     /// or written.
     pub fn open(config: &Config, registry: &Registry, now_ms: i64) -> Result<Self, OpenError> {
         let metrics = Metrics::register(registry)?;
-        let mut memory = Memory::new(config.retention, config.max_size);
+        let empty = || Memory::new(config.retention, config.max_size);
+        let mut memory = empty();
         let mut baselines = Baselines::default();
         let store = match &config.storage {
             None => None,
             Some(folder) => {
-                let (store, mut stored) = match Store::open(folder) {
+                let (store, stored) = match Store::open(folder, &mut memory) {
                     Err(StoreError::Damaged { path, what }) => {
                         let aside = aside(&path, now_ms)?;
                         error!(path = %path.display(), moved_to = %aside.display(), %what, "the history is damaged");
-                        Store::open(folder)?
+                        memory = empty();
+                        Store::open(folder, &mut memory)?
                     }
                     opened => opened?,
                 };
-                baselines = Baselines::of(stored.take_baselines());
-                stored.into_memory(&mut memory, now_ms);
+                baselines = Baselines::of(stored);
+                memory.restored(now_ms);
                 let stats = memory.stats();
                 info!(series = stats.series, samples = stats.samples, "history read");
                 metrics.store_size(store.size());
@@ -121,6 +123,12 @@ impl History {
         let written = store.checkpoint(&self.shared.memory);
         self.shared.metrics.store_size(store.size());
         written.inspect_err(|_| self.shared.metrics.store_errors.inc())
+    }
+
+    /// Has so much been pushed since the last checkpoint that the next one should not wait for its time?
+    #[must_use]
+    pub fn wants_checkpoint(&self) -> bool {
+        self.shared.store.as_ref().is_some_and(Store::journal_is_long)
     }
 
     fn append_with(&self, append: impl FnOnce(&mut Memory) -> Appended) -> Appended {

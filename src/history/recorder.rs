@@ -75,7 +75,8 @@ async fn run(
             swept = now;
             history.sweep(tick.at.unix_ms);
         }
-        if now >= written + CHECKPOINT && writing.as_ref().is_none_or(JoinHandle::is_finished) {
+        let due = now >= written + CHECKPOINT || history.wants_checkpoint();
+        if due && writing.as_ref().is_none_or(JoinHandle::is_finished) {
             written = now;
             writing = Some(checkpoint(&history));
         }

@@ -60,6 +60,9 @@ const FORMAT: u64 = 1;
 const BLOCK: usize = 128 << 10;
 /// What redb may keep of the file in memory. It is read once, at the start.
 const CACHE: usize = 4 << 20;
+/// From so many bytes in the journal on a checkpoint does not wait for its time: some seconds of pushes as fast as they
+/// can come, and a second of the next start.
+const JOURNALED: usize = 32 << 20;
 /// How many series are copied at a time: who appends waits for at most as many.
 const SLICE: usize = 1024;
 
@@ -90,34 +93,23 @@ pub enum StoreError {
     },
 }
 
-/// What was in the file.
+/// What the last checkpoint left in the file.
 #[derive(Debug, Default)]
-pub(super) struct Stored {
+struct Stored {
     series: Vec<(u64, Vec<(String, String)>)>,
     sealed: HashMap<u64, Vec<Chunk>>,
     open: HashMap<u64, Vec<Chunk>>,
-    journal: Vec<(Vec<Write>, i64)>,
-    baselines: Vec<Baseline>,
 }
 
 impl Stored {
-    /// Takes the baselines out of it.
-    pub(super) fn take_baselines(&mut self) -> Vec<Baseline> {
-        std::mem::take(&mut self.baselines)
-    }
-
-    /// Puts it into an empty memory. `now` is Unix milliseconds.
-    pub(super) fn into_memory(mut self, memory: &mut Memory, now: i64) {
+    /// Puts it into an empty memory.
+    fn into_memory(mut self, memory: &mut Memory) {
         memory.note_changes();
         for (uid, labels) in self.series {
             let sealed = self.sealed.remove(&uid).unwrap_or_default();
             let open = self.open.remove(&uid).unwrap_or_default();
             memory.restore(uid, &labels, sealed, open);
         }
-        for (writes, at) in self.journal {
-            memory.append(&writes, at);
-        }
-        memory.restored(now);
     }
 }
 
@@ -136,43 +128,51 @@ struct State {
     /// Time of the last sample of each block.
     blocks: BTreeMap<u64, i64>,
     next_entry: u64,
+    /// Bytes in the journal.
+    journaled: usize,
     /// A checkpoint failed: the next one writes everything, since what had changed is not known any more.
     incomplete: bool,
 }
 
 impl Store {
-    /// Opens or makes the file `history.redb` in a folder, which is made too.
-    pub(super) fn open(folder: &Path) -> Result<(Self, Stored), StoreError> {
+    /// Opens or makes the file `history.redb` in a folder, which is made too, and reads it into an empty `memory`; gives the
+    /// baselines in it. On an error the memory holds what was read until then, and is of no use.
+    pub(super) fn open(folder: &Path, memory: &mut Memory) -> Result<(Self, Vec<Baseline>), StoreError> {
         let path = folder.join("history.redb");
         std::fs::create_dir_all(folder)
             .map_err(|error| StoreError::Io { path: folder.to_owned(), what: error.to_string() })?;
         // redb's own check finds what is damaged; but before it redb's debug build walks through all pages, and panics.
-        let opened = catch_unwind(AssertUnwindSafe(|| Self::load(&path)));
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::load(&path, memory)));
         opened.unwrap_or_else(|_| Err(damaged(&path, "the database in it is inconsistent")))
     }
 
-    fn load(path: &Path) -> Result<(Self, Stored), StoreError> {
+    fn load(path: &Path, memory: &mut Memory) -> Result<(Self, Vec<Baseline>), StoreError> {
         let fail = |error: redb::Error| failed(path, error);
         let mut db = Database::builder().set_cache_size(CACHE).create(path).map_err(|e| fail(e.into()))?;
         // Each page has a sum. What fails is repaired, by going back to the commit before; or it is an error.
         if !db.check_integrity().map_err(|e| fail(e.into()))? {
             warn!(path = %path.display(), "the history was repaired: its last state could not be read");
         }
-        let (mut stored, mut state) = (Stored::default(), State::default());
+        let mut state = State::default();
         let mut record = |table: &str, key: u64, damage: Damage| {
             damaged(path, &format!("record {key} of table {table}: {damage}"))
         };
         let tx = db.begin_write().map_err(|e| fail(e.into()))?;
-        read_or_make(&tx, path, &mut stored, &mut state, &mut record)?;
+        let baselines = read_or_make(&tx, path, memory, &mut state, &mut record)?;
         tx.commit().map_err(|e| fail(e.into()))?;
         Ok((
             Store { path: path.to_owned(), db, state: Mutex::new(state), checkpoint: Mutex::new(()) },
-            stored,
+            baselines,
         ))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Is there so much in the journal that the next start would take long? A checkpoint empties it.
+    pub(super) fn journal_is_long(&self) -> bool {
+        self.state().journaled >= JOURNALED
     }
 
     /// Size of the file in bytes.
@@ -187,6 +187,7 @@ impl Store {
         let number = {
             let mut state = self.state();
             state.next_entry += 1;
+            state.journaled += record.len();
             state.next_entry - 1
         };
         let write = || -> Result<(), redb::Error> {
@@ -222,9 +223,9 @@ impl Store {
     pub(super) fn checkpoint(&self, memory: &RwLock<Memory>) -> Result<(), StoreError> {
         let _alone = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
         // What is in the journal before this is in memory, so it will be in what is copied from there.
-        let (upto, all) = {
+        let (upto, journaled, all) = {
             let state = self.state();
-            (state.next_entry, state.incomplete)
+            (state.next_entry, state.journaled, state.incomplete)
         };
         let read = || memory.read().unwrap_or_else(PoisonError::into_inner);
         // The open chunks first, then what was sealed: a chunk that is sealed in between is in both, never in none.
@@ -249,6 +250,7 @@ impl Store {
         match written {
             Ok(blocks) => {
                 state.blocks = blocks;
+                state.journaled -= journaled;
                 state.incomplete = false;
                 Ok(())
             }
@@ -336,10 +338,11 @@ type Take<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), Damage>;
 fn read_or_make(
     tx: &WriteTransaction,
     path: &Path,
-    stored: &mut Stored,
+    memory: &mut Memory,
     state: &mut State,
     record: &mut dyn FnMut(&str, u64, Damage) -> StoreError,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Baseline>, StoreError> {
+    let mut stored = Stored::default();
     let fail = |error: redb::Error| failed(path, error);
     {
         let mut meta = tx.open_table(META).map_err(|e| fail(e.into()))?;
@@ -380,22 +383,27 @@ fn read_or_make(
         }
         Ok(())
     })?;
+    stored.into_memory(memory);
+    // One by one: as chunks they take a tenth of what they take as they came.
     each("journal", JOURNAL, &mut |number, bytes| {
-        stored.journal.push(codec::read_entry(bytes)?);
+        let (writes, at) = codec::read_entry(bytes)?;
+        memory.append(&writes, at);
         state.next_entry = number.saturating_add(1);
+        state.journaled += bytes.len();
         Ok(())
     })?;
+    let mut read = Vec::new();
     let baselines = tx.open_table(BASELINES).map_err(|e| fail(e.into()))?;
     for row in baselines.iter().map_err(|e| fail(e.into()))? {
         let (name, record) = row.map_err(|e| fail(e.into()))?;
         match codec::read_baseline(record.value()) {
-            Ok(Some(baseline)) => stored.baselines.push(baseline),
+            Ok(Some(baseline)) => read.push(baseline),
             // It stays in the file, for the program that wrote it.
             Ok(None) => warn!(baseline = name.value(), "a baseline of a newer version cannot be read"),
             Err(damage) => return Err(damaged(path, &format!("baseline {:?}: {damage}", name.value()))),
         }
     }
-    Ok(())
+    Ok(read)
 }
 
 fn damaged(path: &Path, what: &str) -> StoreError {

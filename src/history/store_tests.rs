@@ -38,9 +38,9 @@ fn memory() -> Memory {
 }
 
 fn open(folder: &Path, now: i64) -> (Store, RwLock<Memory>) {
-    let (store, stored) = Store::open(folder).expect("opens");
     let mut memory = memory();
-    stored.into_memory(&mut memory, now);
+    let (store, _) = Store::open(folder, &mut memory).expect("opens");
+    memory.restored(now);
     (store, RwLock::new(memory))
 }
 
@@ -118,10 +118,29 @@ fn after_a_checkpoint_that_failed_the_next_one_writes_everything() {
 }
 
 #[test]
+fn a_journal_is_long_from_its_bound_on_until_a_checkpoint_also_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, memory) = open(folder.path(), T0);
+    let mut series = 0;
+    while !store.journal_is_long() {
+        push(&store, &memory, &[waves(&format!("s{series}"), 0, 100_000)], T0 + 100_000_000);
+        series += 1;
+    }
+    assert!(store.size() >= JOURNALED as u64 && series < 1000, "{series}");
+    drop(store);
+    let (store, memory) = open(folder.path(), T0 + 100_000_000);
+    assert!(store.journal_is_long());
+    store.checkpoint(&memory).expect("written");
+    assert!(!store.journal_is_long());
+    drop(store);
+    assert!(!open(folder.path(), T0 + 100_000_000).0.journal_is_long());
+}
+
+#[test]
 fn one_process_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_store, _) = open(folder.path(), T0);
-    let error = Store::open(folder.path()).expect_err("in use");
+    let error = Store::open(folder.path(), &mut memory()).expect_err("in use");
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
 }
 
@@ -131,10 +150,10 @@ fn what_cannot_be_a_history_is_refused_with_path_and_reason() {
     let file = folder.path().join("history.redb");
     fs::write(&file, "this is no database, yet long enough to hold what would be the head of one".repeat(99))
         .expect("written");
-    let error = Store::open(folder.path()).expect_err("no database");
+    let error = Store::open(folder.path(), &mut memory()).expect_err("no database");
     assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
     assert!(error.to_string().contains("history.redb: the history is damaged"), "{error}");
-    let error = Store::open(&file).expect_err("a file is no folder");
+    let error = Store::open(&file, &mut memory()).expect_err("a file is no folder");
     assert!(matches!(error, StoreError::Io { .. }), "{error:?}");
 }
 
@@ -148,14 +167,14 @@ fn a_record_that_is_damaged_is_named() {
     tx.open_table(BLOCKS).expect("opens").insert(0, &b"sum and something else"[..]).expect("inserted");
     tx.commit().expect("committed");
     drop(store);
-    let error = Store::open(folder.path()).expect_err("damaged").to_string();
+    let error = Store::open(folder.path(), &mut self::memory()).expect_err("damaged").to_string();
     assert!(error.contains("record 0 of table blocks: its checksum does not match"), "{error}");
     let (tx, format) = (Database::open(folder.path().join("history.redb")).expect("opens"), 9);
     let write = tx.begin_write().expect("begins");
     write.open_table(META).expect("opens").insert("format", format).expect("inserted");
     write.commit().expect("committed");
     drop(tx);
-    let error = Store::open(folder.path()).expect_err("another format").to_string();
+    let error = Store::open(folder.path(), &mut self::memory()).expect_err("another format").to_string();
     assert!(error.contains("format 9"), "{error}");
 }
 
@@ -194,11 +213,11 @@ proptest! {
         }
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("history.redb"), bytes).expect("written");
-        match Store::open(folder.path()) {
+        let mut memory = memory();
+        match Store::open(folder.path(), &mut memory) {
             Err(error) => prop_assert!(error.to_string().contains("history.redb")),
-            Ok((_, stored)) => {
-                let mut memory = memory();
-                stored.into_memory(&mut memory, T0 + 1_000_000);
+            Ok(_) => {
+                memory.restored(T0 + 1_000_000);
                 let have = content(&memory);
                 prop_assert!(have.iter().all(|sample| want.binary_search(sample).is_ok()));
             }
