@@ -47,14 +47,15 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = without_userinfo(&self.message);
         match &self.place {
-            Place::Flag(flag) => write!(f, "{}: {}", plain(flag), self.message),
-            Place::Env(name) => write!(f, "environment variable {name}: {}", self.message),
-            Place::File(path, None) => write!(f, "{}: {}", path.display(), self.message),
+            Place::Flag(flag) => write!(f, "{}: {message}", plain(flag)),
+            Place::Env(name) => write!(f, "environment variable {name}: {message}"),
+            Place::File(path, None) => write!(f, "{}: {message}", path.display()),
             Place::File(path, Some(at)) => {
-                write!(f, "{}:{}:{}: {}", path.display(), at.line, at.column, self.message)?;
+                write!(f, "{}:{}:{}: {message}", path.display(), at.line, at.column)?;
                 let Some(line) = &self.source_line else { return Ok(()) };
-                let (line, before) = cut(line, at.column - 1);
+                let (line, before) = cut(&without_secrets(line), at.column - 1);
                 let length = at.length.clamp(1, line.chars().count().saturating_sub(before).max(1));
                 let number = at.line.to_string();
                 let gutter = " ".repeat(number.len());
@@ -72,6 +73,54 @@ fn cut(line: &str, column: usize) -> (String, usize) {
     let shown: String =
         line.chars().skip(start).take(LINE).map(|c| if c.is_control() { ' ' } else { c }).collect();
     (shown.trim_end().to_owned(), column - start)
+}
+
+/// Keys whose values are never shown, also where the fault is elsewhere in their line.
+const SECRETS: [&str; 5] = ["password", "credentials", "bearer_token", "client_secret", "secret"];
+
+/// A line of the file with its secrets as asterisks, as many, so that a caret under it stands right.
+fn without_secrets(line: &str) -> String {
+    let mut shown = without_userinfo(line);
+    for key in SECRETS {
+        let mut from = 0;
+        while let Some(found) = shown[from..].find(key) {
+            let after = from + found + key.len();
+            from = after;
+            let rest = shown[after..].trim_start_matches(['"', '\'']).trim_start();
+            let Some(value) = rest.strip_prefix(':') else { continue };
+            let value = value.trim_start();
+            let start = shown.len() - value.len();
+            // In a mapping of one line it ends with the entry; what is quoted may hold a comma, so to be safe all goes.
+            let quoted = value.starts_with(['"', '\'']);
+            let end = if quoted {
+                shown.len()
+            } else {
+                value.find([',', '}']).map_or(shown.len(), |at| start + at)
+            };
+            let stars = "*".repeat(shown[start..end].chars().count());
+            shown.replace_range(start..end, &stars);
+            from = start + stars.len();
+        }
+    }
+    shown
+}
+
+/// Text with the user and password of its URLs as asterisks.
+fn without_userinfo(text: &str) -> String {
+    let mut shown = text.to_owned();
+    let mut from = 0;
+    while let Some(found) = shown[from..].find("://") {
+        let start = from + found + 3;
+        let authority =
+            shown[start..].find(|c: char| "/?#\"' ,]".contains(c)).map_or(shown.len(), |at| start + at);
+        from = start;
+        if let Some(at) = shown[start..authority].rfind('@') {
+            let stars = "*".repeat(shown[start..start + at].chars().count());
+            shown.replace_range(start..start + at, &stars);
+            from = start + stars.len();
+        }
+    }
+    shown
 }
 
 /// Text of the user with its control characters escaped, cut to what an error message can bear.
@@ -125,6 +174,26 @@ mod tests {
             at(12, 3, 4, "  tick: 1x").to_string(),
             "a.yml:12:3: no\n  12 |   tick: 1x\n     |   ^^^^"
         );
+    }
+
+    #[test]
+    fn secrets_in_the_line_of_a_fault_are_not_shown() {
+        for (source, shown) in [
+            ("  password: topsecret", "  password: *********"),
+            ("{username: u, password: \"a, b\", x: 1}", "{username: u, password: *************"),
+            (
+                "authorization: {credentials: abc, tyqe: Bearer}",
+                "authorization: {credentials: ***, tyqe: Bearer}",
+            ),
+            ("- targets: ['http://u:pw@a:1/', 'b@c']", "- targets: ['http://****@a:1/', 'b@c']"),
+            ("password_file: /run/secret", "password_file: /run/secret"),
+        ] {
+            assert_eq!(at(1, 1, 1, source).to_string(), format!("a.yml:1:1: no\n  1 | {shown}\n    | ^"));
+        }
+        let flag = Place::Flag("--scrape".into());
+        let message = "\"http://u:p@h\" is no target".into();
+        let error = ConfigError { place: flag, message, source_line: None };
+        assert_eq!(error.to_string(), "--scrape: \"http://***@h\" is no target");
     }
 
     #[test]

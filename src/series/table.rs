@@ -18,6 +18,9 @@ const TOMBSTONE_AGE: Duration = Duration::from_secs(60);
 /// How many tombstones are kept at most; over it the oldest go first, whatever their age.
 const TOMBSTONES: usize = 10_000;
 
+/// One part in so many of the limit is for series of [`Scope::Own`] alone: with the default limit 62,500.
+const OWN: usize = 16;
+
 /// A wall clock that moved by more than this against the monotonic one has stepped. NTP slews by at most
 /// 0.5 ms a second, so a tick of a minute stays below.
 const CLOCK_STEP_MS: i64 = 500;
@@ -269,8 +272,13 @@ impl Table {
         role: Role,
         key: String,
     ) -> Result<Slot, Refused> {
-        if self.by_key.len() >= self.limit {
-            return Err(Refused::Full(self.limit));
+        // The last of the room is ours: what others bring in does not keep us from telling that it was too much.
+        let limit = match self.sources[usize::from(source.0)].scope {
+            Scope::Own => self.limit,
+            Scope::Foreign => self.limit - self.limit / OWN,
+        };
+        if self.by_key.len() >= limit {
+            return Err(Refused::Full(limit));
         }
         let slot = self.free.pop().unwrap_or_else(|| {
             self.series.push(None);
@@ -638,6 +646,26 @@ mod tests {
         table.commit(moment(4), 4);
         table.redefine(theirs, &other);
         assert_eq!(of(&table.commit(moment(5), 5)), Kind::Histogram, "it is theirs alone again");
+    }
+
+    #[test]
+    fn series_of_others_leave_room_for_ours() {
+        let mut table = Table::new(Epoch(1), 32);
+        let (own, other) = (table.add_source("own", Scope::Own), table.add_source("other", Scope::Foreign));
+        let meta = |name: &str| {
+            Arc::new(FamilyMeta { name: name.into(), kind: Kind::Gauge, help: "".into(), unit: "".into() })
+        };
+        let mut add = |source, at: usize| {
+            let (name, none) = (format!("m{at}"), [("", ""); 0]);
+            table.series(source, &meta(&name), Role::Value, &name, &none).map(drop)
+        };
+        for at in 0..30 {
+            add(other, at).expect("there is room");
+        }
+        assert_eq!(add(other, 30), Err(Refused::Full(30)));
+        add(own, 31).expect("it is kept for us");
+        add(own, 32).expect("it is kept for us");
+        assert_eq!(add(own, 33), Err(Refused::Full(32)));
     }
 
     #[test]

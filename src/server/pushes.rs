@@ -49,7 +49,8 @@ pub(super) async fn push(
     }
     let open = given.to_ascii_lowercase().starts_with("application/openmetrics-text");
     let format = if open { Format::OpenMetrics } else { Format::Text };
-    let packed = match text(&parts.headers, CONTENT_ENCODING).unwrap_or("identity") {
+    let coding = text(&parts.headers, CONTENT_ENCODING).unwrap_or("identity").to_ascii_lowercase();
+    let packed = match &*coding {
         "identity" => false,
         "gzip" => true,
         _ => {
