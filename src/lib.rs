@@ -13,6 +13,7 @@ pub mod collect;
 pub mod config;
 pub mod exposition;
 pub mod history;
+pub mod http_client;
 pub mod loadtest;
 pub mod log;
 pub mod query;

@@ -9,12 +9,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::relabel::{self, Rule};
-use super::url::Url;
+use crate::config::Config as Whole;
 use crate::config::section::{Map, Reading};
 use crate::config::units::format_duration;
 use crate::config::yaml::Node;
-use crate::config::{Config as Whole, Credential};
-use crate::tls::{Identity, Trust};
+use crate::http_client::{Client, Url};
 
 /// The timeout of Prometheus, where the interval is not shorter.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -143,44 +142,6 @@ impl Protocol {
             Protocol::Text0 => "text/plain;version=0.0.4",
         }
     }
-}
-
-/// How requests are made: by jobs, and by the discovery over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Client {
-    /// What is sent as `Authorization`.
-    pub auth: Option<Auth>,
-    /// Whom to believe over TLS, and who we are.
-    pub trust: Trust,
-    /// `tls_config.server_name`: the name that the certificate must be for, instead of that of the URL.
-    pub server_name: Option<String>,
-    /// `follow_redirects`: at most three.
-    pub follow_redirects: bool,
-}
-
-impl Default for Client {
-    fn default() -> Self {
-        Client { auth: None, trust: Trust::default(), server_name: None, follow_redirects: true }
-    }
-}
-
-/// What is sent as `Authorization`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Auth {
-    /// `basic_auth`; a missing part is empty.
-    Basic {
-        /// The name, which may also be in a file.
-        user: Option<Credential>,
-        /// The password.
-        password: Option<Credential>,
-    },
-    /// `authorization`: a type, `Bearer` by default, and the credentials.
-    Token {
-        /// The type.
-        kind: String,
-        /// What follows it.
-        token: Credential,
-    },
 }
 
 /// Targets with labels in common: an item of `static_configs`, of a file, or of an answer.
@@ -405,7 +366,7 @@ fn job(map: &Map<'_, '_, '_>, config: &Config, names: &mut HashSet<String>) -> O
     set(&mut job.limits.label_name, map.count("label_name_length_limit"));
     set(&mut job.limits.label_value, map.count("label_value_length_limit"));
     set(&mut job.limits.targets, map.count("target_limit"));
-    job.client = client(map);
+    job.client = Client::read(map);
     for map in map.maps("static_configs") {
         job.statics.push(group(&map));
         map.finish(&[]);
@@ -481,68 +442,12 @@ fn files(map: &Map<'_, '_, '_>) -> Option<Files> {
 
 fn asked(map: &Map<'_, '_, '_>) -> Option<Asked> {
     let refresh = positive(map, "refresh_interval").unwrap_or(HTTP_REFRESH);
-    let client = client(map);
+    let client = Client::read(map);
     if map.node("url").is_none() {
         map.fault("url", "an item of `http_sd_configs` needs a `url`");
     }
     let url = map.parsed("url", Url::parse)?;
     Some(Asked { url, refresh, client })
-}
-
-fn client(map: &Map<'_, '_, '_>) -> Client {
-    let mut client = Client::default();
-    set(&mut client.follow_redirects, map.flag("follow_redirects"));
-    let basic = map.map("basic_auth").map(|basic| {
-        // A name is no secret, but it may stand in a file too.
-        let user = match basic.text("username") {
-            Some(name) => Some(Credential::Given(crate::config::Secret::new(name))),
-            None => basic.path("username_file").map(Credential::File),
-        };
-        let _ = basic.path("username_file");
-        let password = basic.credential("password", "password_file");
-        basic.finish(&["username_ref", "password_ref"]);
-        Auth::Basic { user, password }
-    });
-    let token = map.map("authorization").and_then(|authorization| {
-        let kind = authorization.text("type").unwrap_or_else(|| "Bearer".into());
-        let token = authorization.credential("credentials", "credentials_file");
-        authorization.finish(&["credentials_ref"]);
-        let valid = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_graphic());
-        if !valid || kind.eq_ignore_ascii_case("basic") {
-            authorization_fault(map, &kind);
-        }
-        Some(Auth::Token { kind, token: token? })
-    });
-    let bearer = map
-        .credential("bearer_token", "bearer_token_file")
-        .map(|token| Auth::Token { kind: "Bearer".into(), token });
-    let given = [basic, token, bearer];
-    if given.iter().flatten().count() > 1 {
-        map.fault(
-            "authorization",
-            "of `basic_auth`, `authorization` and `bearer_token` only one is possible",
-        );
-    }
-    client.auth = given.into_iter().flatten().next();
-    if let Some(tls) = map.map("tls_config") {
-        client.trust.ca_file = tls.path("ca_file");
-        set(&mut client.trust.insecure_skip_verify, tls.flag("insecure_skip_verify"));
-        client.server_name = tls.text("server_name").filter(|name| !name.is_empty());
-        client.trust.identity = match (tls.path("cert_file"), tls.path("key_file")) {
-            (Some(cert_file), Some(key_file)) => Some(Identity { cert_file, key_file }),
-            (None, None) => None,
-            _ => {
-                map.fault("tls_config", "`cert_file` and `key_file` belong together");
-                None
-            }
-        };
-        tls.finish(&["ca", "cert", "key", "ca_ref", "cert_ref", "key_ref", "min_version", "max_version"]);
-    }
-    client
-}
-
-fn authorization_fault(map: &Map<'_, '_, '_>, kind: &str) {
-    map.fault("authorization", format!("the type {kind:?} is not possible; for a password use `basic_auth`"));
 }
 
 /// A URL to scrape, as `--scrape` has it.

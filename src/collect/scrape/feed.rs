@@ -21,7 +21,6 @@ use hashbrown::HashMap;
 use tracing::{debug, info, warn};
 
 use super::config::Protocol;
-use super::fetch::{Answer, Failure};
 use super::inbox::{Inbox, Scraped};
 use super::mapping::Labelling;
 use super::metrics::Metrics;
@@ -31,6 +30,7 @@ use crate::collect::Failing;
 use crate::collect::feed::Feed;
 use crate::collect::intake::Intake;
 use crate::exposition::parse::{Format, ParseError};
+use crate::http_client::{Answer, Failure};
 use crate::series::{FamilyMeta, Kind, Role, Scope, Slot, SourceId};
 
 /// How many targets there may be at a time: sources are numbered by 16 bits, and others need some too.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::fetch::{Answer, Failure};
 use super::target::Target;
+use crate::http_client::{Answer, Failure};
 
 /// How many scrapes of a target wait at most.
 const WAITING: usize = 2;

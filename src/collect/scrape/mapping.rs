@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::fetch::Failure;
 use super::relabel::{self, Labels};
 use super::target::Target;
 use crate::exposition::read::{Described, Page, Sample};
+use crate::http_client::Failure;
 use crate::series::{FamilyMeta, Kind, Mapping, NO_TIME, Role};
 
 /// How far ahead of the clock a sample may be; later ones are refused, as Prometheus does.

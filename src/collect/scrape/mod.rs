@@ -1,7 +1,7 @@
 //! Scraping other targets: Prometheus' `scrape_configs`, live.
 //!
 //! [`Scraping`] owns it: a [pool] for each job, in it a task for each target that asks for its page
-//! ([`fetch`]) at its place in the interval. What comes waits in the [`inbox`] for the tick, where the [`feed`] reads it
+//! ([`http_client`](crate::http_client)) at its place in the interval. What comes waits in the [`inbox`] for the tick, where the [`feed`] reads it
 //! into the series table by the same parser as our own pages: whole or not at all, under the labels of the target
 //! ([`mapping`], [`relabel`]), with the automatic series `up` and so on.
 //!
@@ -14,24 +14,23 @@
 mod config;
 mod discovery;
 mod feed;
-mod fetch;
 mod inbox;
 mod mapping;
 mod metrics;
 mod pool;
 pub mod relabel;
 mod target;
-mod url;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard};
 use std::{net::SocketAddr, sync::PoisonError};
 
-pub use config::{Asked, Auth, Client, Config, Files, Group, Job, Limits, Protocol};
+pub use config::{Asked, Config, Files, Group, Job, Limits, Protocol};
 pub(crate) use config::{check_url, read};
 pub use relabel::Labels;
 pub use target::{Settled, Status, Target};
-pub use url::Url;
+
+pub use crate::http_client::{Auth, Client, Url};
 
 use self::metrics::Metrics;
 use self::pool::{Common, Pool};

@@ -16,13 +16,13 @@ use tracing::{error, warn};
 
 use super::config::Job;
 use super::discovery::Discovery;
-use super::fetch::{Ask, Failure, Fetcher, Line, Shared};
 use super::inbox::{Inbox, Scraped};
 use super::metrics::Metrics;
 use super::relabel::Labels;
 use super::target::{Found, Settled, Target, settle};
 use crate::clock::Clock;
 use crate::config::units::format_duration;
+use crate::http_client::{Ask, Failure, Fetcher, Line, Shared};
 
 /// Most targets that rules drop which are kept to be shown, where the job says nothing.
 const DROPPED: usize = 10_000;

@@ -136,7 +136,7 @@ fn anchored(text: &str) -> Result<Regex, String> {
 }
 
 /// Reads the rules under a key.
-pub(super) fn read(map: &Map<'_, '_, '_>, key: &'static str) -> Vec<Rule> {
+pub(crate) fn read(map: &Map<'_, '_, '_>, key: &'static str) -> Vec<Rule> {
     map.maps(key)
         .into_iter()
         .filter_map(|map| {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::config::{Group, Job};
 use super::relabel::{self, Labels};
-use super::url::{Url, authority_of};
 use crate::config::units::{format_duration, parse_duration};
+use crate::http_client::{Url, authority_of};
 
 /// What a target is, once its labels are settled.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::super::config::Asked;
-use super::super::fetch::{Ask, Fetcher, Line};
-use super::super::url::Url;
 use super::{Discovered, groups_of_json};
+use crate::http_client::Url;
+use crate::http_client::{Ask, Fetcher, Line};
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,27 +1,35 @@
-//! One request for a page: connection, TLS, redirects, size. It knows nothing of targets and time.
+//! Requests to others, one at a time: connection, TLS, credentials, redirects, size. It knows nothing of targets,
+//! receivers and time.
 //!
-//! A [`Fetcher`] holds what is common to a job; a [`Line`] is the connection that is kept open between two requests of
-//! one target. Dropping the future ends the request, and the connection with it.
+//! A [`Fetcher`] holds what is common to the requests of a job or to one receiver: it [gets](Fetcher::get) pages and
+//! [posts](Fetcher::post) messages. A [`Line`] is the connection that is kept open between two requests. Dropping the future
+//! ends the request, and the connection with it.
+
+mod config;
+mod url;
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, LOCATION,
     USER_AGENT,
 };
-use hyper::{Request, Response, StatusCode};
+use hyper::http::request::Builder;
+use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
-use super::config::{Auth, Client};
-use super::url::Url;
+pub use config::{Auth, Client};
+pub use url::Url;
+pub(crate) use url::authority_of;
+
 use crate::build::VERSION;
 use crate::config::Credential;
 use crate::tls::{Connector, Stream};
@@ -29,62 +37,87 @@ use crate::tls::{Connector, Stream};
 /// How many redirects are followed.
 const REDIRECTS: usize = 3;
 
-/// Why there is no page: a word to count by, and a sentence.
+/// How much is read of what a receiver says to a message. What says more loses its connection.
+const WORDS: usize = 4096;
+
+/// Why there is no answer: a word to count by, and a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     /// `refused`, `dns`, `timeout`, `tls`, `io`, `status`, `redirect`, `content_type`, `encoding`, `body_size`,
     /// `syntax`, `limit`, `credentials`.
-    pub(super) reason: &'static str,
+    pub(crate) reason: &'static str,
     /// For people.
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 impl Failure {
     /// A failure of that sort.
-    pub(super) fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Failure { reason, message: message.into() }
     }
 }
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ask<'a> {
+pub(crate) struct Ask<'a> {
     /// Where.
-    pub(super) url: &'a Url,
+    pub(crate) url: &'a Url,
     /// `Accept`.
-    pub(super) accept: &'a str,
+    pub(crate) accept: &'a str,
     /// Ask for gzip.
-    pub(super) compression: bool,
+    pub(crate) compression: bool,
     /// Most bytes of the page, decompressed; 0 is no limit.
-    pub(super) limit: usize,
+    pub(crate) limit: usize,
     /// One more header.
-    pub(super) header: Option<(&'static str, &'a str)>,
+    pub(crate) header: Option<(&'static str, &'a str)>,
 }
 
 /// What came.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// `Content-Type`, if it is text.
-    pub(super) content_type: Option<String>,
+    pub(crate) content_type: Option<String>,
     /// The page, decompressed.
-    pub(super) body: Bytes,
+    pub(crate) body: Bytes,
+}
+
+/// A message that is posted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message<'a> {
+    /// Where to.
+    pub(crate) url: &'a Url,
+    /// Its headers, beside those that every request has.
+    pub(crate) headers: &'a HeaderMap,
+    /// What it says.
+    pub(crate) body: &'a Bytes,
+}
+
+/// What a receiver says to a message.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// The status.
+    pub(crate) status: StatusCode,
+    /// The headers.
+    pub(crate) headers: HeaderMap,
+    /// The beginning of the text, at most [`WORDS`] bytes.
+    pub(crate) text: String,
 }
 
 /// Asks for pages in the way of one job.
 #[derive(Debug)]
-pub(super) struct Fetcher {
+pub(crate) struct Fetcher {
     client: Client,
     connector: OnceCell<Connector>,
 }
 
 /// A connection that is kept open.
 #[derive(Debug, Default)]
-pub(super) struct Line(Option<Open>);
+pub(crate) struct Line(Option<Open>);
 
 #[derive(Debug)]
 struct Open {
     to: Url,
-    send: SendRequest<Empty<Bytes>>,
+    send: SendRequest<Full<Bytes>>,
     task: JoinHandle<()>,
 }
 
@@ -97,7 +130,7 @@ impl Drop for Open {
 impl Fetcher {
     /// One for these settings. Files of TLS are read at the first use.
     #[must_use]
-    pub(super) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Fetcher { client, connector: OnceCell::new() }
     }
 
@@ -105,13 +138,14 @@ impl Fetcher {
     ///
     /// # Errors
     /// [`Failure`]; the connection is closed then.
-    pub(super) async fn get(&self, line: &mut Line, ask: Ask<'_>) -> Result<Answer, Failure> {
+    pub(crate) async fn get(&self, line: &mut Line, ask: Ask<'_>) -> Result<Answer, Failure> {
         // Taken out, so that it is closed when this is given up in the middle.
         let mut open = line.0.take();
         let mut url = ask.url.clone();
         let mut auth = self.authorization()?;
         for _ in 0..=REDIRECTS {
-            let (response, from) = self.send(open.take(), &url, ask, auth.as_ref()).await?;
+            let (response, from) =
+                self.send(open.take(), &url, || question(&url, ask, auth.as_ref())).await?;
             let status = response.status();
             if status.is_redirection() && self.client.follow_redirects && status != StatusCode::NOT_MODIFIED {
                 let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
@@ -138,24 +172,63 @@ impl Fetcher {
         Err(Failure::new("redirect", format!("more than {REDIRECTS} redirects")))
     }
 
-    /// Sends the request over the open connection if it leads there, or over a new one.
+    /// Posts a message. A redirect is an answer like any other.
+    ///
+    /// # Errors
+    /// [`Failure`]; whether the receiver has the message is not known then.
+    pub(crate) async fn post(&self, line: &mut Line, message: Message<'_>) -> Result<Reply, Failure> {
+        let open = line.0.take();
+        let auth = self.authorization()?;
+        let request = || {
+            let mut request = build(
+                headed(Request::post(message.url.path_and_query()), message.url, auth.as_ref()),
+                message.body.clone(),
+            )?;
+            request.headers_mut().extend(message.headers.clone());
+            Ok(request)
+        };
+        let (response, open) = self.send(open, message.url, request).await?;
+        let (head, mut incoming) = response.into_parts();
+        let mut text = Vec::new();
+        let mut whole = true;
+        while let Some(frame) = incoming.frame().await {
+            // What came is an answer, even if the connection breaks in the middle of its words.
+            let Ok(frame) = frame else {
+                whole = false;
+                break;
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            text.extend_from_slice(&data[..data.len().min(WORDS - text.len())]);
+            if text.len() == WORDS {
+                whole = false;
+                break;
+            }
+        }
+        line.0 = whole.then_some(open);
+        Ok(Reply {
+            status: head.status,
+            headers: head.headers,
+            text: String::from_utf8_lossy(&text).into_owned(),
+        })
+    }
+
+    /// Sends a request over the open connection if it leads there, or over a new one.
     async fn send(
         &self,
         open: Option<Open>,
         url: &Url,
-        ask: Ask<'_>,
-        auth: Option<&HeaderValue>,
+        request: impl Fn() -> Result<Request<Full<Bytes>>, Failure>,
     ) -> Result<(Response<Incoming>, Open), Failure> {
         if let Some(mut open) = open.filter(|open| open.to.same_host(url)) {
             // The server may have closed it meanwhile, which shows only now: then a new one is made.
             if open.send.ready().await.is_ok()
-                && let Ok(response) = open.send.send_request(request(url, ask, auth)?).await
+                && let Ok(response) = open.send.send_request(request()?).await
             {
                 return Ok((response, open));
             }
         }
         let mut open = self.connect(url).await?;
-        let response = open.send.send_request(request(url, ask, auth)?).await.map_err(broken)?;
+        let response = open.send.send_request(request()?).await.map_err(broken)?;
         Ok((response, open))
     }
 
@@ -238,23 +311,30 @@ fn broken(error: hyper::Error) -> Failure {
     Failure::new("io", format!("{error}{cause}"))
 }
 
-fn request(url: &Url, ask: Ask<'_>, auth: Option<&HeaderValue>) -> Result<Request<Empty<Bytes>>, Failure> {
-    let mut builder = Request::get(url.path_and_query())
-        .header(HOST, url.address())
-        .header(USER_AGENT, format!("gaugecast/{VERSION}"))
-        .header(ACCEPT, ask.accept);
+/// The request for a page.
+fn question(url: &Url, ask: Ask<'_>, auth: Option<&HeaderValue>) -> Result<Request<Full<Bytes>>, Failure> {
+    let mut builder = headed(Request::get(url.path_and_query()), url, auth).header(ACCEPT, ask.accept);
     if ask.compression {
         builder = builder.header(ACCEPT_ENCODING, "gzip");
     }
     if let Some((name, value)) = ask.header {
         builder = builder.header(name, value);
     }
-    if let Some(auth) = auth {
-        builder = builder.header(AUTHORIZATION, auth);
+    build(builder, Bytes::new())
+}
+
+/// The headers that every request has.
+fn headed(builder: Builder, url: &Url, auth: Option<&HeaderValue>) -> Builder {
+    let builder = builder.header(HOST, url.address()).header(USER_AGENT, format!("gaugecast/{VERSION}"));
+    match auth {
+        Some(auth) => builder.header(AUTHORIZATION, auth),
+        None => builder,
     }
-    builder
-        .body(Empty::new())
-        .map_err(|error| Failure::new("io", format!("no request can be made of it: {error}")))
+}
+
+fn build(builder: Builder, body: Bytes) -> Result<Request<Full<Bytes>>, Failure> {
+    let built = builder.body(Full::new(body));
+    built.map_err(|error| Failure::new("io", format!("no request can be made of it: {error}")))
 }
 
 /// Reads the page whole, up to the limit.
@@ -306,7 +386,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// A fetcher that several share.
-pub(super) type Shared = Arc<Fetcher>;
+pub(crate) type Shared = Arc<Fetcher>;
 
 #[cfg(test)]
 mod tests {

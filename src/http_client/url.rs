@@ -1,4 +1,4 @@
-//! URLs of targets, of redirects, and of discovery over HTTP.
+//! URLs of targets, of redirects, of discovery over HTTP, and of receivers.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ impl Url {
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if authority.contains('@') {
-            return Err("the URL holds a user name or password; use basic_auth of scrape_configs".into());
+            return Err("the URL holds a user name or password; use basic_auth".into());
         }
         let (host, port) = authority_of(authority)?;
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
@@ -137,7 +137,7 @@ impl fmt::Display for Url {
 ///
 /// # Errors
 /// What is wrong, for people.
-pub(super) fn authority_of(text: &str) -> Result<(String, Option<u16>), String> {
+pub(crate) fn authority_of(text: &str) -> Result<(String, Option<u16>), String> {
     let wrong = || format!("{text:?} is not HOST or HOST:PORT");
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => {
