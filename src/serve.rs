@@ -47,6 +47,7 @@ use crate::config::Config;
 use crate::exposition::Expositions;
 use crate::history::{History, OpenError, Recorder};
 use crate::registry::{RegisterError, Registry};
+use crate::remote::send::Sending;
 use crate::series::Epoch;
 use crate::server::{self, App, BindError, Body, Drained, Parts, Problem, Readiness, Reload, Server};
 use crate::stream::{self, Events, Hub};
@@ -79,6 +80,7 @@ pub struct Running {
     scraping: Scraping,
     history: History,
     recorder: Recorder,
+    sending: Sending,
     hub: Hub,
     addresses: Vec<SocketAddr>,
     stop: CancellationToken,
@@ -132,6 +134,18 @@ pub async fn start(
             return Err(error.into());
         }
     };
+    let (labels, recorded) = (&config.external_labels, recorder.recorded());
+    let sending =
+        match Sending::start(&config.remote_write, labels, &history, &ticks, recorded, &registry, clock) {
+            Ok(sending) => sending,
+            Err(error) => {
+                hub.stop(Duration::ZERO).await;
+                scraping.stop().await;
+                ticker.stop().await;
+                recorder.stop().await;
+                return Err(error.into());
+            }
+        };
     let parts = Parts {
         config: config.server.clone(),
         clock,
@@ -157,6 +171,7 @@ pub async fn start(
             scraping.stop().await;
             ticker.stop().await;
             recorder.stop().await;
+            sending.stop().await;
             return Err(error);
         }
     };
@@ -165,7 +180,7 @@ pub async fn start(
     let stop = CancellationToken::new();
     let server = tokio::spawn(server.run(stop.clone()));
     app.set_readiness(Readiness::Ready);
-    Ok(Running { app, ticker, scraping, history, recorder, hub, addresses, stop, server })
+    Ok(Running { app, ticker, scraping, history, recorder, sending, hub, addresses, stop, server })
 }
 
 /// Opens the history away from the threads that must not wait: it reads a whole file.
@@ -198,7 +213,7 @@ impl Running {
     }
 
     /// Collects by another configuration from now on: collectors, their filters and folders, paths, deadline, jobs that
-    /// scrape. What else differs needs a new start.
+    /// scrape, receivers of remote write. What else differs needs a new start.
     ///
     /// # Errors
     /// When the collectors cannot be set up so; then nothing changes.
@@ -206,6 +221,7 @@ impl Running {
         let collectors = catalog::collectors(&config.collect)?;
         self.ticker.reload(config.collect.clone(), collectors).await;
         self.scraping.reload(&config.scrape).await;
+        self.sending.reload(&config.remote_write).await;
         Ok(())
     }
 
@@ -216,7 +232,8 @@ impl Running {
     }
 
     /// Stops: not ready any more, streams closed with a goodbye, one after the other (`stream.drain`), then no new
-    /// connections, answers in flight finished, the tick ended, the history written. While the streams drain the server still answers, so
+    /// connections, answers in flight finished, the tick ended, the history written, what is left
+    /// sent to the receivers of remote write. While the streams drain the server still answers, so
     /// that whoever asks hears that it is not ready and clients that come back are told when. Takes as long as
     /// the slowest client, at most some 20 seconds with the default settings.
     pub async fn stop(self) {
@@ -232,6 +249,8 @@ impl Running {
         self.scraping.stop().await;
         self.ticker.stop().await;
         self.recorder.stop().await;
+        // Last, when all there is to send is in the history.
+        self.sending.stop().await;
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Config {
     pub collect: crate::collect::Config,
     /// Scraping other targets.
     pub scrape: crate::collect::scrape::Config,
+    /// Remote write out.
+    pub remote_write: crate::remote::send::Config,
     /// HTTP.
     pub server: crate::server::Config,
     /// The stream.

@@ -64,6 +64,15 @@ pub fn parts() -> &'static [Part] {
             read: crate::collect::scrape::read,
             differs: |a, b| a.scrape.jobs != b.scrape.jobs,
         },
+        Part {
+            key: "remote_write",
+            help: "Receivers of all samples, as in Prometheus; see remote-write.md",
+            list: true,
+            example: "- url: http://localhost:9090/api/v1/write",
+            at_start: false,
+            read: crate::remote::send::read,
+            differs: |a, b| a.remote_write != b.remote_write,
+        },
     ];
     PARTS
 }

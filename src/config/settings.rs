@@ -141,7 +141,7 @@ pub fn by_flag(flag: &str) -> Option<&'static Setting> {
 /// Keys of Prometheus' configuration file that this version has no use for, and that change what is collected or sent.
 /// They are refused by name, since a block that is copied from Prometheus and does nothing would be worse than an error.
 pub(crate) const UNSUPPORTED: &[&str] =
-    &["global.scrape_protocols", "otlp", "remote_read", "remote_write", "scrape_config_files"];
+    &["global.scrape_protocols", "otlp", "remote_read", "scrape_config_files"];
 
 /// Keys of Prometheus' configuration file that are none of scraping: they are let be with a warning, so that the file
 /// of a Prometheus can be used as it is.

@@ -162,8 +162,8 @@ fn an_unknown_key_gets_the_nearest_or_the_right_place_or_the_list() {
 
 #[test]
 fn blocks_of_prometheus_that_do_nothing_yet_are_refused_by_name() {
-    let told = Fixture::new("otlp: {}\nremote_read: []\nremote_write: []\n").told();
-    for key in ["otlp", "remote_read", "remote_write"] {
+    let told = Fixture::new("otlp: {}\nremote_read: []\n").told();
+    for key in ["otlp", "remote_read"] {
         assert!(told.contains(&format!("`{key}` is not supported by this version")), "{told}");
     }
     let others = Fixture::new("global: {evaluation_interval: 15s}\nrule_files: [a.yml]\nalerting: {}\n");

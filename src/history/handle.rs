@@ -1,6 +1,7 @@
 //! The history as everyone holds it.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
@@ -154,6 +155,13 @@ impl History {
     #[must_use]
     pub fn select(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64, limit: usize) -> Vec<SeriesRef> {
         self.read().select(matchers, start_ms, end_ms, limit)
+    }
+
+    /// Some of all series by their places, `None` behind the last place. Who walks through all of them in slices makes
+    /// nobody wait who appends.
+    pub(crate) fn slice(&self, places: Range<usize>) -> Option<Vec<SeriesRef>> {
+        let found = self.read().slice(places)?;
+        Some(found.into_iter().map(|series| SeriesRef::new(series, i64::MIN, i64::MAX)).collect())
     }
 
     /// The series of the series table with these [numbers](crate::series::Series::number), `None` for one that the

@@ -47,5 +47,6 @@ pub use config::Config;
 pub use handle::{History, OpenError};
 pub use memory::{Appended, Stats, Write};
 pub use recorder::Recorder;
+pub(crate) use series::Standing;
 pub use series::{Samples, SeriesRef};
 pub use store::StoreError;

@@ -19,6 +19,8 @@ pub(super) struct Series {
     pub(super) head: Head,
     /// How often samples were put elsewhere than at the end, for those who remember what they have read.
     pub(super) rewritten: u64,
+    /// How many of its samples have been dropped for their age or for memory.
+    pub(super) forgotten: u64,
     /// Places in the last sealed chunk.
     tail: Marks,
 }
@@ -57,6 +59,7 @@ impl Series {
             chunks: Arc::default(),
             head: Head::default(),
             rewritten: 0,
+            forgotten: 0,
             tail: Marks::default(),
         }
     }
@@ -140,7 +143,6 @@ impl Series {
     }
 
     /// Number of samples, counted.
-    #[cfg(test)]
     pub(super) fn samples(&self) -> u64 {
         self.chunks.iter().map(|chunk| u64::from(chunk.count)).sum::<u64>() + u64::from(self.head.count())
     }
@@ -265,8 +267,22 @@ impl Series {
             samples += u64::from(self.head.count());
             self.head.clear();
         }
+        self.forgotten += samples;
         (samples, gone, memory)
     }
+}
+
+/// How many samples a series has and had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Names the series, and no other after it.
+    pub(crate) series: u64,
+    /// Samples that have been dropped, since the start.
+    pub(crate) forgotten: u64,
+    /// Samples that are there, and those.
+    pub(crate) total: u64,
+    /// Time of the last sample, Unix milliseconds; the least time if there is none.
+    pub(crate) last: i64,
 }
 
 /// A series as a reader took it: nothing changes it any more, and reading it holds no lock.
@@ -308,6 +324,17 @@ impl SeriesRef {
     /// Gives each sample from `start` to `end` to `take`, in order: faster than the iterator.
     pub fn for_each(&self, start: i64, end: i64, take: impl FnMut(i64, f64)) {
         self.series.for_each(start, end, take);
+    }
+
+    /// How many samples it has and had: for those who hand on each one once.
+    pub(crate) fn standing(&self) -> Standing {
+        let series = &self.series;
+        Standing {
+            series: series.uid,
+            forgotten: series.forgotten,
+            total: series.forgotten + series.samples(),
+            last: series.last().unwrap_or(i64::MIN),
+        }
     }
 
     /// The series itself: what it holds, of any time.
