@@ -101,6 +101,7 @@ pub async fn start(
     let clock = Clock::start();
     let collectors = catalog::collectors(&config.collect)?;
     let history = open_history(config, &registry, clock).await?;
+    let begin = Sending::begin(&history, clock.now().unix_ms);
     let epoch = Epoch(RandomState::new().hash_one(clock.now().unix_ms));
     let inbox = Inbox::new(config.collect.series_limit, &registry)?;
     let groups = Groups::new(config.collect.push_ttl);
@@ -135,17 +136,25 @@ pub async fn start(
         }
     };
     let (labels, recorded) = (&config.external_labels, recorder.recorded());
-    let sending =
-        match Sending::start(&config.remote_write, labels, &history, &ticks, recorded, &registry, clock) {
-            Ok(sending) => sending,
-            Err(error) => {
-                hub.stop(Duration::ZERO).await;
-                scraping.stop().await;
-                ticker.stop().await;
-                recorder.stop().await;
-                return Err(error.into());
-            }
-        };
+    let sending = match Sending::start(
+        &config.remote_write,
+        labels,
+        &history,
+        &ticks,
+        recorded,
+        begin,
+        &registry,
+        clock,
+    ) {
+        Ok(sending) => sending,
+        Err(error) => {
+            hub.stop(Duration::ZERO).await;
+            scraping.stop().await;
+            ticker.stop().await;
+            recorder.stop().await;
+            return Err(error.into());
+        }
+    };
     let parts = Parts {
         config: config.server.clone(),
         clock,

@@ -177,6 +177,8 @@ async fn the_reference_names_every_metric_of_our_own() {
     let url = Url::parse("http://127.0.0.1:1/").unwrap();
     job.asked = vec![Asked { url, refresh: Duration::from_secs(60), client: Client::default() }];
     config.scrape.jobs = vec![job];
+    let nowhere = Url::parse("http://127.0.0.1:1/").unwrap();
+    config.remote_write.receivers = vec![gaugecast::remote::send::Receiver::new(nowhere)];
     let running = gaugecast::serve::start(&config, registry.clone(), None).await.unwrap();
     let address = running.addresses()[0];
 

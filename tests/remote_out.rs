@@ -268,10 +268,12 @@ impl Fixture {
         table.set(slot, 1.0, NO_TIME);
         let tick = table.commit(Moment { since_start: Duration::ZERO, unix_ms: begin }, 0);
         let (ticks, publish) = Ticks::manual(tick);
+        let first = Sending::begin(&history, clock.now().unix_ms);
         let (recorded, told) = watch::channel(0);
         let external = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
         let config = Config { receivers: vec![receiver] };
-        let sending = Sending::start(&config, &external, &history, &ticks, told, &registry, clock).unwrap();
+        let sending =
+            Sending::start(&config, &external, &history, &ticks, told, first, &registry, clock).unwrap();
         Fixture { history, registry, sending, recorded, begin, _ticks: publish }
     }
 
@@ -289,7 +291,7 @@ impl Fixture {
         self.append(&[("__name__", "m")], [(second, second as f64)]);
     }
 
-    /// What a figure of remote write is at the moment; 0 if it is not there.
+    /// What a figure of remote write is at the moment, all reasons together.
     fn figure(&self, name: &str) -> f64 {
         figure(&self.registry, name)
     }
@@ -299,8 +301,8 @@ fn figure(registry: &Registry, name: &str) -> f64 {
     let mut page = Vec::new();
     registry.page(&mut page);
     let page = String::from_utf8(page).unwrap();
-    let line = page.lines().find(|line| line.starts_with(&format!("gaugecast_remote_write_{name}")));
-    line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    let lines = page.lines().filter(|line| line.starts_with(&format!("gaugecast_remote_write_{name}")));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
 /// Seconds and values of a counter that were taken.

@@ -1,15 +1,18 @@
 """Remote write and pushes by other people's programs: what a real Prometheus scrapes is ours too, sample by sample
-and live; another one federates from us; a client of the Pushgateway pushes here."""
+and live; another one federates from us; a client of the Pushgateway pushes here. And the other way: what we have is in a
+Prometheus, a VictoriaMetrics and another gaugecast, also when those went and came back."""
 
 import contextlib
 import json
+import signal
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 import urllib3
-from conftest import Gaugecast, Program, eventually, free_port, tool
+from conftest import BINARY, Gaugecast, Program, eventually, free_port, tool
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -194,3 +197,153 @@ def test_a_client_of_the_pushgateway_pushes_here_unchanged(gaugecast: Gaugecast)
     eventually(lambda: set(shown()) == {"backup_size", "push_time_seconds"}, "only what was pushed last")
     delete_from_gateway(gateway, **where)
     eventually(lambda: not shown(), "the end of the group")
+
+
+class Store:
+    """A receiver of remote write, which can be killed and comes back with the same data at the same address."""
+
+    # How it ends: in the middle of what it does, since it has said of samples that they are safe.
+    end = signal.SIGKILL
+    message = "prometheus.WriteRequest"
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.argv = self.command(folder)
+        self.begin()
+
+    def command(self, folder: Path) -> list[str]:
+        config = folder / "prometheus.yml"
+        config.write_text("")
+        storage = [f"--config.file={config}", f"--storage.tsdb.path={folder}/data"]
+        return [
+            *[tool("prometheus"), *storage, f"--web.listen-address=127.0.0.1:{self.port}"],
+            "--web.enable-remote-write-receiver",
+        ]
+
+    def begin(self) -> None:
+        self.program = Program(self.argv)
+        eventually(self.answers, "an answer of the receiver")
+
+    def answers(self) -> bool:
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            return urllib3.request("GET", f"{self.url}/-/ready", retries=False).status == 200
+        return False
+
+    def die(self) -> None:
+        self.program.signal(self.end)
+        self.program.wait()
+
+    def samples(self, selector: str) -> dict[str, dict[float, float]]:
+        """Value by time of each series, by its labels."""
+        return by_time(ask(self.url, f"{selector}[20m]"))
+
+
+def by_time(found: list[dict]) -> dict[str, dict[float, float]]:
+    named = [(json.dumps(one["metric"], sort_keys=True), one["values"]) for one in found]
+    return {name: {round(at, 3): float(value) for at, value in values} for name, values in named}
+
+
+class VictoriaMetrics(Store):
+    """It takes samples before they are on the disk, so what it says after SIGKILL would be about itself."""
+
+    end = signal.SIGTERM
+
+    def command(self, folder: Path) -> list[str]:
+        listen = f"-httpListenAddr=127.0.0.1:{self.port}"
+        return [tool("victoria-metrics"), f"-storageDataPath={folder}/data", listen, "-retentionPeriod=1"]
+
+    def answers(self) -> bool:
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            return urllib3.request("GET", f"{self.url}/health", retries=False).status == 200
+        return False
+
+    def samples(self, selector: str) -> dict[str, dict[float, float]]:
+        query = urllib.parse.urlencode({"match[]": selector})
+        lines = urllib3.request("GET", f"{self.url}/api/v1/export?{query}").data.decode().splitlines()
+        found = []
+        for one in map(json.loads, lines):
+            times = [at / 1000 for at in one["timestamps"]]
+            found.append({"metric": one["metric"], "values": list(zip(times, one["values"], strict=True))})
+        return by_time(found)
+
+
+class Another(Store):
+    """Another gaugecast, told in the messages of 2.0."""
+
+    message = "io.prometheus.write.v2.Request"
+
+    def command(self, folder: Path) -> list[str]:
+        listen = f"--web.listen-address=127.0.0.1:{self.port}"
+        return [str(BINARY), listen, "--collector.disable-defaults", f"--storage.path={folder}/data"]
+
+
+# Under external labels where there are none of the name.
+SENDS = """
+global: {external_labels: {replica: a, job: none}}
+remote_write:
+- url: URL/api/v1/write
+  protobuf_message: MESSAGE
+  queue_config: {batch_send_deadline: 500ms, max_backoff: 500ms}
+  write_relabel_configs: [{source_labels: [__name__], regex: 'gaugecast_synthetic_value|up', action: keep}]
+"""
+
+
+@pytest.mark.parametrize("store", [Store, VictoriaMetrics, Another], ids=["prometheus", "victoria-metrics", "gaugecast"])
+def test_a_receiver_that_is_killed_and_comes_back_has_every_sample(
+    store: type[Store], start: Callable[..., Gaugecast], tmp_path: Path
+) -> None:
+    receiver = store(tmp_path)
+    try:
+        synthetic = ["--collector.disable-defaults", "--collector.synthetic", "--collector.synthetic.series=50"]
+        target = start(*synthetic)
+        config = tmp_path / "gaugecast.yml"
+        config.write_text(SENDS.replace("URL", receiver.url).replace("MESSAGE", receiver.message))
+        ours = start(*synthetic, f"--scrape={target.metrics}", f"--config.file={config}", "--collect.tick=100ms")
+        selector = '{__name__=~"gaugecast_synthetic_value|up"}'
+
+        def sent() -> float:
+            return figure(ours, "samples_sent_total")
+
+        # Own ones ten times a second, scraped ones once.
+        eventually(lambda: sent() > 2000, "some samples")
+        receiver.die()
+        died = time.time()
+        eventually(lambda: figure(ours, "receiver_up") == 0, "that the receiver is away")
+        scraped = 'count_over_time(up{job="scrape"}[1h])'
+        before = float(ask(ours.origin, scraped)[0]["value"][1])
+        eventually(lambda: float(ask(ours.origin, scraped)[0]["value"][1]) >= before + 4, "four scrapes while it is away")
+        back = time.time()
+        receiver.begin()
+        at_back = sent()
+        eventually(lambda: sent() > at_back + 3000, "what it has missed")
+        eventually(lambda: figure(ours, "receiver_up") == 1, "that the receiver is there again")
+
+        found = ask(ours.origin, f"{selector}[20m]", time=time.time())
+        for one in found:
+            one["metric"] = {"replica": "a", "job": "none"} | one["metric"]
+        want = by_time(found)
+        assert len(want) >= 2 * 50 + 1
+        for values in want.values():
+            assert len([at for at in values if died < at < back]) >= 3
+
+        def missing() -> dict[str, dict[float, float]]:
+            got = receiver.samples(selector)
+            lost = {name: dict(values.items() - got.get(name, {}).items()) for name, values in want.items()}
+            return {name: values for name, values in lost.items() if values}
+
+        eventually(lambda: not missing(), "every sample")
+        assert set(receiver.samples(selector)) == set(want)
+        assert figure(ours, "samples_failed_total") == 0
+        for reason in ("expired", "out_of_order", "too_old"):
+            assert figure(ours, "samples_dropped_total", f'reason="{reason}"') == 0
+    finally:
+        receiver.program.stop()
+
+
+def figure(gaugecast: Gaugecast, name: str, label: str = "") -> float:
+    """A figure of the only receiver; -1 if it is not there."""
+    for line in gaugecast.text().splitlines():
+        if line.startswith(f"gaugecast_remote_write_{name}{{") and label in line:
+            return float(line.rsplit(" ", 1)[1])
+    return -1

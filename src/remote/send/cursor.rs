@@ -127,11 +127,12 @@ pub(super) struct Cursors {
 }
 
 impl Cursors {
-    /// Begins behind all that the history has at `now`, Unix milliseconds.
+    /// Begins with what is of `begin` (Unix milliseconds) and later, and what comes into the history from now on.
     pub(super) fn new(
         receiver: &Receiver,
         external: &BTreeMap<String, String>,
         history: &History,
+        begin: i64,
         now: i64,
     ) -> Self {
         let mut cursors = Cursors {
@@ -149,10 +150,10 @@ impl Cursors {
         };
         each(history, |series| {
             let standing = series.standing();
-            let (upto, total) = (standing.last, standing.total);
-            cursors
-                .known
-                .insert(standing.series, Cursor { upto, done: total, total, labels: None, survey: 0 });
+            let upto = standing.last.min(begin.saturating_sub(1));
+            let total = standing.total;
+            let done = total - series.samples_between(upto.saturating_add(1), i64::MAX).count() as u64;
+            cursors.known.insert(standing.series, Cursor { upto, done, total, labels: None, survey: 0 });
         });
         cursors
     }
@@ -274,7 +275,8 @@ impl Cursor {
     }
 }
 
-fn each(history: &History, mut look: impl FnMut(&SeriesRef)) {
+/// Looks at all series.
+pub(super) fn each(history: &History, mut look: impl FnMut(&SeriesRef)) {
     let mut place = 0;
     while let Some(slice) = history.slice(place..place + SLICE) {
         slice.iter().for_each(&mut look);

@@ -26,7 +26,11 @@ fn receiver(most: usize) -> Receiver {
 }
 
 fn cursors(history: &History, receiver: &Receiver) -> Cursors {
-    Cursors::new(receiver, &BTreeMap::new(), history, T0)
+    begun_at(history, receiver, 0)
+}
+
+fn begun_at(history: &History, receiver: &Receiver, begin: i64) -> Cursors {
+    Cursors::new(receiver, &BTreeMap::new(), history, T0 + begin * 1000, T0)
 }
 
 /// What comes of filling batches until all is collected: name and second of each sample.
@@ -56,11 +60,12 @@ fn times(all: &[(String, i64)], name: &str) -> Vec<i64> {
 fn each_sample_after_the_begin_is_collected_once_and_in_order() {
     let history = history(3600);
     push(&history, "old", 0..10, 10);
-    let mut cursors = cursors(&history, &receiver(7));
+    let mut cursors = begun_at(&history, &receiver(7), 8);
     push(&history, "old", 10..20, 20);
     push(&history, "new", 0..20, 20);
     let all = drain(&mut cursors, &history, 20);
-    assert_eq!(times(&all, "old"), (10..20).collect::<Vec<_>>());
+    // From the begin on, also what was there.
+    assert_eq!(times(&all, "old"), (8..20).collect::<Vec<_>>());
     // A series that came after the begin is collected from its first sample on.
     assert_eq!(times(&all, "new"), (0..20).collect::<Vec<_>>());
     assert_eq!(drain(&mut cursors, &history, 21), []);
@@ -140,7 +145,7 @@ fn labels_are_external_where_absent_and_then_by_the_rules() {
     let root = crate::config::yaml::parse(rules).0.unwrap();
     receiver.relabel = relabel::read(&reading.map(&root, "it").unwrap(), "r");
     let external = [("region", "eu"), ("job", "x")].map(|(n, v)| (n.to_owned(), v.to_owned())).into();
-    let mut cursors = Cursors::new(&receiver, &external, &history, T0);
+    let mut cursors = Cursors::new(&receiver, &external, &history, T0, T0);
     let labels = [("__name__", "a"), ("job", "own"), ("pod", "p")];
     let labels = labels.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec();
     history.append(&[Write { labels, samples: vec![(T0, 1.0)] }], T0);

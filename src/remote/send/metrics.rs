@@ -110,6 +110,20 @@ pub(super) struct Figures {
 }
 
 impl Figures {
+    /// All counts begin with 0, so that a first drop is an increase.
+    pub(super) fn begin(&self) {
+        self.sent(0, 0, Some(0));
+        self.failed(0);
+        self.retried(0);
+        self.up(false);
+        self.lag(0);
+        self.pending(0);
+        for reason in ["expired", "out_of_order", "too_old", "relabel", "stopped"] {
+            let remote = self.remote.remote.clone();
+            self.all.dropped.get(&ByReason { remote, reason });
+        }
+    }
+
     /// A request took so long.
     pub(super) fn asked(&self, took: Duration) {
         self.all.duration.get(&self.remote).observe_duration(took);

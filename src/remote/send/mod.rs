@@ -69,10 +69,10 @@ struct Running {
 }
 
 impl Running {
-    fn start(receiver: Receiver, common: &Common, metrics: &Metrics) -> Self {
+    fn start(receiver: Receiver, common: &Common, metrics: &Metrics, begin: i64) -> Self {
         let stop = CancellationToken::new();
         let figures = metrics.of(&receiver.name);
-        let mut sender = Sender::new(receiver.clone(), common.clone(), figures, stop.clone());
+        let mut sender = Sender::new(receiver.clone(), common.clone(), figures, stop.clone(), begin);
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             let late = async {
@@ -97,17 +97,29 @@ impl Running {
 }
 
 impl Sending {
-    /// Begins to send what comes into the history from now on, under `external` labels. `recorded` changes when a tick is in
+    /// From when on samples are new, for [`Sending::start`]: behind those that the history has at `now_ms` (Unix milliseconds). To be asked
+    /// before the first tick is recorded, so that it is sent, too.
+    #[must_use]
+    pub fn begin(history: &History, now_ms: i64) -> i64 {
+        let mut begin = i64::MIN;
+        cursor::each(history, |series| begin = begin.max(series.standing().last.saturating_add(1)));
+        begin.min(now_ms)
+    }
+
+    /// Begins to send, under `external` labels, what is of `begin` (Unix milliseconds, see [`Sending::begin`]) or later, and what comes into the
+    /// history from now on. `recorded` changes when a tick is in
     /// the history ([`Recorder::recorded`](crate::history::Recorder::recorded)); `ticks` says what families are. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When one of its own metrics is registered already.
+    #[allow(clippy::too_many_arguments)] // what there is, once
     pub fn start(
         config: &Config,
         external: &BTreeMap<String, String>,
         history: &History,
         ticks: &Ticks,
         recorded: watch::Receiver<u64>,
+        begin: i64,
         registry: &Registry,
         clock: Clock,
     ) -> Result<Self, RegisterError> {
@@ -119,7 +131,7 @@ impl Sending {
             clock,
             external: external.clone(),
         };
-        let start = |receiver: &Receiver| Running::start(receiver.clone(), &common, &metrics);
+        let start = |receiver: &Receiver| Running::start(receiver.clone(), &common, &metrics, begin);
         let running = config.receivers.iter().map(start).collect();
         Ok(Sending { running: Mutex::new(running), common, metrics })
     }
@@ -136,10 +148,11 @@ impl Sending {
         for sender in leaving {
             sender.stop().await;
         }
+        let begin = self.common.clock.now().unix_ms;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         for receiver in &config.receivers {
             if !running.iter().any(|known| known.receiver == *receiver) {
-                running.push(Running::start(receiver.clone(), &self.common, &self.metrics));
+                running.push(Running::start(receiver.clone(), &self.common, &self.metrics, begin));
             }
         }
     }

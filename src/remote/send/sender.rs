@@ -89,10 +89,16 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// One that begins behind what the history has now.
-    pub(super) fn new(receiver: Receiver, common: Common, figures: Figures, stop: CancellationToken) -> Self {
+    /// One that begins with what is of `begin`, Unix milliseconds, and later.
+    pub(super) fn new(
+        receiver: Receiver,
+        common: Common,
+        figures: Figures,
+        stop: CancellationToken,
+        begin: i64,
+    ) -> Self {
         let now = common.clock.now().unix_ms;
-        let cursors = Cursors::new(&receiver, &common.external, &common.history, now);
+        let cursors = Cursors::new(&receiver, &common.external, &common.history, begin, now);
         let mut headers = HeaderMap::new();
         for (name, value) in &receiver.headers {
             let name = HeaderName::from_bytes(name.as_bytes());
@@ -104,7 +110,7 @@ impl Sender {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(receiver.version.content_type()));
         let version = HeaderValue::from_static(receiver.version.number());
         headers.insert(HeaderName::from_static("x-prometheus-remote-write-version"), version);
-        figures.sent(0, 0, None);
+        figures.begin();
         Sender {
             fetcher: Fetcher::new(receiver.client.clone()),
             receiver,
