@@ -120,7 +120,7 @@ impl Figures {
         self.pending(0);
         for reason in ["expired", "out_of_order", "too_old", "relabel", "stopped"] {
             let remote = self.remote.remote.clone();
-            self.all.dropped.get(&ByReason { remote, reason });
+            self.all.dropped.get(&ByReason { remote, reason }).inc_by(0);
         }
     }
 
