@@ -1,6 +1,6 @@
 """Remote write and pushes by other people's programs: what a real Prometheus scrapes is ours too, sample by sample
-and live; another one federates from us; a client of the Pushgateway pushes here. And the other way: what we have is in a
-Prometheus, a VictoriaMetrics and another gaugecast, also when those went and came back."""
+and live; another one federates from us; a client of the Pushgateway pushes here. And the other way: what we have is in
+a Prometheus, a VictoriaMetrics and another gaugecast, also when those went and came back."""
 
 import contextlib
 import json
@@ -289,7 +289,9 @@ remote_write:
 """
 
 
-@pytest.mark.parametrize("store", [Store, VictoriaMetrics, Another], ids=["prometheus", "victoria-metrics", "gaugecast"])
+@pytest.mark.parametrize(
+    "store", [Store, VictoriaMetrics, Another], ids=["prometheus", "victoria-metrics", "gaugecast"]
+)
 def test_a_receiver_that_is_killed_and_comes_back_has_every_sample(
     store: type[Store], start: Callable[..., Gaugecast], tmp_path: Path
 ) -> None:
@@ -312,7 +314,9 @@ def test_a_receiver_that_is_killed_and_comes_back_has_every_sample(
         eventually(lambda: figure(ours, "receiver_up") == 0, "that the receiver is away")
         scraped = 'count_over_time(up{job="scrape"}[1h])'
         before = float(ask(ours.origin, scraped)[0]["value"][1])
-        eventually(lambda: float(ask(ours.origin, scraped)[0]["value"][1]) >= before + 4, "four scrapes while it is away")
+        eventually(
+            lambda: float(ask(ours.origin, scraped)[0]["value"][1]) >= before + 4, "four scrapes while it is away"
+        )
         back = time.time()
         receiver.begin()
         at_back = sent()
