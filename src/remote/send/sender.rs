@@ -195,6 +195,7 @@ impl Sender {
             }
             self.lag();
             if filled == Filled::All {
+                self.figures.pending(0);
                 return Ok(());
             }
             // What is caught up takes its time from no tick.
