@@ -1,5 +1,5 @@
-"""Real exporters, scraped side by side by a real Prometheus and by us, from one configuration file: the same series, and the
-same values where these stand still."""
+"""Real exporters, scraped side by side by a real Prometheus and by us, from one configuration file: the same series,
+and the same values where these stand still."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from conftest import Gaugecast, Program, eventually, free_port, tool
 
 HTTP = urllib3.PoolManager(retries=False)
 
-# Of a Prometheus' own series: those that come and go with what it is asked or does, and those whose quantiles are NaN until
-# something happens.
+# Of a Prometheus' own series: those that come and go with what it is asked or does, and those whose quantiles are NaN
+# until something happens.
 RESTLESS = "go_gc_duration_seconds|prometheus_http_.*|promhttp_.*|prometheus_engine_.*|net_conntrack_.*"
 
 
@@ -73,7 +73,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
         ports = exporters(folder, stack) | {"prometheus": free_port()}
         config = folder / "prometheus.yml"
         jobs = "".join(
-            f"  - job_name: {job}\n    static_configs:\n      - targets: ['127.0.0.1:{port}']\n        labels: {{zone: a}}\n"
+            f"  - job_name: {job}\n    static_configs:\n"
+            f"      - targets: ['127.0.0.1:{port}']\n        labels: {{zone: a}}\n"
             for job, port in ports.items()
         )
         relabelled = (
@@ -125,10 +126,10 @@ def both(pair: tuple[str, str], query: str, alike: Callable[[dict, dict], bool])
         eventually(asked, query)
     except AssertionError:
         theirs, ours = found
-        pytest.fail(
-            f"{query}: only theirs {sorted(theirs.keys() - ours.keys())[:20]}, only ours {sorted(ours.keys() - theirs.keys())[:20]}, "
-            f"differ {[(key, theirs[key], ours[key]) for key in theirs.keys() & ours.keys() if theirs[key] != ours[key]][:20]}"
-        )
+        only = (sorted(theirs.keys() - ours.keys())[:20], sorted(ours.keys() - theirs.keys())[:20])
+        both = theirs.keys() & ours.keys()
+        differ = [(key, theirs[key], ours[key]) for key in both if theirs[key] != ours[key]][:20]
+        pytest.fail(f"{query}: only theirs {only[0]}, only ours {only[1]}, differ {differ}")
     return found[0], found[1]
 
 
