@@ -71,7 +71,11 @@ def samples(url: str, query: str, at: float) -> dict[str, list]:
     return {json.dumps(one["metric"], sort_keys=True): one["values"] for one in found}
 
 
-def test_what_a_prometheus_scrapes_is_ours_too_sample_by_sample_and_live(gaugecast: Gaugecast, tmp_path: Path) -> None:
+def test_what_a_prometheus_scrapes_is_ours_too_sample_by_sample_and_live(
+    start: Callable[..., Gaugecast], tmp_path: Path
+) -> None:
+    # One of its own: what is written to it is seen by whoever looks at all series of it.
+    gaugecast = start()
     ours = gaugecast.origin
     with prometheus(tmp_path, WRITES.replace("URL", ours)) as theirs:
         eventually(lambda: ask(ours, "count_over_time(up{job='prom'}[1m]) >= 6"), "six scrapes of another")
@@ -169,7 +173,8 @@ def test_federation_needs_a_selector(gaugecast: Gaugecast) -> None:
     assert gaugecast.text("/federate?match[]=none") == ""
 
 
-def test_a_client_of_the_pushgateway_pushes_here_unchanged(gaugecast: Gaugecast) -> None:
+def test_a_client_of_the_pushgateway_pushes_here_unchanged(start: Callable[..., Gaugecast]) -> None:
+    gaugecast = start()
     registry = CollectorRegistry()
     rows = Counter("backup_rows", "Rows saved.", ["table"], registry=registry)
     rows.labels("a\\b\n").inc(3)
