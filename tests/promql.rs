@@ -19,6 +19,7 @@ use gaugecast::query::{Labels, Sample, promql};
 use gaugecast::registry::Registry;
 
 mod promqltest;
+mod written;
 
 use promqltest::http::Http;
 use promqltest::{Answer, Engine, Metric, When, api, run_folder, run_text, table};

@@ -1,6 +1,8 @@
 //! Samples that others push: `POST /api/v1/write`, asked through the router as a connection of a given peer would ask it.
 #![allow(clippy::unwrap_used)]
 
+mod written;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -21,37 +23,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use prost::Message;
-
-/// `prometheus.WriteRequest` and what it is made of.
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Sample {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
-}
+use written::{Label, Sample, TimeSeries, WriteRequest};
 
 /// `io.prometheus.write.v2.Request` and its series.
 #[derive(Clone, PartialEq, Message)]
@@ -83,7 +55,7 @@ fn request(series: &[(Pairs<'_>, &[(i64, f64)])]) -> Vec<u8> {
             samples: samples.iter().map(sample).collect(),
         })
         .collect();
-    pack(&WriteRequest { timeseries }.encode_to_vec())
+    pack(&WriteRequest { timeseries, metadata: Vec::new() }.encode_to_vec())
 }
 
 struct Fixture {

@@ -2,6 +2,8 @@
 //! it has taken in the end is what the history has.
 #![allow(clippy::unwrap_used)]
 
+mod written;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -25,49 +27,7 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-
-/// `prometheus.WriteRequest` and what it is made of.
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
-    #[prost(message, repeated, tag = "3")]
-    metadata: Vec<Metadata>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Sample {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Metadata {
-    #[prost(int32, tag = "1")]
-    kind: i32,
-    #[prost(string, tag = "2")]
-    family: String,
-    #[prost(string, tag = "4")]
-    help: String,
-}
+use written::{Sample, WriteRequest};
 
 /// `io.prometheus.write.v2.Request` and its series.
 #[derive(Clone, PartialEq, Message)]

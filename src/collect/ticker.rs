@@ -406,6 +406,11 @@ impl State {
 mod tests {
     use super::*;
 
+    async fn start(feeds: Vec<Box<dyn Feed>>) -> Ticker {
+        let (config, registry) = (Config::default(), Registry::new());
+        Ticker::start(config, Vec::new(), feeds, registry, Epoch(1), Clock::start()).await.unwrap()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_a_feed_writes_is_seen_with_the_tick_and_keeps_its_own_time() {
         struct Count(Option<SourceId>, f64);
@@ -418,10 +423,7 @@ mod tests {
             }
         }
         let feeds: Vec<Box<dyn Feed>> = vec![Box::new(Count(None, 0.0))];
-        let config = Config::default();
-        let ticker =
-            Ticker::start(config, Vec::new(), feeds, Registry::new(), Epoch(1), Clock::start()).await;
-        let ticker = ticker.unwrap();
+        let ticker = start(feeds).await;
         for taken in [2.0, 3.0] {
             let tick = ticker.ticks().fresh(Duration::ZERO).await;
             let series = &tick.schema.family("taken").expect("is there").series[0];
@@ -432,16 +434,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_follows_gets_each_tick_and_who_is_far_behind_the_newest() {
-        let ticker = Ticker::start(
-            Config::default(),
-            Vec::new(),
-            Vec::new(),
-            Registry::new(),
-            Epoch(1),
-            Clock::start(),
-        )
-        .await;
-        let ticker = ticker.unwrap();
+        let ticker = start(Vec::new()).await;
         let mut follower = ticker.ticks().follow();
         let offsets = |follower: &mut Follower| -> Vec<u64> {
             follower.take().iter().map(|tick| tick.offset).collect()
@@ -463,16 +456,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_tick_made_for_a_scrape_moves_the_timer_to_shortly_before_the_next_scrape() {
-        let ticker = Ticker::start(
-            Config::default(),
-            Vec::new(),
-            Vec::new(),
-            Registry::new(),
-            Epoch(1),
-            Clock::start(),
-        )
-        .await;
-        let ticker = ticker.unwrap();
+        let ticker = start(Vec::new()).await;
         tokio::time::advance(Duration::from_millis(300)).await;
         assert_eq!(ticker.ticks().fresh(Duration::ZERO).await.offset, 2);
         let scraped = Instant::now();

@@ -10,37 +10,7 @@ use gaugecast::query::Sample;
 use prost::Message;
 
 use super::{Answer, Engine, Metric, When, api};
-
-/// `prometheus.WriteRequest`, from Prometheus' `remote.proto`; written by prost, read by us.
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Point>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Point {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
-}
+use crate::written::{self, Label, TimeSeries, WriteRequest};
 
 /// A running gaugecast that keeps everything and collects nothing.
 pub struct Server {
@@ -146,10 +116,13 @@ impl Engine for Http {
         self.used = true;
         let one = |(metric, samples): (Metric, Vec<Sample>)| TimeSeries {
             labels: metric.into_iter().map(|(name, value)| Label { name, value }).collect(),
-            samples: samples.into_iter().map(|one| Point { value: one.v, timestamp: one.t }).collect(),
+            samples: samples
+                .into_iter()
+                .map(|one| written::Sample { value: one.v, timestamp: one.t })
+                .collect(),
         };
         let series = api::last_of_each(series).into_iter().filter(|(_, samples)| !samples.is_empty());
-        let request = WriteRequest { timeseries: series.map(one).collect() };
+        let request = WriteRequest { timeseries: series.map(one).collect(), metadata: Vec::new() };
         let body = snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).unwrap();
         let headers = "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n\
                        X-Prometheus-Remote-Write-Version: 0.1.0\r\n";
