@@ -59,6 +59,12 @@ pub struct Config {
     pub history: crate::history::Config,
     /// Queries.
     pub query: crate::query::Config,
+    /// Rules, the alert manager, receivers.
+    pub alert: crate::alert::Config,
+    /// Detection of anomalies.
+    pub detect: crate::detect::Config,
+    /// Thresholds of the monitor.
+    pub monitor: crate::monitor::Config,
     /// Logging.
     pub log: crate::log::Config,
     /// `global.external_labels`: labels of this server, for what leaves it.

@@ -54,6 +54,10 @@ pub enum Group {
     History,
     /// Queries.
     Query,
+    /// Rules, manager, receivers.
+    Alert,
+    /// Detectors.
+    Detect,
     /// Logging.
     Log,
     /// Collectors: switches and filters.
@@ -62,7 +66,7 @@ pub enum Group {
 
 impl Group {
     /// All, in the order they are shown.
-    pub const ALL: [Group; 9] = [
+    pub const ALL: [Group; 11] = [
         Group::Config,
         Group::Web,
         Group::Collect,
@@ -70,6 +74,8 @@ impl Group {
         Group::Stream,
         Group::History,
         Group::Query,
+        Group::Alert,
+        Group::Detect,
         Group::Log,
         Group::Collectors,
     ];
@@ -85,6 +91,8 @@ impl Group {
             Group::Stream => "Stream",
             Group::History => "History",
             Group::Query => "Queries",
+            Group::Alert => "Rules and alerts",
+            Group::Detect => "Detection of anomalies",
             Group::Log => "Log",
             Group::Collectors => "Collectors",
         }

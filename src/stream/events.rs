@@ -40,13 +40,25 @@ pub enum Kind {
     Target,
     /// A load test has ended.
     LoadTest,
+    /// An alert fires, changes or is over; a silence or an acknowledgement changes what is told of it.
+    Alert,
+    /// A detector saw something.
+    Anomaly,
     /// How server and client fare; not in the lane, only for who asks.
     Performance,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 5] = [Kind::Clock, Kind::Reload, Kind::Target, Kind::LoadTest, Kind::Performance];
+    pub const ALL: [Kind; 7] = [
+        Kind::Clock,
+        Kind::Reload,
+        Kind::Target,
+        Kind::LoadTest,
+        Kind::Alert,
+        Kind::Anomaly,
+        Kind::Performance,
+    ];
 
     /// The word on the wire.
     #[must_use]
@@ -56,6 +68,8 @@ impl Kind {
             Kind::Reload => "reload",
             Kind::Target => "target",
             Kind::LoadTest => "loadtest",
+            Kind::Alert => "alert",
+            Kind::Anomaly => "anomaly",
             Kind::Performance => "performance",
         }
     }

@@ -1,0 +1,5 @@
+//! Tells people and programs of alerts.
+
+/// Settings of the receivers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {}
