@@ -49,7 +49,7 @@ use crate::history::{History, OpenError, Recorder};
 use crate::registry::{RegisterError, Registry};
 use crate::remote::send::Sending;
 use crate::series::Epoch;
-use crate::server::{self, App, BindError, Body, Drained, Parts, Problem, Readiness, Reload, Server};
+use crate::server::{self, App, BindError, Body, Drained, Problem, Readiness, Reload, Server};
 use crate::stream::{self, Events, Hub};
 
 /// How long a stop waits for the last goodbyes of streams before it cuts them.
@@ -76,15 +76,23 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Running {
     app: App,
-    ticker: Ticker,
-    scraping: Scraping,
+    parts: Parts,
+    ticks: Ticks,
     history: History,
-    recorder: Recorder,
-    sending: Sending,
-    hub: Hub,
+    events: Events,
     addresses: Vec<SocketAddr>,
     stop: CancellationToken,
     server: JoinHandle<Drained>,
+}
+
+/// What has been started: all of it in a running gaugecast, and the first ones where one could not be.
+#[derive(Debug, Default)]
+struct Parts {
+    scraping: Option<Scraping>,
+    ticker: Option<Ticker>,
+    recorder: Option<Recorder>,
+    hub: Option<Hub>,
+    sending: Option<Sending>,
 }
 
 /// Starts collecting, streaming and listening. What is in `registry` is exposed, beside the host and gaugecast's own
@@ -98,98 +106,144 @@ pub async fn start(
     registry: Registry,
     reload: Option<Reload>,
 ) -> Result<Running, StartError> {
-    let clock = Clock::start();
-    let collectors = catalog::collectors(&config.collect)?;
-    let history = open_history(config, &registry, clock).await?;
-    let begin = Sending::begin(&history, clock.now().unix_ms);
-    let epoch = Epoch(RandomState::new().hash_one(clock.now().unix_ms));
-    let inbox = Inbox::new(config.collect.series_limit, &registry)?;
-    let groups = Groups::new(config.collect.push_ttl);
-    let (scraping, scraped) = Scraping::start(&config.scrape, &registry, clock)?;
-    let feeds: Vec<Box<dyn Feed>> = vec![scraped, Box::new(inbox.feed()), Box::new(groups.feed())];
-    let started =
-        Ticker::start(config.collect.clone(), collectors, feeds, registry.clone(), epoch, clock).await;
-    let ticker = match started {
-        Ok(ticker) => ticker,
+    let mut parts = Parts::default();
+    match parts.start(config, registry, reload).await {
+        Ok(started) => Ok(started.running(parts)),
         Err(error) => {
-            scraping.stop().await;
-            return Err(error.into());
+            parts.end_streams(Duration::ZERO).await;
+            parts.stop().await;
+            Err(error)
         }
-    };
-    let ticks = ticker.ticks();
-    let recorder = Recorder::start(history.clone(), &ticks);
-    let stream = config.stream.clone();
-    let past = stream::Past {
-        history: history.clone(),
-        recorded: recorder.recorded(),
-        options: config.query.options(),
-        timeout: config.query.timeout,
-    };
-    let hub = match Hub::start_with(stream, ticks.clone(), config.collect.tick, clock, &registry, Some(past))
-    {
-        Ok(hub) => hub,
-        Err(error) => {
-            scraping.stop().await;
-            ticker.stop().await;
-            recorder.stop().await;
-            return Err(error.into());
+    }
+}
+
+/// What the parts are seen by.
+struct Started {
+    app: App,
+    server: Server,
+    ticks: Ticks,
+    history: History,
+    events: Events,
+}
+
+impl Started {
+    /// Opens the doors.
+    fn running(self, parts: Parts) -> Running {
+        let Started { app, server, ticks, history, events } = self;
+        let addresses = server.addresses().to_vec();
+        if let Some(scraping) = &parts.scraping {
+            scraping.listening(&addresses);
         }
-    };
-    let (labels, recorded) = (&config.external_labels, recorder.recorded());
-    let sending = match Sending::start(
-        &config.remote_write,
-        labels,
-        &history,
-        &ticks,
-        recorded,
-        begin,
-        &registry,
-        clock,
-    ) {
-        Ok(sending) => sending,
-        Err(error) => {
-            hub.stop(Duration::ZERO).await;
-            scraping.stop().await;
-            ticker.stop().await;
-            recorder.stop().await;
-            return Err(error.into());
-        }
-    };
-    let parts = Parts {
-        config: config.server.clone(),
-        clock,
-        ticks,
-        expositions: Expositions::new(),
-        registry,
-        stream: Some(Arc::new(hub.clone())),
-        samples: Some(Arc::new(history.clone())),
-        history: Some(history.clone()),
-        pushes: Some(Pushes { inbox, groups }),
-        query: config.query.clone(),
-        targets: scraping.targets(),
-        reload,
-    };
-    let bound = App::new(parts).map_err(StartError::from).and_then(|app| {
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(server.run(stop.clone()));
+        app.set_readiness(Readiness::Ready);
+        Running { app, parts, ticks, history, events, addresses, stop, server }
+    }
+}
+
+impl Parts {
+    /// Starts one after the other, in the direction of the data. Those that run when one fails are left to
+    /// [`Parts::stop`].
+    async fn start(
+        &mut self,
+        config: &Config,
+        registry: Registry,
+        reload: Option<Reload>,
+    ) -> Result<Started, StartError> {
+        let clock = Clock::start();
+        let collectors = catalog::collectors(&config.collect)?;
+        let history = open_history(config, &registry, clock).await?;
+        let begin = Sending::begin(&history, clock.now().unix_ms);
+        let epoch = Epoch(RandomState::new().hash_one(clock.now().unix_ms));
+
+        let inbox = Inbox::new(config.collect.series_limit, &registry)?;
+        let groups = Groups::new(config.collect.push_ttl);
+        let (scraping, scraped) = Scraping::start(&config.scrape, &registry, clock)?;
+        let targets = scraping.targets();
+        self.scraping = Some(scraping);
+        let feeds: Vec<Box<dyn Feed>> = vec![scraped, Box::new(inbox.feed()), Box::new(groups.feed())];
+
+        let collect = config.collect.clone();
+        let ticker = Ticker::start(collect, collectors, feeds, registry.clone(), epoch, clock).await?;
+        let ticks = ticker.ticks();
+        self.ticker = Some(ticker);
+
+        let recorder = Recorder::start(history.clone(), &ticks);
+        let recorded = recorder.recorded();
+        self.recorder = Some(recorder);
+
+        let past = stream::Past {
+            history: history.clone(),
+            recorded: recorded.clone(),
+            options: config.query.options(),
+            timeout: config.query.timeout,
+        };
+        let stream = config.stream.clone();
+        let hub = Hub::start_with(stream, ticks.clone(), config.collect.tick, clock, &registry, Some(past))?;
+        self.hub = Some(hub.clone());
+
+        let labels = &config.external_labels;
+        let receivers = &config.remote_write;
+        let sending = Sending::start(receivers, labels, &history, &ticks, recorded, begin, &registry, clock)?;
+        self.sending = Some(sending);
+
+        let app = App::new(server::Parts {
+            config: config.server.clone(),
+            clock,
+            ticks: ticks.clone(),
+            expositions: Expositions::new(),
+            registry,
+            stream: Some(Arc::new(hub.clone())),
+            samples: Some(Arc::new(history.clone())),
+            history: Some(history.clone()),
+            pushes: Some(Pushes { inbox, groups }),
+            query: config.query.clone(),
+            targets,
+            reload,
+        })?;
         let server = Server::bind(app.clone())?;
-        Ok((app, server))
-    });
-    let (app, server) = match bound {
-        Ok(bound) => bound,
-        Err(error) => {
-            hub.stop(Duration::ZERO).await;
-            scraping.stop().await;
-            ticker.stop().await;
-            recorder.stop().await;
-            sending.stop().await;
-            return Err(error);
+        Ok(Started { app, server, ticks, history, events: hub.events() })
+    }
+
+    /// Collects by another configuration from now on.
+    async fn reload(&self, config: &Config) -> Result<(), catalog::ConfigError> {
+        let collectors = catalog::collectors(&config.collect)?;
+        if let Some(ticker) = &self.ticker {
+            ticker.reload(config.collect.clone(), collectors).await;
         }
-    };
-    let addresses = server.addresses().to_vec();
-    scraping.listening(&addresses);
-    let stop = CancellationToken::new();
-    let server = tokio::spawn(server.run(stop.clone()));
-    app.set_readiness(Readiness::Ready);
-    Ok(Running { app, ticker, scraping, history, recorder, sending, hub, addresses, stop, server })
+        if let Some(scraping) = &self.scraping {
+            scraping.reload(&config.scrape).await;
+        }
+        if let Some(sending) = &self.sending {
+            sending.reload(&config.remote_write).await;
+        }
+        Ok(())
+    }
+
+    /// Says goodbye to all streams, and waits so long for the last answers.
+    async fn end_streams(&mut self, patience: Duration) {
+        if let Some(hub) = self.hub.take()
+            && !hub.stop(patience).await
+        {
+            warn!("streams that did not answer the goodbye were cut");
+        }
+    }
+
+    /// Stops what is left, in the direction of the data, so that each has all that those before it gave.
+    async fn stop(self) {
+        if let Some(scraping) = self.scraping {
+            scraping.stop().await;
+        }
+        if let Some(ticker) = self.ticker {
+            ticker.stop().await;
+        }
+        if let Some(recorder) = self.recorder {
+            recorder.stop().await;
+        }
+        if let Some(sending) = self.sending {
+            sending.stop().await;
+        }
+    }
 }
 
 /// Opens the history away from the threads that must not wait: it reads a whole file.
@@ -212,7 +266,7 @@ impl Running {
     /// The ticks.
     #[must_use]
     pub fn ticks(&self) -> Ticks {
-        self.ticker.ticks()
+        self.ticks.clone()
     }
 
     /// The history of all series.
@@ -227,17 +281,13 @@ impl Running {
     /// # Errors
     /// When the collectors cannot be set up so; then nothing changes.
     pub async fn reload(&self, config: &Config) -> Result<(), catalog::ConfigError> {
-        let collectors = catalog::collectors(&config.collect)?;
-        self.ticker.reload(config.collect.clone(), collectors).await;
-        self.scraping.reload(&config.scrape).await;
-        self.sending.reload(&config.remote_write).await;
-        Ok(())
+        self.parts.reload(config).await
     }
 
     /// The handle by which events are published to the clients of the stream.
     #[must_use]
     pub fn events(&self) -> Events {
-        self.hub.events()
+        self.events.clone()
     }
 
     /// Stops: not ready any more, streams closed with a goodbye, one after the other (`stream.drain`), then no new
@@ -245,21 +295,15 @@ impl Running {
     /// sent to the receivers of remote write. While the streams drain the server still answers, so
     /// that whoever asks hears that it is not ready and clients that come back are told when. Takes as long as
     /// the slowest client, at most some 20 seconds with the default settings.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.app.set_readiness(Readiness::Draining);
-        if !self.hub.stop(GOODBYES).await {
-            warn!("streams that did not answer the goodbye were cut");
-        }
+        self.parts.end_streams(GOODBYES).await;
         self.stop.cancel();
         match self.server.await {
             Ok(drained) => info!(%drained, "server stopped"),
             Err(error) => warn!(%error, "the server did not end well"),
         }
-        self.scraping.stop().await;
-        self.ticker.stop().await;
-        self.recorder.stop().await;
-        // Last, when all there is to send is in the history.
-        self.sending.stop().await;
+        self.parts.stop().await;
     }
 }
 
