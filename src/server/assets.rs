@@ -12,10 +12,12 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response, StatusCode};
 
 use super::body::Body;
 use super::headers;
+use super::problem::Problem;
 
 /// A file that is part of the program.
 #[derive(Debug)]
@@ -62,7 +64,7 @@ pub(super) const FILES: [File; 6] = [
 
 /// A file as it is sent.
 #[derive(Debug)]
-pub(super) struct Asset {
+struct Asset {
     content_type: &'static str,
     plain: Variant,
     /// Packed, where that is smaller.
@@ -77,7 +79,14 @@ struct Variant {
 
 /// [`FILES`], ready to be sent, in their order. They are packed when first asked for: together that takes some
 /// milliseconds, which the start should not.
-pub(super) static ASSETS: LazyLock<[Asset; FILES.len()]> = LazyLock::new(|| FILES.map(Asset::new));
+static ASSETS: LazyLock<[Asset; FILES.len()]> = LazyLock::new(|| FILES.map(Asset::new));
+
+/// Answers a request for one of the files; whatever stands before its path is the route prefix.
+pub(super) fn answer(parts: &Parts) -> Result<Response<Body>, Problem> {
+    let path = parts.uri.path();
+    let named = FILES.iter().position(|file| file.path != "/" && path.ends_with(file.path));
+    Ok(ASSETS[named.unwrap_or(0)].answer(&parts.headers))
+}
 
 impl Asset {
     fn new(File { path: _, content_type, bytes }: File) -> Self {
@@ -92,7 +101,7 @@ impl Asset {
     }
 
     /// The answer to a GET with these headers.
-    pub(super) fn answer(&self, request: &HeaderMap) -> Response<Body> {
+    fn answer(&self, request: &HeaderMap) -> Response<Body> {
         let packed = self.gzip.as_ref().filter(|_| headers::accepts_gzip(request));
         let variant = packed.unwrap_or(&self.plain);
         let mut response = Response::new(Body::empty());

@@ -13,15 +13,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hashbrown::HashMap;
-use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use serde_json::{Value, json};
 
-use super::app::App;
 use super::body::Body;
 use super::problem::Problem;
+use super::routes::Call;
 use crate::history::baseline::{
     Baseline, Good, Thresholds, Verdict, check_name, compare, good, magnitude, overall,
 };
@@ -55,27 +53,6 @@ pub(super) enum Saved {
 }
 
 impl Saved {
-    pub(super) const ALL: [Saved; 4] = [Saved::List, Saved::One, Saved::Compare, Saved::Trend];
-
-    /// Its path, or its pattern.
-    pub(super) const fn path(self) -> &'static str {
-        match self {
-            Saved::List => "/api/v1/baselines",
-            Saved::One => "/api/v1/baselines/:name",
-            Saved::Compare => "/api/v1/baselines/:name/compare",
-            Saved::Trend => "/api/v1/trend",
-        }
-    }
-
-    /// What `Allow` says.
-    pub(super) const fn methods(self) -> &'static str {
-        match self {
-            Saved::List | Saved::Compare => "GET, HEAD, OPTIONS",
-            Saved::One => "GET, HEAD, PUT, POST, DELETE, OPTIONS",
-            Saved::Trend => "GET, HEAD, POST, OPTIONS",
-        }
-    }
-
     /// Its label in figures.
     const fn name(self) -> &'static str {
         match self {
@@ -86,18 +63,13 @@ impl Saved {
     }
 }
 
-/// Answers a request; `name` is that of its path.
-pub(super) async fn answer(
-    app: &App,
-    saved: Saved,
-    name: &str,
-    parts: &Parts,
-    body: &Bytes,
-) -> Result<Response<Body>, Problem> {
+/// Answers a request.
+pub(super) async fn answer(call: &Call, saved: Saved) -> Result<Response<Body>, Problem> {
+    let Call { app, parts, body, name, .. } = call;
     let (Some(queries), Some(history)) = (&app.queries, &app.history) else {
         return Err(Problem::not_found());
     };
-    let asked = Asked { history: history.clone(), name: name.to_owned(), tick: app.ticks.latest() };
+    let asked = Asked { history: history.clone(), name: name.clone(), tick: app.ticks.latest() };
     let method = parts.method.clone();
     let work = move |request: &Request<'_>| {
         let answer = match (saved, &method) {

@@ -18,6 +18,7 @@ use super::headers;
 use super::problem::Problem;
 use super::request::{form_and_query, parameters};
 use super::router::{line, success};
+use super::routes::Call;
 use crate::exposition::{Answer, Filter, select};
 use crate::series::{Selector, Series, Tick};
 
@@ -184,6 +185,20 @@ fn set(response: &mut Response<Body>, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::try_from(text) {
         response.headers_mut().insert(name, value);
     }
+}
+
+/// `GET` or `POST /api/v1/export`.
+pub(super) async fn export(call: &Call) -> Result<Response<Body>, Problem> {
+    let exports = call.app.exports.as_ref().ok_or_else(Problem::not_found)?;
+    exports.answer(&call.parts, &call.body, call.app.clock.now().unix_ms).await
+}
+
+/// `POST /api/v1/write`.
+pub(super) async fn write_remote(call: Call) -> Result<Response<Body>, Problem> {
+    let (Some(writes), Some(place)) = (&call.app.writes, call.place) else {
+        return Err(Problem::not_found());
+    };
+    writes.answer(place, &call.parts, call.body, call.app.clock.now()).await
 }
 
 /// `GET /api/v1/status`.

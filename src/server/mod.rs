@@ -2,7 +2,7 @@
 //!
 //! [`App`] is what all requests share, [`Router`] answers one request, [`Server`] listens and runs connections:
 //! `Server::bind(App::new(parts)?)?.run(stop)`. A program that has a hyper server of its own takes the
-//! [`Router`] as a service, or hands sockets to [`serve_connection`]. The routes are listed in [`router`].
+//! [`Router`] as a service, or hands sockets to [`serve_connection`]. What can be asked is listed in [`table`].
 //!
 //! A connection passes, in this order: [`listener`] (accept, pause when it fails), [`crowd`] (who has to go when
 //! there are too many), [`io`] (deadlines), hyper, [`connection`] (framing, requests per connection),
@@ -13,6 +13,7 @@
 
 mod app;
 mod assets;
+pub mod auth;
 mod baselines;
 mod body;
 mod config;
@@ -33,6 +34,8 @@ mod queries;
 mod rate;
 mod request;
 mod router;
+mod routes;
+mod table;
 mod targets;
 mod writes;
 

@@ -45,9 +45,9 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path").because("not_found")
     }
 
-    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
+    pub(super) fn method_not_allowed(allow: &str) -> Self {
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("this path takes {allow}"))
-            .with(ALLOW, HeaderValue::from_static(allow))
+            .with(ALLOW, HeaderValue::try_from(allow).expect("names of methods"))
             .because("method")
     }
 

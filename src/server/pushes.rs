@@ -10,14 +10,13 @@ use std::io::Read;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 
-use super::app::App;
 use super::body::Body;
 use super::headers::{require_content_type, text};
 use super::problem::Problem;
-use crate::collect::push::{GroupFeed, Groups, Mode, PushError, grouping};
+use super::routes::Call;
+use crate::collect::push::{GroupFeed, Mode, PushError, grouping};
 use crate::exposition::parse::Format;
 use crate::series::Series;
 
@@ -27,15 +26,12 @@ const MOST_BYTES: usize = 32 << 20;
 /// What curl sends stands for text, as it is what everybody pushes with.
 const TYPES: [&str; 3] = ["text/plain", "application/openmetrics-text", "application/x-www-form-urlencoded"];
 
-/// Answers a push; `path` is what stands behind `/api/v1/push/`.
-pub(super) async fn push(
-    app: &App,
-    groups: &Groups,
-    path: &str,
-    parts: &Parts,
-    body: Bytes,
-) -> Result<Response<Body>, Problem> {
-    let grouping = grouping(path).map_err(Problem::bad_data)?;
+/// Answers a push; the variable part of the path names the group.
+pub(super) async fn push(call: Call) -> Result<Response<Body>, Problem> {
+    let Call { app, parts, body, name, place, .. } = call;
+    let _place = place;
+    let groups = app.groups.as_ref().ok_or_else(Problem::not_found)?;
+    let grouping = grouping(&name).map_err(Problem::bad_data)?;
     let mut response = Response::new(Body::empty());
     if parts.method == Method::DELETE {
         groups.delete(&grouping);

@@ -23,6 +23,7 @@ use super::metrics::{Endpoint, Queried, QueryMetrics};
 use super::problem::Problem;
 use super::request::{form_and_query, parameters};
 use super::router::success;
+use super::routes::Call;
 use crate::build;
 use crate::exposition::compress;
 use crate::query::eval::{Error, Interrupt, Options};
@@ -53,21 +54,6 @@ pub(super) enum Api {
 }
 
 impl Api {
-    pub(super) const ALL: [Api; 6] =
-        [Api::Query, Api::QueryRange, Api::Series, Api::Labels, Api::LabelValues, Api::History];
-
-    /// Its path, with the label's name as Prometheus writes it in the labels of its own metrics.
-    pub(super) const fn path(self) -> &'static str {
-        match self {
-            Api::Query => "/api/v1/query",
-            Api::QueryRange => "/api/v1/query_range",
-            Api::Series => "/api/v1/series",
-            Api::Labels => "/api/v1/labels",
-            Api::LabelValues => "/api/v1/label/:name/values",
-            Api::History => "/api/v1/history",
-        }
-    }
-
     /// Its label in figures.
     const fn name(self) -> &'static str {
         match self {
@@ -259,6 +245,12 @@ fn respond(reply: Reply) -> Response<Body> {
     *response.status_mut() = StatusCode::from_u16(reply.status).expect("all of them are three digits");
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// Answers a request for samples; the variable part of the path is the name of a label.
+pub(super) async fn answer(call: &Call, api: Api) -> Result<Response<Body>, Problem> {
+    let queries = call.app.queries.as_ref().ok_or_else(Problem::not_found)?;
+    queries.answer(api, &call.name, &call.parts, &call.body, call.app.clock.now().unix_ms).await
 }
 
 /// `GET /api/v1/metadata`, of the families of the last tick.

@@ -9,7 +9,7 @@
 //! of which some samples are refused is answered with 400, the others are taken: as Prometheus does it, so that a sender
 //! neither stops at the first bad sample nor sends the good ones again for ever.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,7 +23,6 @@ use super::body::Body;
 use super::headers::text;
 use super::metrics::WriteMetrics;
 use super::problem::Problem;
-use super::router::Peer;
 use crate::clock::Moment;
 use crate::collect::push::Inbox;
 use crate::history::{Appended, History};
@@ -69,9 +68,9 @@ impl Writes {
     ///
     /// # Errors
     /// 403 for a peer that is not on this machine, or is not known; 503 when all places are taken.
-    pub(super) fn enter(&self, peer: Option<Peer>) -> Result<OwnedSemaphorePermit, Problem> {
+    pub(super) fn enter(&self, peer: Option<SocketAddr>) -> Result<OwnedSemaphorePermit, Problem> {
         let local = |ip: IpAddr| ip.to_canonical().is_loopback();
-        if !peer.is_some_and(|Peer(address)| local(address.ip())) {
+        if !peer.is_some_and(|peer| local(peer.ip())) {
             let message =
                 "without authentication only programs of this machine may write here (over 127.0.0.1 or ::1)";
             return Err(Problem::new(StatusCode::FORBIDDEN, message).because("not_local"));

@@ -1,0 +1,5 @@
+//! Who may do what.
+
+mod scope;
+
+pub use scope::{Need, Scope};
