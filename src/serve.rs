@@ -33,10 +33,13 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::{Request, Response};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::alert::Report;
+use crate::alert::rules::{self, Rules};
 use crate::clock::Clock;
 use crate::collect::feed::Feed;
 use crate::collect::push::{Groups, Inbox, Pushes};
@@ -50,10 +53,14 @@ use crate::registry::{RegisterError, Registry};
 use crate::remote::send::Sending;
 use crate::series::Epoch;
 use crate::server::{self, App, BindError, Body, Drained, Problem, Readiness, Reload, Server};
+use crate::state::StateFile;
 use crate::stream::{self, Events, Hub};
 
 /// How long a stop waits for the last goodbyes of streams before it cuts them.
 const GOODBYES: Duration = Duration::from_secs(5);
+
+/// Reports of rules that may wait for the alert manager.
+const REPORTS: usize = 1024;
 
 /// Why it could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +99,16 @@ struct Parts {
     ticker: Option<Ticker>,
     recorder: Option<Recorder>,
     hub: Option<Hub>,
+    rules: Option<Rules>,
+    reports: Option<JoinHandle<()>>,
     sending: Option<Sending>,
+}
+
+/// Takes what rules report where no alert manager does.
+async fn until_there_is_a_manager(mut reports: mpsc::Receiver<Report>) {
+    while let Some(report) = reports.recv().await {
+        tracing::trace!(source = %report.source, active = report.active.len(), "a rule was evaluated");
+    }
 }
 
 /// Starts collecting, streaming and listening. What is in `registry` is exposed, beside the host and gaugecast's own
@@ -161,7 +177,9 @@ impl Parts {
         let (scraping, scraped) = Scraping::start(&config.scrape, &registry, clock)?;
         let targets = scraping.targets();
         self.scraping = Some(scraping);
-        let feeds: Vec<Box<dyn Feed>> = vec![scraped, Box::new(inbox.feed()), Box::new(groups.feed())];
+        let outbox = rules::Outbox::new(&registry)?;
+        let feeds: Vec<Box<dyn Feed>> =
+            vec![scraped, Box::new(inbox.feed()), Box::new(groups.feed()), Box::new(outbox.feed())];
 
         let collect = config.collect.clone();
         let ticker = Ticker::start(collect, collectors, feeds, registry.clone(), epoch, clock).await?;
@@ -182,6 +200,24 @@ impl Parts {
         let hub = Hub::start_with(stream, ticks.clone(), config.collect.tick, clock, &registry, Some(past))?;
         self.hub = Some(hub.clone());
 
+        let (reports, told) = mpsc::channel(REPORTS);
+        let setup = rules::Setup {
+            external_labels: config.external_labels.clone(),
+            external_url: config.server.external_url.clone(),
+            options: config.query.options(),
+            timeout: config.query.timeout,
+            state: config.history.storage.as_ref().map(|folder| StateFile::new(folder, "rules")),
+            history: history.clone(),
+            ticks: ticks.clone(),
+            recorded: recorded.clone(),
+            outbox,
+            reports,
+        };
+        let rules = Rules::start(&config.alert.rules, setup, &registry, clock)?;
+        let board = rules.board();
+        self.rules = Some(rules);
+        self.reports = Some(tokio::spawn(until_there_is_a_manager(told)));
+
         let labels = &config.external_labels;
         let receivers = &config.remote_write;
         let sending = Sending::start(receivers, labels, &history, &ticks, recorded, begin, &registry, clock)?;
@@ -199,6 +235,7 @@ impl Parts {
             pushes: Some(Pushes { inbox, groups }),
             query: config.query.clone(),
             targets,
+            rules: Some(board),
             reload,
         })?;
         let server = Server::bind(app.clone())?;
@@ -213,6 +250,9 @@ impl Parts {
         }
         if let Some(scraping) = &self.scraping {
             scraping.reload(&config.scrape).await;
+        }
+        if let Some(rules) = &self.rules {
+            rules.reload(&config.alert.rules).await;
         }
         if let Some(sending) = &self.sending {
             sending.reload(&config.remote_write).await;
@@ -233,6 +273,12 @@ impl Parts {
     async fn stop(self) {
         if let Some(scraping) = self.scraping {
             scraping.stop().await;
+        }
+        if let Some(rules) = self.rules {
+            rules.stop().await;
+        }
+        if let Some(reports) = self.reports {
+            let _ = reports.await;
         }
         if let Some(ticker) = self.ticker {
             ticker.stop().await;

@@ -81,6 +81,7 @@ fn fixture_with(
         history: None,
         query: gaugecast::query::Config::default(),
         targets: gaugecast::collect::scrape::Targets::default(),
+        rules: None,
         pushes: None,
         reload,
     };

@@ -62,6 +62,7 @@ fn serve_with(samples: Arc<dyn Source + Send>, history: Option<History>, query: 
         history,
         query,
         targets: gaugecast::collect::scrape::Targets::default(),
+        rules: None,
         pushes: None,
         reload: None,
     };

@@ -95,6 +95,7 @@ impl Fixture {
             history: Some(history.clone()),
             query: query::Config::default(),
             targets: gaugecast::collect::scrape::Targets::default(),
+            rules: None,
             pushes: Some(pushes),
             reload: None,
         };

@@ -68,6 +68,7 @@ impl Server {
             history: None,
             query: gaugecast::query::Config::default(),
             targets: gaugecast::collect::scrape::Targets::default(),
+            rules: None,
             pushes: None,
             reload: None,
         };

@@ -218,7 +218,7 @@ fn expand(pattern: &Path) -> Vec<PathBuf> {
 }
 
 /// Does a name match a pattern of `*` and `?`?
-pub(super) fn glob(pattern: &str, name: &str) -> bool {
+pub(crate) fn glob(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n, mut star) = (0, 0, None);
     while n < name.len() {

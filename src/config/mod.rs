@@ -165,6 +165,7 @@ fn load_with(table: &[Setting], sources: &Sources) -> Result<Loaded, ConfigError
         warnings.extend(file.warnings.iter().cloned());
         secret = file.read_parts(&mut config, &mut origins, &env_lookup(&sources.env), &mut errors);
     }
+    crate::alert::rules::read(&mut config.alert.rules, &mut errors, &mut warnings);
     log_filter(&mut config, &origins, &sources.env, &mut errors, &mut warnings);
     if errors.is_empty() {
         fit_together(&mut config, &origins, file.as_ref(), &mut errors);
@@ -181,10 +182,14 @@ fn load_with(table: &[Setting], sources: &Sources) -> Result<Loaded, ConfigError
     }
     if !errors.is_empty() {
         // By source, and as they stand in the file, not as they were found.
+        let named = file.as_ref().map(|file| file.path.clone());
         errors.sort_by_key(|error| match &error.place {
-            Place::Flag(_) => (0, None),
-            Place::Env(_) => (1, None),
-            Place::File(_, at) => (2, *at),
+            Place::Flag(_) => (0, None, None),
+            Place::Env(_) => (1, None, None),
+            // Rule files behind the configuration that names them.
+            Place::File(path, at) => {
+                (if named.as_ref() == Some(path) { 2 } else { 3 }, Some(path.clone()), *at)
+            }
         });
         return Err(ConfigErrors(errors));
     }

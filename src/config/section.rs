@@ -65,6 +65,18 @@ pub fn parts() -> &'static [Part] {
             differs: |a, b| a.scrape.jobs != b.scrape.jobs,
         },
         Part {
+            key: "rule_files",
+            help: "Rule files as Prometheus has them, `*` and `?` possible; see alerting.md",
+            list: true,
+            example: "- 'rules/*.yml'",
+            at_start: false,
+            read: crate::alert::rules::read_patterns,
+            differs: |a, b| {
+                let (a, b) = (&a.alert.rules, &b.alert.rules);
+                (&a.patterns, &a.files) != (&b.patterns, &b.files)
+            },
+        },
+        Part {
             key: "remote_write",
             help: "Receivers of all samples, as in Prometheus; see remote-write.md",
             list: true,

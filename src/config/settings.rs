@@ -155,10 +155,8 @@ pub(crate) const UNSUPPORTED: &[&str] =
 /// of a Prometheus can be used as it is.
 pub(crate) const INEFFECTIVE: &[&str] = &[
     "alerting",
-    "global.evaluation_interval",
     "global.query_log_file",
     "global.rule_query_offset",
-    "rule_files",
     "runtime",
     "storage.exemplars",
     "storage.tsdb",
@@ -169,6 +167,7 @@ pub(crate) const INEFFECTIVE: &[&str] = &[
 fn row(group: Group, flag: &str, key: &str, field: Field, help: &str) -> Setting {
     let live = matches!(group, Group::Collectors | Group::Scrape)
         || flag.starts_with("path.")
+        || flag.starts_with("rules.")
         || flag == "log.level";
     Setting {
         at_start: !live,
@@ -629,6 +628,20 @@ fn table() -> Vec<Setting> {
             "query.lookback_delta",
             duration(|c| &mut c.query.lookback_delta, 1, 86_400_000),
             "How old the last sample of a series may be",
+        )),
+        rare(row(
+            Group::Alert,
+            "rules.evaluation-interval",
+            "global.evaluation_interval",
+            duration(|c| &mut c.alert.rules.interval, 1, 86_400_000),
+            "How often rules are evaluated whose group says nothing else",
+        )),
+        rare(row(
+            Group::Alert,
+            "rules.built-in",
+            "rules.built_in",
+            Bool(|c| &mut c.alert.rules.built_in),
+            "Evaluate the rules for the host and the monitor that gaugecast brings along",
         )),
         row(
             Group::Log,

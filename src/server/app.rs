@@ -21,6 +21,7 @@ use super::problem::Problem;
 use super::queries::Queries;
 use super::rate::RateLimit;
 use super::writes::Writes;
+use crate::alert::rules::Board;
 use crate::clock::Clock;
 use crate::collect::Ticks;
 use crate::collect::push::{Groups, Pushes};
@@ -87,6 +88,8 @@ pub struct Parts {
     pub query: query::Config,
     /// What is scraped.
     pub targets: Targets,
+    /// The rules that are evaluated; without them their paths are not there.
+    pub rules: Option<Board>,
     /// What `POST /-/reload` does.
     pub reload: Option<Reload>,
 }
@@ -124,6 +127,7 @@ pub struct Inner {
     pub(super) exports: Option<Exports>,
     pub(super) history: Option<History>,
     pub(super) targets: Targets,
+    pub(super) rules: Option<Board>,
     pub(super) writes: Option<Writes>,
     pub(super) groups: Option<Groups>,
     pub(super) reload: Option<Reload>,
@@ -190,6 +194,7 @@ impl App {
             exports: parts.history.clone().map(Exports::new),
             history: parts.history,
             targets: parts.targets,
+            rules: parts.rules,
             writes,
             groups,
             reload: parts.reload,

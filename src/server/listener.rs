@@ -311,6 +311,7 @@ pub(super) mod tests {
             pushes: None,
             query,
             targets: crate::collect::scrape::Targets::default(),
+            rules: None,
             reload,
         })
         .expect("a fresh registry")

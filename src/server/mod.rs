@@ -35,6 +35,7 @@ mod rate;
 mod request;
 mod router;
 mod routes;
+mod rules;
 mod table;
 mod targets;
 mod writes;

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::queries::{self, Api};
 use super::routes::Kind::{Choice, Duration, Flag, Integer, Number, Text, Texts, Time};
 use super::routes::{Call, Operation, Parameter, does, get, operation};
-use super::{federate, handlers, pushes, request, targets};
+use super::{federate, handlers, pushes, request, rules, targets};
 
 const MATCH: Parameter = Parameter::may("match[]", Texts, "PromQL selector; several are joined");
 const MUST_MATCH: Parameter = Parameter::must("match[]", Texts, "PromQL selector; several are joined");
@@ -25,6 +25,34 @@ const LIMIT: Parameter = Parameter::may("limit", Integer, "most entries of the a
 const EXPRESSION: Parameter = Parameter::must("query", Text, "PromQL expression");
 const TIMEOUT: Parameter = Parameter::may("timeout", Duration, "shorter than query.timeout");
 
+/// Rules and their alerts.
+fn judged(rows: &mut Vec<Operation>) {
+    rows.extend([
+        get(
+            "/api/v1/rules",
+            "The rules that are evaluated, with their alerts",
+            does!(c => rules::rules(c.app.rules.as_ref().ok_or_else(Problem::not_found)?, &c.parts)),
+        )
+        .asks(&[
+            Parameter::may("type", Choice(&["alert", "record"]), "only these; both by default"),
+            Parameter::may("rule_name[]", Texts, "only rules of these names"),
+            Parameter::may("rule_group[]", Texts, "only groups of these names"),
+            Parameter::may("file[]", Texts, "only groups of these files"),
+            Parameter::may("match[]", Texts, "only rules with labels that one of these selectors accepts"),
+            Parameter::may("exclude_alerts", Choice(&["true", "false"]), "true leaves the alerts out"),
+            Parameter::may("group_limit", Integer, "most groups of the answer"),
+            Parameter::may("group_next_token", Text, "where the answer before ended"),
+        ])
+        .json("Rules"),
+        get(
+            "/api/v1/alerts",
+            "The alerts of rules that are pending or fire",
+            does!(c => rules::alerts(c.app.rules.as_ref().ok_or_else(Problem::not_found)?)),
+        )
+        .json("Alerts"),
+    ]);
+}
+
 /// All operations of an app.
 pub(super) fn table(app: &App) -> Vec<Operation> {
     let mut rows = Vec::new();
@@ -32,6 +60,9 @@ pub(super) fn table(app: &App) -> Vec<Operation> {
     live(app, &mut rows);
     if app.queries.is_some() {
         queries(&mut rows);
+    }
+    if app.rules.is_some() {
+        judged(&mut rows);
     }
     if app.exports.is_some() {
         rows.push(

@@ -38,6 +38,7 @@ pub(crate) fn app(writes: &[Write]) -> App {
         query: query::Config::default(),
         pushes: None,
         targets: gaugecast::collect::scrape::Targets::default(),
+        rules: None,
         reload: None,
     };
     App::new(parts).unwrap()

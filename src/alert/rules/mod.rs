@@ -4,8 +4,15 @@
 //!   expression beyond its result.
 //! - [`Group`] is a group in force and the pure core: [`Group::evaluate`] takes samples and the time, and gives [`Evaluated`]:
 //!   reports for the alert manager, series, notices. `alerting` and `recording` are the two kinds of rules.
+//! - [`Rules`] is the task that evaluates the groups over the history; their series reach the table by [`Outbox`], and [`Board`] shows
+//!   the groups as they are.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::section::Reading;
+use crate::config::yaml::Node;
 
 use crate::query::eval::{self, Interrupt, Options, Output, Query, Times};
 use crate::query::promql::{self, ast::Expr};
@@ -13,20 +20,51 @@ use crate::query::{Labels, Source};
 
 mod alerting;
 pub mod condition;
+mod evaluator;
 mod expand;
+mod feed;
 pub mod file;
 mod group;
+mod load;
+mod metrics;
 mod overlay;
 mod position;
 mod recording;
 
 pub use alerting::{Alert, Since};
+pub use evaluator::{Board, Rules, Setup};
+pub use feed::{Outbox, RuleFeed};
 pub use file::{Alerting, GroupSpec, RuleFile, RuleKind, RuleSpec, Text, parse};
 pub use group::{Evaluated, Group, Health, Notice, Produced, Results, Rule, Status};
+pub use load::built_in;
+pub(crate) use load::read;
 
 /// Settings of the rules.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Config {}
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `rule_files`: paths, whose parts may hold `*` and `?`; relative ones are so to the folder of the configuration.
+    pub patterns: Vec<PathBuf>,
+    /// The files that these were when the configuration was read.
+    pub files: Vec<RuleFile>,
+    /// `global.evaluation_interval` of groups that say none: 1 ms to 1 d; 5 s by default, where Prometheus has 1 m, since
+    /// samples come once a second.
+    pub interval: Duration,
+    /// Are our own rules evaluated? They are by default.
+    pub built_in: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { patterns: Vec::new(), files: Vec::new(), interval: Duration::from_secs(5), built_in: true }
+    }
+}
+
+/// Reads `rule_files`.
+pub(crate) fn read_patterns(config: &mut crate::config::Config, reading: &Reading<'_>, node: &Node) {
+    let items = reading.list(node, "rule_files").iter();
+    let texts = items.filter_map(|item| reading.scalar(item, "rule_files"));
+    config.alert.rules.patterns = texts.map(|text| reading.folder().join(text)).collect();
+}
 
 /// What rules are evaluated with.
 #[derive(Clone, Copy)]
@@ -65,3 +103,6 @@ impl Evaluation<'_> {
         self.ask(text, &expr, at_ms)
     }
 }
+
+#[cfg(test)]
+mod tests;

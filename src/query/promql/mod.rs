@@ -18,6 +18,7 @@ mod duration_expr;
 pub mod functions;
 mod lex;
 mod parser;
+mod print;
 mod strings;
 
 pub(crate) use duration_expr::duration_millis;
