@@ -80,7 +80,7 @@ BAD = {
 def our_verdict(folder: Path, rules: Path) -> subprocess.CompletedProcess[str]:
     config = folder / "gaugecast.yml"
     config.write_text(f"rule_files: ['{rules}']\n")
-    argv = [str(BINARY), "config", "check", f"--config.file={config}"]
+    argv = [str(BINARY), "check", "config", str(config)]
     return subprocess.run(argv, capture_output=True, text=True, timeout=30)
 
 
@@ -197,7 +197,7 @@ def normal(value: object, key: str = "") -> object:
         return {name: normal(part, name) for name, part in value.items()}
     if isinstance(value, list):
         items = [normal(part) for part in value]
-        return sorted(items, key=json.dumps) if key == "alerts" else items
+        return sorted(items, key=lambda item: json.dumps(item, sort_keys=True)) if key == "alerts" else items
     return value
 
 

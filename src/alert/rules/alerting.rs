@@ -19,15 +19,18 @@ use serde::{Deserialize, Serialize};
 
 use super::Evaluation;
 use super::condition::NoData;
-use super::expand::{Data, Env};
 use super::file::{Alerting, RuleSpec, Text};
 use super::group::Notice;
 use crate::alert::Phase;
+use crate::alert::template::{Data, Env};
 use crate::clock::Moment;
 use crate::query::Labels;
 
 /// The label that has the name of the rule.
 pub(super) const ALERT_NAME: &str = "alertname";
+
+/// Most alerts of a rule whose group has no `limit`. One that has more has an expression without bounds, and nobody reads them.
+pub(super) const MOST: usize = 1000;
 
 /// For so many evaluations an alert without data goes on.
 const KEPT: u32 = 2;
@@ -102,6 +105,8 @@ pub(super) struct Saved {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Alerts {
     pub(super) active: BTreeMap<Labels, Alert>,
+    /// Were there too many the last time?
+    pub(super) is_over: bool,
 }
 
 /// What is true at an evaluation.
@@ -116,6 +121,7 @@ pub(super) struct Asked<'a> {
     pub(super) rule: &'a RuleSpec,
     pub(super) alerting: &'a Alerting,
     pub(super) with: Evaluation<'a>,
+    /// Most alerts.
     pub(super) limit: usize,
     /// Of the samples, Unix milliseconds.
     pub(super) at_ms: i64,
@@ -170,7 +176,12 @@ impl Alerts {
     pub(super) fn evaluate(&mut self, asked: &Asked<'_>, notices: &mut Vec<Notice>) -> Result<(), String> {
         let alerting = asked.alerting;
         let mut holds: HashMap<Labels, True> = HashMap::new();
-        for (sample, value) in asked.with.ask(&asked.rule.text, &asked.rule.expr, asked.at_ms)? {
+        let samples = asked.with.ask(&asked.rule.text, &asked.rule.expr, asked.at_ms)?;
+        // Before labels and annotations of all of them are made.
+        if samples.len() > asked.limit {
+            return Err(self.over_limit(asked.limit, samples.len()));
+        }
+        for (sample, value) in samples {
             let labels = asked.labels(&sample, value);
             let annotations = asked.annotations(&sample, value);
             let series = Some(sample.without_name());
@@ -225,12 +236,17 @@ impl Alerts {
             }
             stays
         });
-        if asked.limit > 0 && self.active.len() > asked.limit {
-            let count = self.active.len();
-            self.active.clear();
-            return Err(format!("exceeded limit of {} with {count} alerts", asked.limit));
+        if self.active.len() > asked.limit {
+            return Err(self.over_limit(asked.limit, self.active.len()));
         }
+        self.is_over = false;
         Ok(())
+    }
+
+    fn over_limit(&mut self, limit: usize, count: usize) -> String {
+        self.active.clear();
+        self.is_over = true;
+        format!("exceeded limit of {limit} with {count} alerts")
     }
 
     /// Looks after the alerts whose condition is not true: adds to `holds` those that are held, and gives those without data.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::condition::{self, Clear, NoData};
-use super::expand::Template;
 use super::position;
+use crate::alert::template::Template;
 use crate::config::Position;
 use crate::config::section::{Map, Reading};
 use crate::config::yaml::{self, Node, Value};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::alerting::{Alert, Alerts, Asked, Saved};
+use super::alerting::{Alert, Alerts, Asked, MOST, Saved};
 use super::file::{GroupSpec, OURS, RuleKind, RuleSpec};
 use super::overlay::Overlay;
 use super::{Evaluation, recording};
@@ -161,6 +161,32 @@ impl Rule {
         Report { source: Arc::clone(&self.source), origin: Origin::Rule, at: now, active: active.collect() }
     }
 
+    /// That the rule has too many alerts, or no longer.
+    fn meta(&self, group: &GroupSpec, is_over: bool, now: Moment) -> Report {
+        let labels = [
+            ("alertname", "RuleExceedsLimit"),
+            ("severity", "warning"),
+            ("file", &*group.file),
+            ("rule_group", &*group.name),
+            ("rule", &*self.spec.name),
+        ];
+        let text = self.status.error.clone().unwrap_or_default();
+        let active = is_over.then(|| Active {
+            labels: Labels::new(labels),
+            annotations: BTreeMap::from([
+                ("summary".to_owned(), format!("the rule {} has too many alerts", self.spec.name)),
+                ("description".to_owned(), format!("{text}. None of them is told.")),
+            ]),
+            phase: Phase::Firing,
+            value: 1.0,
+            active_at_ms: now.unix_ms,
+            fired_at_ms: Some(now.unix_ms),
+            generator: Arc::clone(&self.generator),
+        });
+        let source = format!("{};limit", self.source).into();
+        Report { source, origin: Origin::Meta, at: now, active: active.into_iter().collect() }
+    }
+
     fn is_alerting(&self) -> bool {
         matches!(self.spec.kind, RuleKind::Alerting(_))
     }
@@ -180,6 +206,7 @@ impl Rule {
                 Ok(series.into_iter().map(|(labels, value)| produced(labels, value)).collect())
             }
             RuleKind::Alerting(alerting) => {
+                let limit = if limit == 0 { MOST } else { limit };
                 let asked = Asked { rule: &self.spec, alerting, with: *with, limit, at_ms, now };
                 self.alerts.evaluate(&asked, notices)?;
                 let mut samples = Vec::new();
@@ -267,6 +294,7 @@ impl Group {
         let mut evaluated = Evaluated::default();
         for rule in &mut self.rules {
             let begun = Instant::now();
+            let was_over = rule.alerts.is_over;
             let with = Evaluation { source: &overlay, ..*with };
             let result = rule.evaluate(&with, self.spec.limit, at_ms, now, &mut evaluated.notices);
             let failed = result.is_err();
@@ -291,8 +319,12 @@ impl Group {
                 }
             }
             // One that failed says nothing, unless it is that there are too many: then there are none.
-            if rule.is_alerting() && (!failed || rule.alerts.active.is_empty()) {
+            let is_over = rule.alerts.is_over;
+            if rule.is_alerting() && (!failed || is_over) {
                 evaluated.reports.push(rule.report(now));
+            }
+            if is_over || was_over {
+                evaluated.reports.push(rule.meta(&self.spec, is_over, now));
             }
             rule.status.last = Some(now);
             rule.status.took = begun.elapsed();

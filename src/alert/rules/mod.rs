@@ -21,7 +21,6 @@ use crate::query::{Labels, Source};
 mod alerting;
 pub mod condition;
 mod evaluator;
-mod expand;
 mod feed;
 pub mod file;
 mod group;

@@ -291,10 +291,26 @@ fn a_rule_that_fails_stops_no_other_and_keeps_its_alerts() {
     assert_eq!(errors[3], Some("vector cannot contain metrics with the same labelset"));
     assert_eq!(evaluated.failures, 3);
     let said: Vec<&str> = evaluated.reports.iter().map(|report| &*report.source).collect();
-    // B said nothing before, so that it has no alerts is true; over its limit A has none; D goes on.
-    assert_eq!(said, ["r.yml;g;A;0", "r.yml;g;B;0", "r.yml;g;C;0"]);
+    // Over its limit A has no alerts, and that is told; B and D say nothing, so what they said goes on.
+    assert_eq!(said, ["r.yml;g;A;0", "r.yml;g;A;0;limit", "r.yml;g;C;0"]);
     assert_eq!(world.group.rules()[3].alerts().count(), 1);
     assert_eq!(world.group.rules()[3].status().health, Health::Err);
+}
+
+#[test]
+fn a_rule_that_explodes_has_no_alerts_but_one_about_itself() {
+    let mut world = World::rule("m > 0", "");
+    for i in 0..=1000 {
+        world.set(0, &format!("m{{i=\"{i}\"}}"), 1.0);
+    }
+    let reports = world.evaluate(0).reports;
+    assert_eq!(world.group.rules()[0].status().error.as_deref(), Some("exceeded limit of 1000 with 1001 alerts"));
+    assert_eq!((told(&reports), reports[1].origin), ("firing".to_owned(), crate::alert::Origin::Meta));
+    assert_eq!(reports[1].active[0].labels.get("rule"), Some("A"));
+    world.set(5, "m{i=\"0\"}", 0.0);
+    let reports = world.evaluate(5).reports;
+    assert_eq!((reports[0].active.len(), reports[1].active.len()), (1000, 0));
+    assert_eq!(world.evaluate(6).reports.len(), 1);
 }
 
 #[test]
