@@ -169,9 +169,7 @@ fn blocks_of_prometheus_that_do_nothing_yet_are_refused_by_name() {
     let others = Fixture::new("global: {query_log_file: x}\nruntime: {}\nalerting: {}\n");
     let warnings = others.load().warnings;
     assert_eq!(warnings.len(), 3);
-    assert!(
-        warnings[1].ends_with("g.yml:2: `runtime` is not supported by this version and has no effect")
-    );
+    assert!(warnings[1].ends_with("g.yml:2: `runtime` is not supported by this version and has no effect"));
     assert_eq!(others.flag("config.strict", "true").told().lines().count(), 3);
 }
 

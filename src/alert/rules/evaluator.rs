@@ -463,3 +463,7 @@ async fn evaluate(
     };
     Done { id, outcome: outcome.ok() }
 }
+
+#[cfg(test)]
+#[path = "evaluator_tests.rs"]
+mod tests;

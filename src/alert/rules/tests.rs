@@ -304,7 +304,10 @@ fn a_rule_that_explodes_has_no_alerts_but_one_about_itself() {
         world.set(0, &format!("m{{i=\"{i}\"}}"), 1.0);
     }
     let reports = world.evaluate(0).reports;
-    assert_eq!(world.group.rules()[0].status().error.as_deref(), Some("exceeded limit of 1000 with 1001 alerts"));
+    assert_eq!(
+        world.group.rules()[0].status().error.as_deref(),
+        Some("exceeded limit of 1000 with 1001 alerts")
+    );
     assert_eq!((told(&reports), reports[1].origin), ("firing".to_owned(), crate::alert::Origin::Meta));
     assert_eq!(reports[1].active[0].labels.get("rule"), Some("A"));
     world.set(5, "m{i=\"0\"}", 0.0);
