@@ -8,9 +8,14 @@
 //! speaks of rows of a minute and more, into which `blocks.rs` merges faster ones. The others expect a value and a spread
 //! around it (`band.rs`): they differ in what they expect, and have warm-up, floors, k of n, winsorising and the step to
 //! a new normal in common.
-//!
 
 mod band;
+mod blocks;
+mod ewma;
+mod mad;
+mod novelty;
+mod rate;
+mod seasonal;
 mod spec;
 mod window;
 mod zscore;

@@ -4,6 +4,12 @@ use std::fmt;
 
 use super::Detector;
 use super::band::{self, Banded};
+use super::blocks::Blocks;
+use super::ewma::Ewma;
+use super::mad::Mad;
+use super::novelty::Novelty;
+use super::rate::Rate;
+use super::seasonal::Seasonal;
 use super::zscore::Zscore;
 use crate::config::units::{format_duration, parse_duration};
 use crate::spelling::nearest;
@@ -349,8 +355,24 @@ impl Spec {
     #[must_use]
     pub fn build(&self) -> Box<dyn Detector> {
         match self.kind {
+            Kind::Novelty => self.novelty(),
             Kind::Zscore => Box::new(Banded::new(self.judge(), Zscore::new(self.whole("window")))),
-            _ => Box::new(Banded::new(self.judge(), Zscore::new(300))),
+            Kind::Mad => Box::new(Banded::new(self.judge(), Mad::new(self.whole("window")))),
+            Kind::Ewma => Box::new(Banded::new(self.judge(), Ewma::new(self.get("half_life")))),
+            Kind::Seasonal => {
+                let offset_ms = (self.get("utc_offset") * 3_600_000.0) as i64;
+                Box::new(Banded::new(self.judge(), Seasonal::new(self.get("days"), offset_ms)))
+            }
+            Kind::Rate => Box::new(Rate::new(Banded::new(self.judge(), Mad::new(self.whole("window"))))),
+        }
+    }
+
+    fn novelty(&self) -> Box<dyn Detector> {
+        let texture = self.get("texture") == 0.0;
+        let novelty = Novelty::new(self.get("threshold"), self.whole("min_samples") as u64, texture);
+        match self.millis("block") {
+            0 => Box::new(novelty),
+            period_ms => Box::new(Blocks::new(novelty, period_ms)),
         }
     }
 
