@@ -80,6 +80,7 @@ fn help_fits_a_screen_and_goes_to_stdout() {
         &["baseline", "save", "--help"],
         &["baseline", "diff", "--help"],
         &["baseline", "trend", "--help"],
+        &["detect", "--help"],
     ] {
         let said = run(args);
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{args:?}");

@@ -10,6 +10,7 @@
 //! | `watch [URL] SELECTOR…` | live values of a server, on the terminal or for pipes |
 //! | `baseline save`, `list`, `show`, `diff`, `trend`, `delete` | ranges of a running server, compared and judged |
 //! | `loadtest` | loads a server of WebSockets or server-sent events, measures and judges it |
+//! | `detect FILE…` | recorded rows through an anomaly detector |
 //! | `completions SHELL` | completions for a shell |
 //! | `man` | the manual page |
 //!
@@ -18,6 +19,7 @@
 
 mod baseline;
 mod command;
+mod detect;
 mod format;
 mod help;
 mod http;
@@ -72,6 +74,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ["config", "docs"] => print(&config::docs::markdown()),
         ["watch"] => watch::run(last),
         ["baseline", what] => baseline::run(what, last),
+        ["detect"] => detect::run(last),
         ["loadtest"] => loadtest::run(last),
         ["man"] => manual(),
         ["completions"] => match last.get_one::<clap_complete::Shell>("SHELL") {

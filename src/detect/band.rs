@@ -9,8 +9,8 @@
 //! - **k of n**: the score is the k-th greatest of the last n rows on one side, so it reaches 1 when k of them are beyond.
 //! - **Winsorising** (Tukey 1962): a value beyond the band is learnt as the edge of the band, so an outlier moves what is expected
 //!   no further than an ordinary value could.
-//! - **New normal**: an excursion to one side that lasts `adapt_after`, and at least [`ADAPT_ROWS`] rows, is taken for the new
-//!   level. The baseline begins anew from the raw values of the excursion, and the verdict tells the [`Shift`].
+//! - **New normal**: of an excursion to one side that lasts more than n rows nothing is learnt. If it lasts `adapt_after`, and at
+//!   least [`ADAPT_ROWS`] rows, it is taken for the new level: the baseline begins anew from the raw values of the excursion, and the verdict tells the [`Shift`].
 
 use super::{Detector, MAX_SCORE, Shift, Verdict};
 
@@ -140,10 +140,10 @@ impl<B: Baseline> Banded<B> {
         let to = self.baseline.expect(t_ms).map_or(excursion.from, |new| new.center);
         Some(Shift { since_ms: excursion.since_ms, from: excursion.from, to })
     }
-}
 
-impl<B: Baseline> Detector for Banded<B> {
-    fn observe(&mut self, t_ms: i64, value: f64) -> Verdict {
+    /// Judges and learns a value, as [`Detector::observe`]; where what is judged is a change, `level` is the size of what changes,
+    /// of which shares are taken too.
+    pub(super) fn judge(&mut self, t_ms: i64, value: f64, level: f64) -> Verdict {
         if !value.is_finite() {
             return Verdict::UNKNOWN;
         }
@@ -169,8 +169,9 @@ impl<B: Baseline> Detector for Banded<B> {
             expected.sigma = expected.sigma.max(self.held.0);
         }
         let Expectation { center, sigma } = expected;
-        let sigma = sigma.max(settings.floor_abs).max(settings.floor_rel * center.abs());
-        let reach = (settings.threshold * sigma).max(settings.min_abs).max(settings.min_rel * center.abs());
+        let size = center.abs().max(level);
+        let sigma = sigma.max(settings.floor_abs).max(settings.floor_rel * size);
+        let reach = (settings.threshold * sigma).max(settings.min_abs).max(settings.min_rel * size);
         // Neither overflow of the difference nor a reach of 0 may make a NaN.
         let distance = ((value - center) / reach.max(f64::MIN_POSITIVE)).clamp(-MAX_SCORE, MAX_SCORE);
         let distance = if distance.is_nan() { 0.0 } else { distance };
@@ -181,9 +182,17 @@ impl<B: Baseline> Detector for Banded<B> {
             Direction::Above => self.kth(true),
             Direction::Below => self.kth(false),
         };
-        self.baseline.learn(t_ms, value.clamp(center - reach, center + reach));
+        if self.excursion.is_none_or(|excursion| excursion.rows <= settings.n) {
+            self.baseline.learn(t_ms, value.clamp(center - reach, center + reach));
+        }
         let shift = self.follow(t_ms, distance, Expectation { center, sigma });
         Verdict { score, expected: center, lower: center - reach, upper: center + reach, shift }
+    }
+}
+
+impl<B: Baseline> Detector for Banded<B> {
+    fn observe(&mut self, t_ms: i64, value: f64) -> Verdict {
+        self.judge(t_ms, value, 0.0)
     }
 
     fn memory(&self) -> usize {
@@ -193,3 +202,6 @@ impl<B: Baseline> Detector for Banded<B> {
             + self.baseline.heap()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 //! There are two families. [`novelty`](Kind::Novelty) asks how rarely a level has been seen, and needs no range and no unit; it
 //! speaks of rows of a minute and more, into which `blocks.rs` merges faster ones. The others expect a value and a spread
 //! around it (`band.rs`): they differ in what they expect, and have warm-up, floors, k of n, winsorising and the step to
-//! a new normal in common.
+//! a new normal in common. [`replay`] runs a detector over recorded rows.
 
 mod band;
 mod blocks;
@@ -15,6 +15,7 @@ mod ewma;
 mod mad;
 mod novelty;
 mod rate;
+pub mod replay;
 mod seasonal;
 mod spec;
 mod window;

@@ -33,7 +33,7 @@ impl Detector for Rate {
             return Verdict::UNKNOWN; // twice the same time, or a clock set back: there is no rate
         }
         let seconds = elapsed_ms as f64 / 1000.0;
-        let verdict = self.changes.observe(t_ms, (value - before) / seconds);
+        let verdict = self.changes.judge(t_ms, (value - before) / seconds, before.abs() / seconds);
         let at = |change: f64| before + change * seconds;
         Verdict {
             expected: at(verdict.expected),

@@ -74,15 +74,15 @@ impl Kind {
             Kind::Seasonal => &[DAYS, OFFSET],
         };
         let mut params = [own, FAMILY].concat();
-        if self == Kind::Rate {
-            // A step is one single change: nothing to wait for, so the threshold is what keeps noise away.
-            for param in &mut params {
-                param.default = match param.name {
-                    "threshold" => "6",
-                    "k" | "n" => "1",
-                    _ => param.default,
-                };
-            }
+        for param in &mut params {
+            param.default = match (self, param.name) {
+                // A step is one single change: nothing to wait for, so the threshold is what keeps noise away.
+                (Kind::Rate, "threshold") => "6",
+                (Kind::Rate, "k" | "n") => "1",
+                // What lasts for some minutes says nothing of the other hours.
+                (Kind::Seasonal, "adapt_after") => "1d",
+                _ => param.default,
+            };
         }
         params
     }

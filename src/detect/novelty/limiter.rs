@@ -42,4 +42,14 @@ impl Limiter {
         }
         value
     }
+
+    /// Takes the range of the last values for its own if that would have limited some value before them; whether it did.
+    pub(super) fn restart(&mut self, (low, high): (f64, f64)) -> bool {
+        let reach = (high - low) * SPANS;
+        let limits = self.low < low - reach || self.high > high + reach;
+        if limits {
+            (self.low, self.high) = (low, high);
+        }
+        limits
+    }
 }

@@ -5,7 +5,7 @@
 //! every unit, range and shape. It needs no training: its tables grow from the first two values that differ.
 //!
 //! The way of a row: the [`Limiter`](limiter::Limiter) bounds how far one outlier can widen anything behind it. Several views of
-//! the series (the value after that of 10 and of 100 rows ago, the mean of the last 30, their roughness and range, the value at
+//! the series (the value after that of some 10 and of some 100 rows ago, the mean of the last 30, their roughness and range, the value at
 //! this hour of the day) each have a [`Levels`](levels::Levels) table, four with shifted cells where one cell's edge could
 //! decide, and their bits are averaged: a mean of views was better in every measure than their maximum or a product. The
 //! [`Gate`](gate::Gate) then lets through only what is stranger than all of the last 150 rows, and less of it the more it has
@@ -26,12 +26,17 @@ use super::{Detector, MAX_SCORE, Verdict};
 
 /// Tables of a view: their cells differ in size by a factor of 2^¼ and lie at other places.
 const TABLES: usize = 4;
-/// The longer lag, and the rows of which each view keeps its past.
-const LONG: usize = 100;
-/// The shorter lag, of the value only.
-const SHORT: usize = 10;
+/// The longer lags, around 100, one for each table, so that no single one decides: those of a table with finer cells are mixed
+/// with those of a coarser one. One lag for all loses a point.
+const LONG: [usize; TABLES] = [58, 120, 83, 173];
+/// The shorter lags, around 10, of the value only.
+const SHORT: [usize; TABLES] = [6, 12, 8, 17];
+/// Rows of which each view keeps its past: the longest lag.
+const PAST: usize = 173;
 /// Rows over which mean, roughness and range are taken.
 const RECENT: usize = 30;
+/// The row at which it is looked whether the first ones were outliers, against which nothing can limit the scale.
+const BEGUN: u64 = 64;
 /// Bits at which [`Detector::share`] is 1.
 const FULL: f64 = 64.0;
 
@@ -78,22 +83,37 @@ impl Novelty {
         }
     }
 
+    /// Begins all tables anew.
+    fn forget(&mut self) {
+        let texture = self.texture.as_deref_mut();
+        let views = [&mut self.value, &mut self.mean].into_iter();
+        let views = views.chain(texture.into_iter().flat_map(|both| [&mut both.roughness, &mut both.range]));
+        views.for_each(|view| view.tables = tables());
+        self.short = tables();
+        self.hour = Levels::new(1.0, 0.0);
+    }
+
     /// The bits that this row emits, after the gate; 0 for most rows.
     fn bits(&mut self, t_ms: i64, value: f64) -> f64 {
         let value = self.limiter.limit(value);
         self.recent.push(value);
         let row = self.rows;
         self.rows += 1;
+        if row == BEGUN && self.limiter.restart(self.recent.low_high()) {
+            self.forget();
+        }
 
         // Probabilities are multiplied and the logarithm is taken once; the least product possible is far above 2^-1000.
-        let ago = self.value.past.ago(SHORT, row);
-        let short: f64 = self.short.iter_mut().map(|table| table.learn(value, ago.into())).product();
+        let past = &self.value.past;
+        let short = self.short.iter_mut().zip(SHORT);
+        let short: f64 = short.map(|(table, lag)| table.learn(value, past.ago(lag, row).into())).product();
         let mut product = short * self.value.learn(row, value) * self.mean.learn(row, self.recent.mean());
         let mut views = 4.0;
         if let Some(texture) = &mut self.texture {
-            product *= texture.roughness.learn(row, self.recent.roughness());
-            product *= texture.range.learn(row, self.recent.range());
-            views += 2.0;
+            // Both count half: more of them loses on the copies of NAB, none at all loses what only they see.
+            let roughness = texture.roughness.learn(row, self.recent.roughness());
+            product *= (roughness * texture.range.learn(row, self.recent.range())).sqrt();
+            views += 1.0;
         }
         let hour = t_ms.div_euclid(3_600_000).rem_euclid(24) as usize;
         product *= self.hour.learn(value, Context::Fixed(hour)).powi(TABLES as i32);
@@ -130,7 +150,7 @@ fn tables() -> [Levels; TABLES] {
     std::array::from_fn(|j| Levels::new((j as f64 / 4.0).exp2(), (0.618 * j as f64).fract()))
 }
 
-/// One figure of the series, judged by what it was [`LONG`] rows ago.
+/// One figure of the series, judged by what it was about 100 rows ago.
 #[derive(Debug)]
 struct View {
     tables: [Levels; TABLES],
@@ -139,28 +159,30 @@ struct View {
 
 impl Default for View {
     fn default() -> Self {
-        View { tables: tables(), past: Past([0.0; LONG]) }
+        View { tables: tables(), past: Past([0.0; PAST]) }
     }
 }
 
 impl View {
     /// The product of the probabilities that the tables gave to `value`, which they now know.
     fn learn(&mut self, row: u64, value: f64) -> f64 {
-        let ago = self.past.ago(LONG, row);
-        self.past.0[(row % LONG as u64) as usize] = value;
-        self.tables.iter_mut().map(|table| table.learn(value, ago.into())).product()
+        let past = &self.past;
+        let tables = self.tables.iter_mut().zip(LONG);
+        let product = tables.map(|(table, lag)| table.learn(value, past.ago(lag, row).into())).product();
+        self.past.0[(row % PAST as u64) as usize] = value;
+        product
     }
 }
 
 /// The last values of a view, by their row.
 #[derive(Debug)]
-struct Past([f64; LONG]);
+struct Past([f64; PAST]);
 
 impl Past {
-    /// The value `lag` rows before `row`, at most [`LONG`]; `None` before there was one.
+    /// The value `lag` rows before `row`, at most [`PAST`]; `None` before there was one.
     fn ago(&self, lag: usize, row: u64) -> Option<f64> {
         let at = row.checked_sub(lag as u64)?;
-        Some(self.0[(at % LONG as u64) as usize])
+        Some(self.0[(at % PAST as u64) as usize])
     }
 }
 
@@ -189,7 +211,7 @@ impl Recent {
         self.at = (self.at + 1) % self.values.len();
     }
 
-    /// The values from the oldest to the newest, as two slices.
+    /// The values from the oldest to the newest.
     fn ordered(&self) -> [f64; RECENT + 1] {
         let mut ordered = self.values;
         ordered.rotate_left(self.at);
@@ -206,12 +228,19 @@ impl Recent {
         self.ordered().windows(2).map(|pair| (pair[1] - pair[0]).abs()).sum::<f64>() / RECENT as f64
     }
 
-    fn range(&self) -> f64 {
-        let ordered = self.ordered();
+    fn low_high(&self) -> (f64, f64) {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for value in &ordered[1..] {
+        for value in &self.ordered()[1..] {
             (low, high) = (low.min(*value), high.max(*value));
         }
+        (low, high)
+    }
+
+    fn range(&self) -> f64 {
+        let (low, high) = self.low_high();
         high - low
     }
 }
+
+#[cfg(test)]
+mod tests;
