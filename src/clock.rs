@@ -4,6 +4,7 @@
 //! connection) owns a [`Clock`]. Wall time is for display and for samples; intervals, deadlines and
 //! cooldowns use the monotonic part, so that a clock that is set back or forth changes no decision.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// One reading of both clocks.
@@ -32,23 +33,31 @@ impl Moment {
     }
 }
 
-/// Reads the clocks of this machine. Cheap to copy; all copies count from the same start.
+/// Reads the clocks of this machine. Cheap to copy; all clocks of a process count from the same start, so that moments of
+/// different ones can be compared.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
 }
 
 impl Clock {
-    /// A clock that counts from now.
+    /// The clock of this process; it counts from the first call.
     #[must_use]
     pub fn start() -> Self {
-        Clock { start: Instant::now() }
+        static START: OnceLock<Instant> = OnceLock::new();
+        Clock { start: *START.get_or_init(Instant::now) }
     }
 
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Moment {
         Moment { since_start: self.start.elapsed(), unix_ms: unix_ms(SystemTime::now()) }
+    }
+
+    /// [`Moment::since_start`] of a reading of the monotonic clock, for who has taken one; zero if it is from before the start.
+    #[must_use]
+    pub fn since_start(&self, instant: Instant) -> Duration {
+        instant.saturating_duration_since(self.start)
     }
 }
 
@@ -75,6 +84,14 @@ mod tests {
         assert_eq!(moment(2_000, 1_700_000_001_000).wall_step_ms(&before), 0);
         assert_eq!(moment(2_000, 1_700_003_601_000).wall_step_ms(&before), 3_600_000);
         assert_eq!(moment(2_000, 1_699_996_401_000).wall_step_ms(&before), -3_600_000);
+    }
+
+    #[test]
+    fn all_clocks_of_a_process_count_from_the_same_start() {
+        let (first, second) = (Clock::start(), Clock::start());
+        let instant = Instant::now();
+        assert_eq!(first.since_start(instant), second.since_start(instant));
+        assert!(second.now().since_start >= first.since_start(instant));
     }
 
     #[test]

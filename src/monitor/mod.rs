@@ -1,5 +1,10 @@
 //! The API by which an application tells how it does: operations, security events, connections, allocations.
+mod config;
+mod snapshot;
 
-/// Settings of the monitor: the thresholds of its verdicts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Config {}
+pub use config::{Config, Thresholds};
+pub use snapshot::{
+    AllocationFigures, ConnectionFigures, Criterion, Errors, Failure, KindCount, OperationFigures, Overview,
+    Recent, Run, ScopeFigures, SecurityEvent, SecurityFigures, SecurityKind, SecurityKindFigures, Snapshot,
+    SystemFigures, Verdict, WindowFigures,
+};

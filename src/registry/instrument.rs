@@ -55,6 +55,11 @@ impl Lines<'_> {
         self.name
     }
 
+    /// The same metric with other labels (rendered, with braces): for an instrument that writes many label sets by itself.
+    pub(crate) fn with<'b>(&'b mut self, labels: &'b str) -> Lines<'b> {
+        Lines { out: self.out, natives: self.natives, name: self.name, labels }
+    }
+
     /// A sample.
     pub fn float(&mut self, suffix: &str, value: f64) {
         self.start(suffix);
