@@ -46,6 +46,8 @@ pub struct Overview {
     pub mean_ms: f64,
     /// The last minute or whatever [`window`](super::Config::window) says.
     pub window: WindowFigures,
+    /// The same without the operations that have thresholds of their own: what the verdicts judge together.
+    pub judged: WindowFigures,
 }
 
 /// All operations that ended in the last while.

@@ -1,6 +1,6 @@
 //! Counters.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::metrics::counter;
 
@@ -33,6 +33,11 @@ impl Counter {
     #[inline]
     pub fn inc_by(&self, by: u64) {
         self.0.inc_by(by);
+    }
+
+    /// Raises it to a count that is kept elsewhere; without effect where it is that high already.
+    pub fn raise_to(&self, count: u64) {
+        self.0.inner().fetch_max(count, Ordering::Relaxed);
     }
 
     /// The count.
