@@ -49,6 +49,7 @@ use crate::collect::{Ticks, catalog};
 use crate::config::Config;
 use crate::exposition::Expositions;
 use crate::history::{History, OpenError, Recorder};
+use crate::monitor::{Monitor, Sampling};
 use crate::registry::{RegisterError, Registry};
 use crate::remote::send::Sending;
 use crate::series::Epoch;
@@ -87,6 +88,7 @@ pub struct Running {
     ticks: Ticks,
     history: History,
     events: Events,
+    monitor: Monitor,
     addresses: Vec<SocketAddr>,
     stop: CancellationToken,
     server: JoinHandle<Drained>,
@@ -102,6 +104,7 @@ struct Parts {
     rules: Option<Rules>,
     reports: Option<JoinHandle<()>>,
     sending: Option<Sending>,
+    sampling: Option<Sampling>,
 }
 
 /// Takes what rules report where no alert manager does.
@@ -140,12 +143,13 @@ struct Started {
     ticks: Ticks,
     history: History,
     events: Events,
+    monitor: Monitor,
 }
 
 impl Started {
     /// Opens the doors.
     fn running(self, parts: Parts) -> Running {
-        let Started { app, server, ticks, history, events } = self;
+        let Started { app, server, ticks, history, events, monitor } = self;
         let addresses = server.addresses().to_vec();
         if let Some(scraping) = &parts.scraping {
             scraping.listening(&addresses);
@@ -153,7 +157,7 @@ impl Started {
         let stop = CancellationToken::new();
         let server = tokio::spawn(server.run(stop.clone()));
         app.set_readiness(Readiness::Ready);
-        Running { app, parts, ticks, history, events, addresses, stop, server }
+        Running { app, parts, ticks, history, events, monitor, addresses, stop, server }
     }
 }
 
@@ -168,6 +172,7 @@ impl Parts {
     ) -> Result<Started, StartError> {
         let clock = Clock::start();
         let collectors = catalog::collectors(&config.collect)?;
+        let monitor = Monitor::new(&registry, config.monitor.clone())?;
         let history = open_history(config, &registry, clock).await?;
         let begin = Sending::begin(&history, clock.now().unix_ms);
         let epoch = Epoch(RandomState::new().hash_one(clock.now().unix_ms));
@@ -239,7 +244,8 @@ impl Parts {
             reload,
         })?;
         let server = Server::bind(app.clone())?;
-        Ok(Started { app, server, ticks, history, events: hub.events() })
+        self.sampling = Some(Sampling::start(monitor.clone(), ticks.clone(), clock));
+        Ok(Started { app, server, ticks, history, events: hub.events(), monitor })
     }
 
     /// Collects by another configuration from now on.
@@ -271,6 +277,9 @@ impl Parts {
 
     /// Stops what is left, in the direction of the data, so that each has all that those before it gave.
     async fn stop(self) {
+        if let Some(sampling) = self.sampling {
+            sampling.stop().await;
+        }
         if let Some(scraping) = self.scraping {
             scraping.stop().await;
         }
@@ -328,6 +337,12 @@ impl Running {
     /// When the collectors cannot be set up so; then nothing changes.
     pub async fn reload(&self, config: &Config) -> Result<(), catalog::ConfigError> {
         self.parts.reload(config).await
+    }
+
+    /// The monitor of the registry: the application's, if it has made one.
+    #[must_use]
+    pub fn monitor(&self) -> &Monitor {
+        &self.monitor
     }
 
     /// The handle by which events are published to the clients of the stream.

@@ -55,7 +55,7 @@ const fn cells() -> [u8; 64 * 8] {
 /// The bucket of a duration.
 #[inline]
 pub(super) fn bucket(ns: u64) -> usize {
-    let ns = ns | 8;
+    let ns = ns.max(8);
     let doubling = ns.ilog2();
     let cell = (doubling as usize) * 8 + ((ns >> (doubling - 3)) & 7) as usize;
     let mut bucket = usize::from(CELLS[cell]);

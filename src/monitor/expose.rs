@@ -1,4 +1,5 @@
-//! The monitor's figures as metrics. They are written from what the monitor counts anyway: no run is counted twice.
+//! The monitor's figures as metrics. They are written from what the monitor counts anyway: no run is counted twice. A server
+//! without an application has a monitor too, which nobody uses; then nothing is written.
 
 use std::fmt;
 use std::sync::Arc;
@@ -128,24 +129,36 @@ written! {
     InFlight, Gauge, |shared, lines| for operation in &*shared.operations() {
         lines.with(operation.labels()).whole("", operation.in_flight());
     };
-    OtherOperations, Counter, |shared, lines| lines.whole("_total", shared.beyond.load(Ordering::Relaxed));
-    SecurityEvents, Counter, |shared, lines| for kind in SecurityKind::ALL {
-        let labels = labels(&[("kind", kind.as_str())]);
-        lines.with(&labels).whole("_total", shared.security.count(kind));
+    OtherOperations, Counter, |shared, lines| if shared.is_used() {
+        lines.whole("_total", shared.beyond.load(Ordering::Relaxed));
+    };
+    SecurityEvents, Counter, |shared, lines| if shared.is_used() {
+        for kind in SecurityKind::ALL {
+            let labels = labels(&[("kind", kind.as_str())]);
+            lines.with(&labels).whole("_total", shared.security.count(kind));
+        }
     };
     SecurityResponse, Histogram, |shared, lines| histogram(&shared.security.responses.read(), lines);
-    Active, Gauge, |shared, lines| lines.whole("", shared.connections.active.load(Ordering::Relaxed));
-    Peak, Gauge, |shared, lines| lines.whole("", shared.connections.peak.load(Ordering::Relaxed));
-    Opened, Counter, |shared, lines| lines.whole("_total", shared.connections.total.load(Ordering::Relaxed));
-    Failed, Counter, |shared, lines| lines.whole("_total", shared.connections.errors.load(Ordering::Relaxed));
+    Active, Gauge, |shared, lines| if shared.is_used() {
+        lines.whole("", shared.connections.active.load(Ordering::Relaxed));
+    };
+    Peak, Gauge, |shared, lines| if shared.is_used() {
+        lines.whole("", shared.connections.peak.load(Ordering::Relaxed));
+    };
+    Opened, Counter, |shared, lines| if shared.is_used() {
+        lines.whole("_total", shared.connections.total.load(Ordering::Relaxed));
+    };
+    Failed, Counter, |shared, lines| if shared.is_used() {
+        lines.whole("_total", shared.connections.errors.load(Ordering::Relaxed));
+    };
     ConnectionDuration, Histogram, |shared, lines| histogram(&shared.connections.durations.read(), lines);
     Messages, Counter, |shared, lines| {
         let all = &shared.connections;
-        directions(lines, all.messages_in.load(Ordering::Relaxed), all.messages_out.load(Ordering::Relaxed));
+        directions(shared, lines, all.messages_in.load(Ordering::Relaxed), all.messages_out.load(Ordering::Relaxed));
     };
     Bytes, Counter, |shared, lines| {
         let all = &shared.connections;
-        directions(lines, all.bytes_in.load(Ordering::Relaxed), all.bytes_out.load(Ordering::Relaxed));
+        directions(shared, lines, all.bytes_in.load(Ordering::Relaxed), all.bytes_out.load(Ordering::Relaxed));
     };
     Allocations, Counter, |shared, lines| if let Some(allocated) = shared.allocated() {
         lines.whole("_total", allocated.allocations);
@@ -164,13 +177,19 @@ written! {
     };
 }
 
-fn directions(lines: &mut Lines<'_>, received: u64, sent: u64) {
+fn directions(shared: &Shared, lines: &mut Lines<'_>, received: u64, sent: u64) {
+    if !shared.is_used() {
+        return;
+    }
     lines.with("{direction=\"in\"}").whole("_total", received);
     lines.with("{direction=\"out\"}").whole("_total", sent);
 }
 
 #[allow(clippy::cast_precision_loss)]
 fn histogram(durations: &Durations, lines: &mut Lines<'_>) {
+    if durations.count == 0 {
+        return;
+    }
     let (mut total, mut from) = (0, 0);
     for (le, to) in EXPOSED {
         total += durations.counts[from..to].iter().sum::<u64>();

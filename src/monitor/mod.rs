@@ -151,6 +151,15 @@ impl Shared {
         table.operations.iter().chain(&table.other).cloned().collect()
     }
 
+    /// Has anything been told?
+    fn is_used(&self) -> bool {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        !table.operations.is_empty()
+            || table.other.is_some()
+            || self.connections.total.load(Ordering::Relaxed) > 0
+            || SecurityKind::ALL.iter().any(|kind| self.security.count(*kind) > 0)
+    }
+
     fn allocated(&self) -> Option<Allocated> {
         self.allocations.get().map(|read| read())
     }
