@@ -30,6 +30,23 @@ pub struct Notification {
     pub suppressed: u64,
 }
 
+/// What became of a notification in one channel of its receiver, said to the manager once it is settled: delivered, or given
+/// up. It goes into the alert history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// [`Notification::id`].
+    pub notification: u64,
+    /// The receiver that told, or should have: with a fallback not that of the notification.
+    pub receiver: String,
+    /// How: `webhook`, `slack`, …
+    pub integration: String,
+    /// When, Unix milliseconds.
+    pub at_ms: i64,
+    /// Why not, if it was given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// Why somebody is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,7 +80,7 @@ pub enum Status {
 /// An alert as others are told of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notified {
-    /// Hash of source and labels without the level, 16 hexadecimal digits. The same after a restart.
+    /// Hash of origin and labels without the level, 16 hexadecimal digits. The same after a restart.
     pub fingerprint: String,
     /// Counts the transitions of this alert: fingerprint and this name a state of it, for receivers that must not act twice.
     pub transition: u64,

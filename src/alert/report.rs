@@ -9,6 +9,9 @@ use crate::clock::Moment;
 use crate::query::Labels;
 
 /// All that one source holds true at one time. Whatever it does not name, and named before, is over.
+///
+/// A source that ends (a rule that a reload has removed) says so by a last report without conditions; of one that only falls
+/// silent the manager takes what it said as over after some of its intervals.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Who says so, the same in each report: for a rule `file;group;index;name`, for a detector its name.
@@ -31,6 +34,8 @@ pub enum Origin {
     Anomaly,
     /// gaugecast itself, about its own deliveries: told to the log and the stream only (B81).
     Meta,
+    /// Another program, by Alertmanager's API.
+    External,
 }
 
 /// Where a condition is on its way.
