@@ -85,6 +85,25 @@ pub fn parts() -> &'static [Part] {
             read: crate::remote::send::read,
             differs: |a, b| a.remote_write != b.remote_write,
         },
+        // Below the receivers, whose names it checks.
+        Part {
+            key: "route",
+            help: "Who is told of which alert, as in Alertmanager; see alerting.md",
+            list: false,
+            example: "receiver: team\ngroup_by: [alertname]\nroutes:\n  - matchers: ['severity=\"critical\"']\n    receiver: pager",
+            at_start: false,
+            read: crate::alert::manager::read_route,
+            differs: |a, b| a.alert.manager.route != b.alert.manager.route,
+        },
+        Part {
+            key: "inhibit_rules",
+            help: "Which alerts make others not worth a notification, as in Alertmanager; see alerting.md",
+            list: true,
+            example: "- source_matchers: ['alertname=\"HostDown\"']\n  target_matchers: ['severity=\"warning\"']\n  equal: [instance]",
+            at_start: false,
+            read: crate::alert::manager::read_inhibit_rules,
+            differs: |a, b| a.alert.manager.inhibit_rules != b.alert.manager.inhibit_rules,
+        },
     ];
     PARTS
 }

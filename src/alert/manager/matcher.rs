@@ -192,8 +192,9 @@ fn unquote(text: &str) -> Option<String> {
 
 impl PartialEq for Matchers {
     fn eq(&self, other: &Self) -> bool {
-        let parts =
-            |matchers: &Matchers| matchers.0.iter().map(|m| (m.label().to_owned(), m.op(), m.value().to_owned()));
+        fn parts(matchers: &Matchers) -> impl Iterator<Item = (&str, Op, &str)> {
+            matchers.0.iter().map(|one| (one.label(), one.op(), one.value()))
+        }
         parts(self).eq(parts(other))
     }
 }

@@ -12,7 +12,7 @@ use super::view::Refusal;
 use crate::clock::Moment;
 
 /// Most silences, those that are over included.
-pub const MOST: usize = 1000;
+pub(super) const MOST: usize = 1000;
 
 /// How long those that are over are kept, as in Alertmanager: five days.
 const KEPT_MS: i64 = 5 * 24 * 3_600_000;
