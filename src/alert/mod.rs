@@ -27,7 +27,9 @@ pub mod rules;
 pub mod ruletest;
 pub mod template;
 
-pub use notification::{Acknowledged, Cause, Delivery, Notification, Notified, Standing, StandingAlert, Status};
+pub use notification::{
+    Acknowledged, Cause, Delivery, Notification, Notified, Standing, StandingAlert, Status,
+};
 pub use report::{Active, Origin, Phase, Report};
 
 /// Settings of all that alerts.

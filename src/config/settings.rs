@@ -166,6 +166,7 @@ pub(crate) const INEFFECTIVE: &[&str] = &[
 
 fn row(group: Group, flag: &str, key: &str, field: Field, help: &str) -> Setting {
     let live = matches!(group, Group::Collectors | Group::Scrape)
+        || flag.starts_with("alert.")
         || flag.starts_with("path.")
         || flag.starts_with("rules.")
         || flag == "log.level";
@@ -739,6 +740,41 @@ fn table() -> Vec<Setting> {
             Bool(|c| &mut c.collect.disable_defaults),
             "Run only the collectors that are switched on by name",
         ),
+        rare(row(
+            Group::Alert,
+            "alert.cooldown",
+            "alert.cooldown",
+            duration(|c| &mut c.alert.manager.limits.cooldown, 0, 86_400_000),
+            "An alert that fires again so soon after its end is the same one",
+        )),
+        rare(row(
+            Group::Alert,
+            "alert.rate",
+            "alert.rate",
+            Count(|c| (&mut c.alert.manager.limits.per_receiver).into(), 1, 10_000),
+            "Most notifications a minute to one receiver; the rest follow in a digest",
+        )),
+        rare(row(
+            Group::Alert,
+            "alert.total-rate",
+            "alert.total_rate",
+            Count(|c| (&mut c.alert.manager.limits.total).into(), 1, 100_000),
+            "Most notifications a minute to all receivers",
+        )),
+        rare(row(
+            Group::Alert,
+            "alert.flap-changes",
+            "alert.flap_changes",
+            Count(|c| (&mut c.alert.manager.limits.flap_changes).into(), 1, 1000),
+            "More changes than this within the window are flapping",
+        )),
+        rare(row(
+            Group::Alert,
+            "alert.flap-window",
+            "alert.flap_window",
+            duration(|c| &mut c.alert.manager.limits.flap_window, 1_000, 86_400_000),
+            "The window of flapping, and how long it has to be quiet afterwards",
+        )),
     ];
     for collector in catalog::all() {
         let name = collector.name;

@@ -130,7 +130,8 @@ impl InhibitRule {
     #[must_use]
     pub fn default_rules() -> Vec<InhibitRule> {
         let of = |words: &str| {
-            let one = Matchers::one(Severity::LABEL, Op::Like, words).and_then(|one| Matchers::new(vec![one]));
+            let one =
+                Matchers::one(Severity::LABEL, Op::Like, words).and_then(|one| Matchers::new(vec![one]));
             one.unwrap_or_default()
         };
         vec![InhibitRule {
@@ -204,7 +205,8 @@ impl Tree {
             );
             return None;
         }
-        let mut route = Route { matchers: Matchers::default(), go_on: false, routes: Vec::new(), ..parent.clone() };
+        let mut route =
+            Route { matchers: Matchers::default(), go_on: false, routes: Vec::new(), ..parent.clone() };
         if let Some(name) = self.receiver(&map) {
             route.receiver = name;
         }
@@ -224,7 +226,8 @@ impl Tree {
         set(&mut route.group_interval, positive(&map, "group_interval"));
         set(&mut route.repeat_interval, positive(&map, "repeat_interval"));
         if map.node("escalation").is_some() {
-            route.escalation = map.maps("escalation").into_iter().filter_map(|step| self.step(step)).collect();
+            route.escalation =
+                map.maps("escalation").into_iter().filter_map(|step| self.step(step)).collect();
             route.escalation.sort_by_key(|step| step.after);
             if route.escalation.len() > MOST_STEPS {
                 map.fault("escalation", format!("an escalation has at most {MOST_STEPS} steps"));
@@ -265,17 +268,13 @@ impl Tree {
 }
 
 /// The matchers of a route or a rule: a list of texts, and the two deprecated mappings.
-fn matchers(
-    map: &Map<'_, '_, '_>,
-    key: &'static str,
-    equal: &'static str,
-    like: &'static str,
-) -> Matchers {
+fn matchers(map: &Map<'_, '_, '_>, key: &'static str, equal: &'static str, like: &'static str) -> Matchers {
     let mut all = Matchers::default();
-    let mut add = |key: &str, more: Result<Matchers, String>| match more.and_then(|more| all.clone().and(more)) {
-        Ok(both) => all = both,
-        Err(why) => map.fault(key, why),
-    };
+    let mut add =
+        |key: &str, more: Result<Matchers, String>| match more.and_then(|more| all.clone().and(more)) {
+            Ok(both) => all = both,
+            Err(why) => map.fault(key, why),
+        };
     for text in map.texts(key).unwrap_or_default() {
         add(key, Matchers::parse(&text));
     }
@@ -338,8 +337,11 @@ mod tests {
         let map = reading.map(&node, "`route`").unwrap();
         let names = ["team", "pager", "boss"].map(str::to_owned).into();
         let route = Tree { names, routes: 0 }.route(map, &Route::new(""), 0);
-        let told: Vec<String> =
-            reading.into_faults().into_iter().map(|(at, why)| format!("{}:{} {why}", at.line, at.column)).collect();
+        let told: Vec<String> = reading
+            .into_faults()
+            .into_iter()
+            .map(|(at, why)| format!("{}:{} {why}", at.line, at.column))
+            .collect();
         if told.is_empty() { Ok(route.unwrap()) } else { Err(told) }
     }
 
@@ -352,14 +354,23 @@ mod tests {
              escalation: []\n    group_wait: 0s\n",
         )
         .unwrap();
-        assert_eq!(route.escalation.iter().map(|step| &*step.receiver).collect::<Vec<_>>(), ["pager", "boss"]);
+        assert_eq!(
+            route.escalation.iter().map(|step| &*step.receiver).collect::<Vec<_>>(),
+            ["pager", "boss"]
+        );
         let [first, second] = &route.routes[..] else { panic!() };
-        assert_eq!((first.matchers.to_string(), first.go_on), ("{severity=\"critical\",team=~\"a|b\"}".into(), true));
+        assert_eq!(
+            (first.matchers.to_string(), first.go_on),
+            ("{severity=\"critical\",team=~\"a|b\"}".into(), true)
+        );
         assert_eq!((first.group_by.clone(), first.escalation.len()), (route.group_by.clone(), 2));
         assert_eq!((&*second.receiver, second.go_on), ("team", false));
         assert_eq!(second.matchers.to_string(), "{job=\"db\",x=~\"y.*\"}");
         assert_eq!((second.group_by.clone(), second.group_wait), (GroupBy::All, Duration::ZERO));
-        assert_eq!((second.group_interval, second.repeat_interval), (Duration::from_secs(300), Duration::from_secs(3600)));
+        assert_eq!(
+            (second.group_interval, second.repeat_interval),
+            (Duration::from_secs(300), Duration::from_secs(3600))
+        );
         assert!(second.escalation.is_empty());
         assert_eq!(route.receivers(), ["boss", "pager", "team"].into());
     }
@@ -368,13 +379,28 @@ mod tests {
     fn what_is_wrong_is_told_with_its_place() {
         for (text, told) in [
             ("receiver: taem", "1:11 there is no receiver with the name \"taem\"; did you mean \"team\"?"),
-            ("receiver: team\nroutes: [{receiver: nobody}]", "2:21 there is no receiver with the name \"nobody\""),
-            ("receiver: team\nmatchers: ['a']", "2:11 \"a\" is no matcher such as severity=\"critical\": it has no operator"),
+            (
+                "receiver: team\nroutes: [{receiver: nobody}]",
+                "2:21 there is no receiver with the name \"nobody\"",
+            ),
+            (
+                "receiver: team\nmatchers: ['a']",
+                "2:11 \"a\" is no matcher such as severity=\"critical\": it has no operator",
+            ),
             ("receiver: team\ngroup_interval: 0s", "2:17 `group_interval` cannot be zero"),
-            ("receiver: team\nmute_time_intervals: [x]", "2:1 `mute_time_intervals` is not supported by this version"),
-            ("receiver: team\ngruop_by: [a]", "2:1 unknown key `gruop_by` in `route`; did you mean `group_by`?"),
+            (
+                "receiver: team\nmute_time_intervals: [x]",
+                "2:1 `mute_time_intervals` is not supported by this version",
+            ),
+            (
+                "receiver: team\ngruop_by: [a]",
+                "2:1 unknown key `gruop_by` in `route`; did you mean `group_by`?",
+            ),
             ("receiver: team\nescalation: [{receiver: boss}]", "2:14 a step of `escalation` needs `after`"),
-            ("receiver: team\nescalation: [{receiver: boss, after: 1m, severity: bad}]", "2:52 \"bad\" is none of info,"),
+            (
+                "receiver: team\nescalation: [{receiver: boss, after: 1m, severity: bad}]",
+                "2:52 \"bad\" is none of info,",
+            ),
             ("receiver: team\ngroup_by: ['...', a]", "2:11 `...` is all labels, and stands alone"),
         ] {
             let faults = read(text).unwrap_err();
@@ -395,7 +421,9 @@ mod tests {
         assert_eq!(reading.into_faults().len(), 1);
         let default = &InhibitRule::default_rules()[0];
         let labels = |severity: &str| [("severity".to_owned(), severity.to_owned())].into();
-        assert!(default.source.match_all(&labels("critical")) && !default.source.match_all(&labels("warning")));
+        assert!(
+            default.source.match_all(&labels("critical")) && !default.source.match_all(&labels("warning"))
+        );
         assert!(default.target.match_all(&labels("info")) && !default.target.match_all(&labels("emergency")));
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::config::{Config, InhibitRule};
 use super::event::AlertEvent;
 use super::fingerprint::Fingerprint;
-use super::group::{Group, Member, News, receivers};
+use super::group::{Group, News, receivers};
 use super::history::{Change, History, Transition};
 use super::inhibit::inhibited;
 use super::limit::Rates;
@@ -161,7 +161,8 @@ impl Manager {
         manager.reroute(at);
         // Those who come to the stream are to be told what fires.
         let firing = manager.alerts.values().filter(|record| record.fires() || record.flapping);
-        let events = firing.map(|record| AlertEvent::of(record, Change::Firing, "it went on over a restart", now.unix_ms));
+        let events = firing
+            .map(|record| AlertEvent::of(record, Change::Firing, "it went on over a restart", now.unix_ms));
         manager.effects.events = events.collect();
         manager.effects.standing = true;
         manager.run(now);
@@ -171,11 +172,13 @@ impl Manager {
     /// What is to survive.
     pub(super) fn saved(&self) -> Saved {
         let mut saved = Saved::new(self.at(self.last), self.last.unix_ms);
-        saved.alerts = self.alerts.values().filter(|record| record.stage != Stage::Pending).cloned().collect();
+        saved.alerts =
+            self.alerts.values().filter(|record| record.stage != Stage::Pending).cloned().collect();
         saved.silences = self.silences.clone();
         saved.groups = self.groups.values().cloned().collect();
         saved.rates = self.rates.clone();
-        let known = self.sources.iter().filter_map(|(name, source)| Some((name.to_string(), source.interval?)));
+        let known =
+            self.sources.iter().filter_map(|(name, source)| Some((name.to_string(), source.interval?)));
         saved.sources = known.collect();
         saved.last_notification = self.last_notification;
         saved
@@ -287,7 +290,12 @@ impl Manager {
     fn make_room(&mut self, now: Moment) -> bool {
         let over = |record: &&Record| !record.fires() && !record.flapping;
         let told = |record: &&Record| !self.groups_of(record.id).any(|group| group.knows(record.id));
-        let oldest = self.alerts.values().filter(over).filter(told).min_by_key(|record| record.ended.unwrap_or(Ms::MAX));
+        let oldest = self
+            .alerts
+            .values()
+            .filter(over)
+            .filter(told)
+            .min_by_key(|record| record.ended.unwrap_or(Ms::MAX));
         let Some(id) = oldest.map(|record| record.id) else { return false };
         self.dropped += 1;
         self.effects.dropped += 1;
@@ -332,7 +340,7 @@ impl Manager {
         let Some(record) = self.alerts.get_mut(&id) else { return };
         let (held, severity) = (record.hold.is_some(), record.severity);
         let told = record.settle(at, now.unix_ms, &self.config.limits, over);
-        let (fires, released) = (record.fires(), held && record.hold.is_none());
+        let (fires, released) = (record.fires(), held && record.hold.is_none() && record.fires());
         let (rose, fell) = (record.severity > severity, record.severity < severity);
         self.effects.standing = true;
         if record.stage == Stage::Pending && record.sources().next().is_none() {
@@ -413,18 +421,41 @@ impl Manager {
         }
         let labels = record.labels();
         let mut routed = BTreeSet::new();
+        let mut new = Vec::new();
         for found in route.routed(&labels) {
             let group = Group::of(&found, &labels, at);
             routed.insert(group.id.clone());
-            self.member_of.entry(id).or_default().insert(group.id.clone());
-            let settings = found.route;
             let group = self.groups.entry(group.id.clone()).or_insert(group);
-            group.settings(settings);
-            group.members.entry(id).or_insert_with(Member::default).routed = true;
+            group.settings(found.route);
+            match group.members.get_mut(&id) {
+                Some(member) => member.routed = true,
+                None => new.push(group.id.clone()),
+            }
+        }
+        let mut left: Vec<String> = self
+            .groups_of(id)
+            .filter(|group| !group.step && !routed.contains(&group.id))
+            .map(|group| group.id.clone())
+            .collect();
+        for new in new {
+            let Some(mut group) = self.groups.remove(&new) else { continue };
+            // Another route to the same receiver: it is told a change, and not one end and one begin.
+            let same = left
+                .iter()
+                .position(|id| self.groups.get(id).is_some_and(|left| left.receiver == group.receiver));
+            if let Some(from) = same.and_then(|at| self.groups.get_mut(&left.swap_remove(at))) {
+                group.adopt(id, from, (!leave).then_some(at));
+                if let Some(of) = self.member_of.get_mut(&id) {
+                    of.remove(&from.id);
+                }
+            }
+            group.members.entry(id).or_default().routed = true;
+            self.member_of.entry(id).or_default().insert(group.id.clone());
+            self.groups.insert(group.id.clone(), group);
         }
         if leave {
             self.each_group_of(id, |group| {
-                let stays = group.is_step() || routed.contains(&group.id);
+                let stays = group.step || routed.contains(&group.id);
                 if let Some(member) = group.members.get_mut(&id).filter(|_| !stays) {
                     member.routed = false;
                 }
@@ -506,7 +537,12 @@ impl Manager {
             let expired = record.ack.as_ref().and_then(|ack| ack.until).is_some_and(|until| until <= at);
             if expired && record.fires() {
                 record.ack = None;
-                self.note(id, Change::Unacknowledged, "the time for which it was taken has passed", now.unix_ms);
+                self.note(
+                    id,
+                    Change::Unacknowledged,
+                    "the time for which it was taken has passed",
+                    now.unix_ms,
+                );
                 self.hurry(id, at);
             }
             self.settle(id, "it was not said again in time", now);
@@ -539,7 +575,9 @@ impl Manager {
             let (change, reason) = match (muted, record.silenced_by.first(), record.inhibited_by.first()) {
                 (true, Some(silence), _) => (Change::Suppressed, format!("silence {silence} is in force")),
                 (true, None, Some(other)) => (Change::Suppressed, format!("alert {other} inhibits it")),
-                _ => (Change::Unsuppressed, "no silence and no other alert suppresses it any more".to_owned()),
+                _ => {
+                    (Change::Unsuppressed, "no silence and no other alert suppresses it any more".to_owned())
+                }
             };
             self.note(id, change, &reason, now.unix_ms);
         }
@@ -567,17 +605,24 @@ impl Manager {
             }
             let stairs: Vec<_> = from.escalation[done..done + count].to_vec();
             for stair in stairs {
-                let (Some(from), Some(record)) = (self.groups.get(&group), self.alerts.get_mut(&id)) else { continue };
+                let (Some(from), Some(record)) = (self.groups.get(&group), self.alerts.get_mut(&id)) else {
+                    continue;
+                };
                 let told = from.of_step(&stair, record, at);
                 let raised = stair.severity.is_some_and(|severity| record.raise(severity));
                 let step = self.groups.entry(told.id.clone()).or_insert(told);
-                let member = step.members.entry(id).or_default();
-                (member.routed, member.escalated) = (true, true);
-                step.next = at;
+                // Of two routes that both lead to this receiver the first has told it.
+                if !step.knows(id) || step.members.get(&id).is_some_and(|member| member.from == group) {
+                    let member = step.members.entry(id).or_default();
+                    (member.routed, member.escalated) = (true, true);
+                    member.from.clone_from(&group);
+                    step.next = at;
+                }
                 let step = step.id.clone();
                 self.member_of.entry(id).or_default().insert(step);
                 let after = Duration::from_millis(u64::try_from(stair.after).unwrap_or_default());
-                let reason = format!("nobody took it within {}: {} is told", format_duration(after), stair.receiver);
+                let reason =
+                    format!("nobody took it within {}: {} is told", format_duration(after), stair.receiver);
                 if raised {
                     self.settle(id, "", now);
                 }
@@ -607,12 +652,16 @@ impl Manager {
     fn tell(&mut self, group: &mut Group, news: News, now: Moment) -> bool {
         let at = self.at(now);
         if !news.flapping.is_empty() {
-            let Some(suppressed) = self.rates.take(&group.receiver, &self.config.limits, at) else { return false };
+            let Some(suppressed) = self.rates.take(&group.receiver, &self.config.limits, at) else {
+                return false;
+            };
             let told: Vec<_> = news.flapping.clone();
             self.notify(group, Cause::Flapping, told, true, suppressed, now);
         }
         if !news.changed.is_empty() || news.repeats {
-            let Some(suppressed) = self.rates.take(&group.receiver, &self.config.limits, at) else { return false };
+            let Some(suppressed) = self.rates.take(&group.receiver, &self.config.limits, at) else {
+                return false;
+            };
             let cause = news.cause();
             let changed = news.changed.into_iter().map(|(id, _, status)| (id, status));
             let told = changed.chain(news.firing.into_iter().map(|id| (id, Status::Firing))).collect();
@@ -631,7 +680,8 @@ impl Manager {
         now: Moment,
     ) {
         let at = self.at(now);
-        let seqs = told.iter().filter_map(|(id, _)| self.alerts.get(id)).map(|record| record.last_seq).collect();
+        let seqs =
+            told.iter().filter_map(|(id, _)| self.alerts.get(id)).map(|record| record.last_seq).collect();
         let alerts = group.tell(told.into_iter(), flapping, &self.alerts, at);
         let id = self.next_id(now);
         self.history.telling(id, seqs);
@@ -717,7 +767,8 @@ impl Manager {
             for (id, news) in taken {
                 let Some(mut group) = self.groups.remove(&id) else { continue };
                 let changed = news.changed.into_iter().map(|(id, _, status)| (id, status));
-                let told: Vec<_> = changed.chain(news.firing.into_iter().map(|id| (id, Status::Firing))).collect();
+                let told: Vec<_> =
+                    changed.chain(news.firing.into_iter().map(|id| (id, Status::Firing))).collect();
                 let ids = told.iter().chain(&news.flapping).filter_map(|(id, _)| self.alerts.get(id));
                 seqs.extend(ids.map(|record| record.last_seq));
                 alerts.extend(group.tell(told.into_iter(), false, &self.alerts, at));
@@ -725,7 +776,8 @@ impl Manager {
                 self.looked(group, true, at);
             }
             alerts.sort_by(|a, b| {
-                (a.status == Status::Resolved, &a.fingerprint).cmp(&(b.status == Status::Resolved, &b.fingerprint))
+                (a.status == Status::Resolved, &a.fingerprint)
+                    .cmp(&(b.status == Status::Resolved, &b.fingerprint))
             });
             alerts.dedup_by(|a, b| a.fingerprint == b.fingerprint);
             let id = self.next_id(now);
@@ -761,9 +813,10 @@ impl Manager {
             })
         });
         let due = records.chain(sources).chain(groups).chain(steps).min().unwrap_or(Ms::MAX);
-        let wall = self.silences.next_change().map_or(Ms::MAX, |wall| {
-            at.saturating_add(wall.saturating_sub(now.unix_ms).clamp(1, LOOK))
-        });
+        let wall = self
+            .silences
+            .next_change()
+            .map_or(Ms::MAX, |wall| at.saturating_add(wall.saturating_sub(now.unix_ms).clamp(1, LOOK)));
         let held: BTreeSet<String> =
             self.groups.values().filter(|group| group.held).map(|group| group.receiver.clone()).collect();
         let limits = self.config.limits;
@@ -797,7 +850,9 @@ impl Manager {
         let picked = self.alerts.values().filter(|record| filter.picks(record));
         let mut views: Vec<AlertView> = picked.map(|record| self.view(record)).collect();
         views.sort_by(|a, b| {
-            let key = |view: &AlertView| (view.firing, view.severity, view.starts_at_ms.unwrap_or(view.active_at_ms));
+            let key = |view: &AlertView| {
+                (view.firing, view.severity, view.starts_at_ms.unwrap_or(view.active_at_ms))
+            };
             key(b).partial_cmp(&key(a)).unwrap_or(std::cmp::Ordering::Equal).then(a.id.cmp(&b.id))
         });
         views
@@ -808,11 +863,18 @@ impl Manager {
         self.alerts.get(&id).map(|record| self.view(record)).ok_or_else(|| Refusal::Unknown(id.to_string()))
     }
 
-    pub(super) fn acknowledge(&mut self, id: &str, wish: Acknowledge, now: Moment) -> Result<Acknowledged, Refusal> {
+    pub(super) fn acknowledge(
+        &mut self,
+        id: &str,
+        wish: Acknowledge,
+        now: Moment,
+    ) -> Result<Acknowledged, Refusal> {
         let now = self.later(now);
         let (id, at) = (self.find(id)?, self.at(now));
         if wish.by.is_empty() || wish.by.len() > LONGEST || wish.note.len() > LONGEST {
-            return Err(Refusal::Invalid("who takes it has a name; name and note have at most 1024 bytes".into()));
+            return Err(Refusal::Invalid(
+                "who takes it has a name; name and note have at most 1024 bytes".into(),
+            ));
         }
         let Some(record) = self.alerts.get_mut(&id).filter(|record| record.fires() || record.flapping) else {
             return Err(Refusal::NotFiring(id));
@@ -880,9 +942,12 @@ impl Manager {
         let mut cleared = Cleared::default();
         let ids: Vec<Fingerprint> = match which {
             Which::All => self.alerts.keys().copied().collect(),
-            Which::Matching(matchers) => {
-                self.alerts.values().filter(|record| matchers.match_all(&record.labels())).map(|record| record.id).collect()
-            }
+            Which::Matching(matchers) => self
+                .alerts
+                .values()
+                .filter(|record| matchers.match_all(&record.labels()))
+                .map(|record| record.id)
+                .collect(),
             Which::Ids(ids) => ids
                 .iter()
                 .filter_map(|id| {
@@ -1001,7 +1066,8 @@ impl Manager {
 
     /// What stands by the rules' own word; what other programs have posted they tell their Alertmanagers themselves.
     pub(super) fn standing(&self) -> Standing {
-        let ours = self.alerts.values().filter(|record| matches!(record.origin, Origin::Rule | Origin::Anomaly));
+        let ours =
+            self.alerts.values().filter(|record| matches!(record.origin, Origin::Rule | Origin::Anomaly));
         Standing { alerts: ours.flat_map(Record::standing).collect() }
     }
 }

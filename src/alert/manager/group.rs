@@ -23,6 +23,8 @@ pub(super) struct Group {
     pub(super) key: String,
     pub(super) receiver: String,
     pub(super) labels: BTreeMap<String, String>,
+    /// It is there for the steps of an escalation.
+    pub(super) step: bool,
     interval: Ms,
     repeat: Ms,
     pub(super) escalation: Vec<Stair>,
@@ -62,6 +64,8 @@ pub(super) struct Member {
     pub(super) routed: bool,
     /// It is here because nobody took it, and that is still to be told.
     pub(super) escalated: bool,
+    /// The group whose step has brought it here.
+    pub(super) from: String,
     /// Steps of the escalation that are behind it.
     pub(super) steps: usize,
 }
@@ -97,10 +101,16 @@ impl Group {
     /// The group in which a route puts an alert.
     pub(super) fn of(route: &Routed<'_>, labels: &BTreeMap<String, String>, at: Ms) -> Self {
         let labels: BTreeMap<String, String> = match &route.route.group_by {
-            GroupBy::All => labels.clone(),
-            GroupBy::Labels(names) => {
-                labels.iter().filter(|(name, _)| names.contains(*name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+            // An alert is the same at every level, and so is its group.
+            GroupBy::All => {
+                let base = labels.iter().filter(|(name, _)| *name != Severity::LABEL);
+                base.map(|(name, value)| (name.clone(), value.clone())).collect()
             }
+            GroupBy::Labels(names) => labels
+                .iter()
+                .filter(|(name, _)| names.contains(*name))
+                .map(|(n, v)| (n.clone(), v.clone()))
+                .collect(),
         };
         let key = format!("{}:{}", route.path, Labels::new(&labels));
         let mut group = Group {
@@ -110,6 +120,7 @@ impl Group {
             labels,
             interval: 0,
             repeat: 0,
+            step: false,
             escalation: Vec::new(),
             members: BTreeMap::new(),
             next: at.saturating_add(ms(route.route.group_wait)),
@@ -123,12 +134,14 @@ impl Group {
 
     /// The group by which a step of an escalation tells its receiver of one alert.
     pub(super) fn of_step(&self, stair: &Stair, record: &Record, at: Ms) -> Self {
-        let key = format!("{}/escalation/{}:{}", self.key, stair.receiver, record.id);
+        // One for all routes that lead to it, so that it is told once.
+        let key = format!("escalation:{}", record.id);
         Group {
             id: id(&stair.receiver, &key),
             key,
             receiver: stair.receiver.clone(),
             labels: record.base.clone(),
+            step: true,
             escalation: Vec::new(),
             members: BTreeMap::new(),
             next: at,
@@ -145,9 +158,14 @@ impl Group {
         self.escalation = route.escalation.iter().map(Stair::from).collect();
     }
 
-    /// Is it one of a step of an escalation?
-    pub(super) fn is_step(&self) -> bool {
-        self.key.contains("/escalation/")
+    /// Takes over an alert from another group of the same receiver, with what that knows of it.
+    /// It tells of it at `next` at the latest.
+    pub(super) fn adopt(&mut self, id: Fingerprint, from: &mut Group, next: Option<Ms>) {
+        if let Some(member) = from.members.remove(&id) {
+            self.members.insert(id, Member { steps: 0, ..member });
+            self.last_told = self.last_told.max(from.last_told);
+            self.next = self.next.min(next.unwrap_or(from.next));
+        }
     }
 
     /// Looks at once whether there is something to tell, if it has begun.
@@ -218,7 +236,8 @@ impl Group {
             notified.push(record.notified(status));
         }
         notified.sort_by(|a, b| {
-            (a.status == Status::Resolved, &a.fingerprint).cmp(&(b.status == Status::Resolved, &b.fingerprint))
+            (a.status == Status::Resolved, &a.fingerprint)
+                .cmp(&(b.status == Status::Resolved, &b.fingerprint))
         });
         notified
     }
@@ -234,7 +253,8 @@ impl Group {
             let flapping = record.is_some_and(|record| record.flapping && member.routed);
             member.told_flapping &= flapping;
             let fires = record.is_some_and(|record| record.fires() && member.routed);
-            let stays = fires || flapping || matches!(member.told, Some((Status::Firing, _))) && record.is_some();
+            let stays =
+                fires || flapping || matches!(member.told, Some((Status::Firing, _))) && record.is_some();
             if !stays {
                 left.push(*id);
             }
@@ -269,7 +289,12 @@ impl Route {
         found
     }
 
-    fn find<'a>(&'a self, labels: &BTreeMap<String, String>, above: String, found: &mut Vec<Routed<'a>>) -> bool {
+    fn find<'a>(
+        &'a self,
+        labels: &BTreeMap<String, String>,
+        above: String,
+        found: &mut Vec<Routed<'a>>,
+    ) -> bool {
         if !self.matchers.match_all(labels) {
             return false;
         }

@@ -7,9 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::core::Manager;
 use super::history::Transition;
 use super::silence::{NewSilence, Silence};
-use super::view::{
-    Acknowledge, AlertView, Cleared, Filter, GroupView, HistoryFilter, Refusal, Stats, Which,
-};
+use super::view::{Acknowledge, AlertView, Cleared, Filter, GroupView, HistoryFilter, Refusal, Stats, Which};
 use super::{Posted, fingerprint::Fingerprint};
 use crate::alert::{Acknowledged, Standing};
 use crate::clock::Moment;

@@ -127,7 +127,9 @@ impl History {
 
     /// What became of one. False if it tells of nothing that is known.
     pub(super) fn delivered(&mut self, delivery: &Delivery) -> bool {
-        let Ok(at) = self.told.binary_search_by_key(&delivery.notification, |(id, _)| *id) else { return false };
+        let Ok(at) = self.told.binary_search_by_key(&delivery.notification, |(id, _)| *id) else {
+            return false;
+        };
         let first = self.kept.front().map_or(u64::MAX, |transition| transition.seq);
         for seq in &self.told[at].1 {
             let at = seq.checked_sub(first).and_then(|at| usize::try_from(at).ok());
@@ -167,7 +169,9 @@ impl HistoryFilter {
 /// how many were given up. A text that a spreadsheet would take for a formula has a quote before it.
 #[must_use]
 pub fn csv(transitions: &[Transition]) -> String {
-    let mut out = String::from("seq,time,alert,change,state,severity,alertname,labels,value,reason,delivered,failed\r\n");
+    let mut out = String::from(
+        "seq,time,alert,change,state,severity,alertname,labels,value,reason,delivered,failed\r\n",
+    );
     for one in transitions {
         let labels = crate::query::Labels::new(&one.labels).to_string();
         let name = one.labels.get("alertname").map_or("", String::as_str);

@@ -279,7 +279,8 @@ mod tests {
 
     #[test]
     fn what_is_none_is_told() {
-        for text in ["a", "=b", "a=\"b", "a=b\"", "a=\"b\"c", "{a=b", "a=b,,c=d", "a=~\"(\"", "a b=c", "a~b"] {
+        for text in ["a", "=b", "a=\"b", "a=b\"", "a=\"b\"c", "{a=b", "a=b,,c=d", "a=~\"(\"", "a b=c", "a~b"]
+        {
             assert!(Matchers::parse(text).is_err(), "{text}");
         }
         let many = vec!["a=b"; MOST + 1].join(",");

@@ -196,7 +196,14 @@ impl Record {
     }
 
     /// What one source says now takes the place of what it said. True if others are to see a difference.
-    pub(super) fn say(&mut self, source: &str, said: &[&Active], expires: Option<Ms>, at: Ms, unix_ms: i64) -> bool {
+    pub(super) fn say(
+        &mut self,
+        source: &str,
+        said: &[&Active],
+        expires: Option<Ms>,
+        at: Ms,
+        unix_ms: i64,
+    ) -> bool {
         let mut changed = false;
         for instance in self.instances.iter_mut().filter(|one| one.source == source && one.is_live()) {
             let is_said = said.iter().any(|active| severity_of(active) == instance.severity);
@@ -207,7 +214,8 @@ impl Record {
         }
         for active in said {
             let severity = severity_of(active);
-            let known = self.instances.iter().position(|one| one.source == source && one.severity == severity);
+            let known =
+                self.instances.iter().position(|one| one.source == source && one.severity == severity);
             let at = match known {
                 Some(known) => known,
                 None if self.instances.len() >= INSTANCES => continue,
@@ -278,7 +286,13 @@ impl Record {
     }
 
     /// Concludes from what the sources say, and gives what has changed, with the reason in words. `over` is the reason if it is over.
-    pub(super) fn settle(&mut self, at: Ms, unix_ms: i64, limits: &Limits, over: &str) -> Vec<(Change, String)> {
+    pub(super) fn settle(
+        &mut self,
+        at: Ms,
+        unix_ms: i64,
+        limits: &Limits,
+        over: &str,
+    ) -> Vec<(Change, String)> {
         let mut told = Vec::new();
         if self.cleared.is_some_and(|until| at >= until) || !self.instances.iter().any(Instance::is_live) {
             self.cleared = None;
@@ -303,7 +317,8 @@ impl Record {
         }
         match (self.stage, firing) {
             (Stage::Pending | Stage::Resolved, true) => {
-                let fired = self.instances.iter().filter(|one| one.fires()).filter_map(|one| one.fired_at_ms).min();
+                let fired =
+                    self.instances.iter().filter(|one| one.fires()).filter_map(|one| one.fired_at_ms).min();
                 let cool = self.ended.map(|ended| ended + ms(limits.cooldown));
                 (self.stage, self.ends_at_ms) = (Stage::Firing, None);
                 match cool.filter(|cool| *cool > at) {
@@ -343,7 +358,10 @@ impl Record {
         let worse = self.ack.as_ref().is_some_and(|ack| self.fires() && self.severity > ack.level);
         if worse {
             self.ack = None;
-            told.push((Change::Unacknowledged, format!("it is worse than when it was taken: {}", self.severity)));
+            told.push((
+                Change::Unacknowledged,
+                format!("it is worse than when it was taken: {}", self.severity),
+            ));
         }
         let window = ms(limits.flap_window);
         while self.changes.front().is_some_and(|change| at - change >= window) {
@@ -353,7 +371,10 @@ impl Record {
         if !self.flapping && many > limits.flap_changes {
             self.flapping = true;
             let within = format_duration(limits.flap_window);
-            told.push((Change::Flapping, format!("more than {} changes within {within}", limits.flap_changes)));
+            told.push((
+                Change::Flapping,
+                format!("more than {} changes within {within}", limits.flap_changes),
+            ));
         } else if self.flapping && many == 0 {
             self.flapping = false;
             told.push((Change::Steady, format!("quiet for {}", format_duration(limits.flap_window))));

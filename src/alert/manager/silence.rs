@@ -190,7 +190,10 @@ impl Silences {
     /// Those in force for these labels.
     pub(super) fn of(&self, labels: &BTreeMap<String, String>) -> Vec<String> {
         let active = self.all.values().filter(|silence| silence.state == SilenceState::Active);
-        active.filter(|silence| silence.matchers.match_all(labels)).map(|silence| silence.id.clone()).collect()
+        active
+            .filter(|silence| silence.matchers.match_all(labels))
+            .map(|silence| silence.id.clone())
+            .collect()
     }
 
     /// When the next one begins, ends or goes, Unix milliseconds.

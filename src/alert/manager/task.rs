@@ -67,7 +67,12 @@ impl Managing {
     ///
     /// # Errors
     /// When the registry holds something else under one of its names.
-    pub async fn start(config: &Config, ways: Ways, registry: &Registry, clock: Clock) -> Result<Self, RegisterError> {
+    pub async fn start(
+        config: &Config,
+        ways: Ways,
+        registry: &Registry,
+        clock: Clock,
+    ) -> Result<Self, RegisterError> {
         let metrics = Metrics::register(registry)?;
         let files = ways.storage.as_ref().map(|folder| Files {
             state: StateFile::new(folder, "alerts"),
@@ -171,7 +176,8 @@ impl Task {
         loop {
             let wake = self.manager.next_wake(self.clock.now()).unwrap_or(LONGEST).min(LONGEST);
             let wake = Instant::now() + wake;
-            let save = self.save_state.into_iter().chain(self.save_history).min().filter(|_| self.saving.is_none());
+            let save =
+                self.save_state.into_iter().chain(self.save_history).min().filter(|_| self.saving.is_none());
             let news = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -317,7 +323,9 @@ fn load<T: serde::de::DeserializeOwned>(file: &StateFile, unix_ms: i64) -> Optio
     if let StateError::Malformed { path, .. } = &error {
         let aside = path.with_extension(format!("json.corrupt-{unix_ms}"));
         match std::fs::rename(path, &aside) {
-            Ok(()) => warn!(%error, aside = %aside.display(), "a saved state cannot be read and is put aside"),
+            Ok(()) => {
+                warn!(%error, aside = %aside.display(), "a saved state cannot be read and is put aside")
+            }
             Err(moving) => warn!(%error, %moving, "a saved state cannot be read, nor be put aside"),
         }
     } else {
