@@ -9,8 +9,8 @@ use super::Severity;
 use super::report::Origin;
 use crate::query::Labels;
 
-/// One message for one receiver.
-#[derive(Clone, Debug)]
+/// One message for one receiver. It can be written down, so that what waits for delivery survives a restart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
     /// Its number, ascending, never used again.
     pub id: u64,
@@ -95,6 +95,7 @@ pub struct Notified {
     /// Does it fire?
     pub status: Status,
     /// The value of the expression, as last seen.
+    #[serde(with = "number")]
     pub value: f64,
     /// Since when it fires, Unix milliseconds.
     pub starts_at_ms: i64,
@@ -105,6 +106,30 @@ pub struct Notified {
     /// Who takes care.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledged>,
+}
+
+/// A number in JSON, which has no infinities and no NaN: those are texts.
+mod number {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f64),
+        Text(String),
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+    pub(super) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() { value.serialize(to) } else { value.to_string().serialize(to) }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        match Written::deserialize(from)? {
+            Written::Number(value) => Ok(value),
+            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        }
+    }
 }
 
 /// Somebody takes care.
