@@ -1,6 +1,7 @@
 //! How long to wait before the next try: full jitter, so that clients that were cut off together do not come
 //! back together.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 /// Waits that are random up to a bound which doubles with every try, until it is at a ceiling.
@@ -33,6 +34,13 @@ impl Backoff {
     }
 }
 
+/// From 0 to 1, evenly, for [`Backoff::wait`]: the keys of each `RandomState` differ.
+pub(crate) fn random() -> f64 {
+    #[allow(clippy::cast_precision_loss)] // 53 bits are exact
+    let share = (RandomState::new().hash_one(0_u8) >> 11) as f64 / (1_u64 << 53) as f64;
+    share
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +56,11 @@ mod tests {
         assert_eq!(backoff.wait(0.25), MS(5_000));
         backoff.reset();
         assert_eq!(backoff.wait(0.5), MS(250));
+    }
+
+    #[test]
+    fn a_random_share_is_from_0_to_1() {
+        assert!((0..100).map(|_| random()).all(|share| (0.0..1.0).contains(&share)));
     }
 
     proptest! {

@@ -4,9 +4,7 @@
 //! pings are answered only while someone waits for the next event. `next` is cancel safe: what it was at goes on in
 //! the next call.
 
-use std::collections::hash_map::RandomState;
 use std::future::poll_fn;
-use std::hash::BuildHasher;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,7 +21,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::conversation::{AlreadySubscribed, Conversation, Event, Lost, Subscription};
 use super::model::Model;
 use super::target::{BadTarget, Target};
-use super::{Backoff, Options};
+use super::{Backoff, Options, random};
 use crate::stream::protocol::SUBPROTOCOL;
 
 /// Sleeps are cut here, so that no setting can overflow a point in time.
@@ -259,10 +257,4 @@ fn refused(response: &Response<Option<Vec<u8>>>) -> Lost {
         reason: status.canonical_reason().unwrap_or("no reason given").to_owned(),
         retry_after: Duration::from_secs(seconds.unwrap_or(0)),
     }
-}
-
-/// From 0 to 1, evenly: the keys of each `RandomState` differ.
-#[allow(clippy::cast_precision_loss)]
-fn random() -> f64 {
-    (RandomState::new().hash_one(0_u8) >> 11) as f64 / (1_u64 << 53) as f64
 }

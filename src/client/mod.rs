@@ -40,6 +40,7 @@ mod target;
 pub(crate) mod wire;
 
 pub use backoff::Backoff;
+pub(crate) use backoff::random;
 pub use connection::{Client, ConnectError, connect};
 pub use conversation::{AlreadySubscribed, Change, Event, Happened, Lost, Past, Refused, Subscription};
 pub use model::{Family, Fault, Model, Series};

@@ -82,6 +82,13 @@ impl Client {
             );
         }
         client.auth = given.into_iter().flatten().next();
+        let Client { trust, server_name, .. } = Client::read_tls(map);
+        Client { trust, server_name, ..client }
+    }
+
+    /// Reads `tls_config` alone, for connections that are not HTTP.
+    pub(crate) fn read_tls(map: &Map<'_, '_, '_>) -> Client {
+        let mut client = Client::default();
         if let Some(tls) = map.map("tls_config") {
             client.trust.ca_file = tls.path("ca_file");
             if let Some(skip) = tls.flag("insecure_skip_verify") {

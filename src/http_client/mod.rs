@@ -259,7 +259,11 @@ impl Fetcher {
             let tls = |error: &dyn std::fmt::Display| Failure::new("tls", format!("TLS: {error}"));
             let name = self.client.server_name.as_deref().unwrap_or(&url.host);
             let connector = self.connector().await.map_err(|error| tls(&error))?;
-            connector.connect(name, stream).await.map_err(|error| tls(&error))?
+            connector.connect(name, stream).await.map_err(|error| match error.kind() {
+                // It speaks no TLS, or shows what cannot be believed; anything else is the connection's end.
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => tls(&error),
+                _ => Failure::new("io", format!("TLS: {error}")),
+            })?
         } else {
             Stream::Plain(stream)
         };

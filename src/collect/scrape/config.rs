@@ -409,7 +409,7 @@ fn lists(reading: &Reading<'_>, node: &Node) -> BTreeMap<String, Vec<String>> {
 }
 
 /// One item of targets and labels.
-pub(super) fn group(map: &Map<'_, '_, '_>) -> Group {
+pub(crate) fn group(map: &Map<'_, '_, '_>) -> Group {
     let targets = map.texts("targets").unwrap_or_default();
     for target in &targets {
         if target.contains('/') || target.is_empty() {
@@ -422,7 +422,8 @@ pub(super) fn group(map: &Map<'_, '_, '_>) -> Group {
     Group { targets, labels: map.labels("labels") }
 }
 
-fn files(map: &Map<'_, '_, '_>) -> Option<Files> {
+/// Files with targets.
+pub(crate) fn files(map: &Map<'_, '_, '_>) -> Option<Files> {
     let refresh = positive(map, "refresh_interval").map_or(FILE_REFRESH, |given| given.min(FILE_REFRESH));
     let folder = map.reading().folder();
     let patterns: Vec<PathBuf> =

@@ -26,7 +26,8 @@ use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard};
 use std::{net::SocketAddr, sync::PoisonError};
 
 pub use config::{Asked, Config, Files, Group, Job, Limits, Protocol};
-pub(crate) use config::{check_url, read};
+pub(crate) use config::{check_url, files as discovered_files, group as discovered_group, read};
+pub(crate) use discovery::file::Folder;
 pub use relabel::Labels;
 pub use target::{Settled, Status, Target};
 

@@ -1,7 +1,6 @@
 //! The task of one receiver: it collects batches, sends them one after the other, and waits where the receiver says so.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +17,7 @@ use super::config::Receiver;
 use super::cursor::{Batch, Cursors, Filled};
 use super::message;
 use super::metrics::Figures;
-use crate::client::Backoff;
+use crate::client::{Backoff, random};
 use crate::clock::Clock;
 use crate::collect::Ticks;
 use crate::history::History;
@@ -338,14 +337,6 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     seconds.or_else(|| httpdate::parse_http_date(text).ok()?.duration_since(now).ok())
 }
 
-/// From 0 to 1: the standard library's keyed hash, which is new each time.
-fn random() -> f64 {
-    let bits = RandomState::new().build_hasher().finish() >> 11;
-    #[allow(clippy::cast_precision_loss)] // 53 bits are exact
-    let share = bits as f64 / (1u64 << 53) as f64;
-    share
-}
-
 /// Metadata by metric name, for 2.0.
 #[derive(Debug, Default)]
 struct Families {
@@ -408,10 +399,5 @@ mod tests {
         assert_eq!(retry_after("soon", now), None);
         let asked = verdict(reply(429, Some("3"), ""), true);
         assert_eq!(asked, Verdict::Later("429 Too Many Requests: ".into(), Some(Duration::from_secs(3))));
-    }
-
-    #[test]
-    fn a_random_share_is_from_0_to_1() {
-        assert!((0..100).map(|_| random()).all(|share| (0.0..1.0).contains(&share)));
     }
 }

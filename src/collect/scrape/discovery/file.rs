@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 16 << 20;
 
 /// The files of one `file_sd_configs`.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     patterns: Vec<PathBuf>,
     files: BTreeMap<PathBuf, Known>,
 }
@@ -35,12 +35,13 @@ struct Known {
 type Read = (Vec<Discovered>, Option<String>);
 
 impl Folder {
-    pub(super) fn new(files: &Files) -> Self {
+    /// Those that match the patterns.
+    pub(crate) fn new(files: &Files) -> Self {
         Folder { patterns: files.patterns.clone(), files: BTreeMap::new() }
     }
 
     /// Looks at the files, off the threads that must not wait.
-    pub(super) async fn read(&mut self) -> Result<Read, String> {
+    pub(crate) async fn read(&mut self) -> Result<Read, String> {
         let (patterns, known) = (self.patterns.clone(), self.files.clone());
         let looked = tokio::task::spawn_blocking(move || look(&patterns, &known)).await;
         self.files = looked.map_err(|error| error.to_string())?;

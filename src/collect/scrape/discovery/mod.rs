@@ -2,7 +2,7 @@
 //!
 //! A discovery that fails keeps the targets it found before; it is logged when that begins and when it ends.
 
-mod file;
+pub(super) mod file;
 mod http;
 
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use super::metrics::Metrics;
 
 /// A group with the label that tells where it comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Discovered {
-    pub(super) group: Group,
+pub(crate) struct Discovered {
+    pub(crate) group: Group,
     /// `__meta_filepath` or `__meta_url`, and its value.
-    pub(super) meta: Option<(&'static str, String)>,
+    pub(crate) meta: Option<(&'static str, String)>,
 }
 
 /// All discoveries of a job.
