@@ -1,0 +1,154 @@
+//! What waits for delivery and what failed for good, in `receivers.json` of `storage.path`.
+//!
+//! The file is written after each change, one write at a time: what changes meanwhile goes into the next. A write that fails is
+//! counted and told, and is tried again with the next change or after [`AGAIN`]; delivery goes on in memory.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::dead::{DeadLetter, DeadLetters};
+use super::fate::Fate;
+use super::lane::Shared;
+use super::queue::Waiting;
+use crate::state::{StateError, StateFile};
+
+/// The name of the state.
+const NAME: &str = "receivers";
+
+/// How long after a failure to write it is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Saved {
+    version: u32,
+    lanes: Vec<SavedLane>,
+    dead: DeadLetters,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedLane {
+    receiver: String,
+    integration: String,
+    channel: usize,
+    waiting: Vec<Waiting>,
+}
+
+/// The version that is written.
+const VERSION: u32 = 1;
+
+/// Takes up what the last run has left, and gives the file. One that cannot be understood is put aside.
+pub(super) fn restore(shared: &Shared, folder: &Path) -> StateFile {
+    let file = StateFile::new(folder, NAME);
+    let saved = match file.load::<Saved>() {
+        Ok(Some(saved)) if saved.version == VERSION => saved,
+        Ok(None) => return file,
+        Ok(Some(saved)) => {
+            put_aside(shared, &file, &format!("it is of version {}", saved.version));
+            return file;
+        }
+        Err(StateError::Malformed { source, .. }) => {
+            put_aside(shared, &file, &source.to_string());
+            return file;
+        }
+        Err(error) => {
+            warn!(%error, "what waited for delivery cannot be read");
+            return file;
+        }
+    };
+    shared.restore_dead(saved.dead);
+    let mut channels: HashMap<(String, u64), usize> = HashMap::new();
+    for lane in &saved.lanes {
+        for waiting in &lane.waiting {
+            *channels.entry((lane.receiver.clone(), waiting.notification.id)).or_default() += 1;
+        }
+    }
+    let mut fates: HashMap<(String, u64), Arc<Fate>> =
+        channels.into_iter().map(|(key, channels)| (key, Arc::new(Fate::of(channels)))).collect();
+    let mut restored = 0usize;
+    for lane in saved.lanes {
+        for waiting in lane.waiting {
+            let key = (lane.receiver.clone(), waiting.notification.id);
+            let fate = Arc::clone(fates.entry(key).or_default());
+            if let Some(found) = shared.lane(&lane.receiver, &lane.integration, lane.channel) {
+                restored += 1;
+                shared.queue(found, waiting, fate);
+                continue;
+            }
+            shared.keep(DeadLetter {
+                id: 0,
+                receiver: lane.receiver.clone(),
+                integration: lane.integration.clone(),
+                channel: lane.channel,
+                at_ms: shared.clock.now().unix_ms,
+                attempts: waiting.attempts,
+                reason: "removed".into(),
+                why: "the channel is not configured any more".into(),
+                notification: waiting.notification,
+            });
+        }
+    }
+    if restored > 0 {
+        info!(notifications = restored, "what waited for delivery before the restart waits again");
+    }
+    file
+}
+
+fn put_aside(shared: &Shared, file: &StateFile, why: &str) {
+    let to = file.path().with_extension(format!("json.corrupt-{}", shared.clock.now().unix_ms));
+    let moved = std::fs::rename(file.path(), &to);
+    let path = file.path().display();
+    match moved {
+        Ok(()) => {
+            warn!(%path, to = %to.display(), %why, "what waited for delivery cannot be understood; it is put aside")
+        }
+        Err(error) => warn!(%path, %error, %why, "what waited for delivery cannot be understood"),
+    }
+}
+
+/// Writes the file after each change until it is stopped, and then once more.
+pub(super) async fn keep(shared: Arc<Shared>, file: StateFile, stop: CancellationToken) {
+    let mut failing = false;
+    loop {
+        let again =
+            async { if failing { tokio::time::sleep(AGAIN).await } else { std::future::pending().await } };
+        let stopped = tokio::select! {
+            () = stop.cancelled() => true,
+            () = shared.changed.notified() => false,
+            () = again => false,
+        };
+        let lanes = shared.lanes.iter().map(|lane| SavedLane {
+            receiver: lane.receiver.to_string(),
+            integration: lane.integration().to_owned(),
+            channel: lane.place,
+            waiting: lane.waiting(),
+        });
+        let lanes = lanes.filter(|lane| !lane.waiting.is_empty()).collect();
+        let saved = Saved { version: VERSION, lanes, dead: shared.dead() };
+        let to = file.clone();
+        let written = tokio::task::spawn_blocking(move || to.save(&saved)).await;
+        let fault = match written {
+            Ok(written) => written.err().map(|error| error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        match &fault {
+            Some(error) => {
+                shared.metrics.unsaved.inc();
+                if !failing {
+                    warn!(%error, "what waits for delivery cannot be written down; a restart would lose it");
+                }
+            }
+            None if failing => info!("what waits for delivery is written down again"),
+            None => {}
+        }
+        failing = fault.is_some();
+        if stopped {
+            return;
+        }
+    }
+}

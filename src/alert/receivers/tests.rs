@@ -1,0 +1,1 @@
+//! Delivery as a whole, with servers of the tests' own on loopback.
