@@ -85,6 +85,24 @@ pub fn parts() -> &'static [Part] {
             read: crate::remote::send::read,
             differs: |a, b| a.remote_write != b.remote_write,
         },
+        Part {
+            key: "alerting",
+            help: "Alertmanagers that are told of all alerts, as in Prometheus; see alerting.md",
+            list: false,
+            example: "alertmanagers:\n  - static_configs:\n      - targets: ['localhost:9093']",
+            at_start: true,
+            read: crate::alert::receivers::read_alerting,
+            differs: |a, b| a.alert.receivers.alerting != b.alert.receivers.alerting,
+        },
+        Part {
+            key: "receivers",
+            help: "Who is told of alerts, and how, as in Alertmanager; see alerting.md",
+            list: true,
+            example: "- name: team\n  webhook_configs:\n    - url: http://localhost:8080/alerts",
+            at_start: true,
+            read: crate::alert::receivers::read,
+            differs: |a, b| a.alert.receivers.receivers != b.alert.receivers.receivers,
+        },
         // Below the receivers, whose names it checks.
         Part {
             key: "route",

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Config;
 use super::check;
 use super::field::{Field, duration, size};
+use crate::alert::receivers;
 use crate::collect::catalog;
 use crate::collect::filter::FILTERS;
 use crate::collect::scrape;
@@ -154,7 +155,6 @@ pub(crate) const UNSUPPORTED: &[&str] =
 /// Keys of Prometheus' configuration file that are none of scraping: they are let be with a warning, so that the file
 /// of a Prometheus can be used as it is.
 pub(crate) const INEFFECTIVE: &[&str] = &[
-    "alerting",
     "global.query_log_file",
     "global.rule_query_offset",
     "runtime",
@@ -184,6 +184,10 @@ fn row(group: Group, flag: &str, key: &str, field: Field, help: &str) -> Setting
 
 fn rare(row: Setting) -> Setting {
     Setting { rare: true, ..row }
+}
+
+fn secret(row: Setting) -> Setting {
+    Setting { rare: true, secret: true, ..row }
 }
 
 fn table() -> Vec<Setting> {
@@ -692,6 +696,76 @@ fn table() -> Vec<Setting> {
             "monitor.allocations_per_second",
             Count(|c| (&mut c.monitor.thresholds.allocations_per_second).into(), 0, 1_000_000_000_000),
             "Allocations that are still good, where they are counted",
+        )),
+        rare(row(
+            Group::Alert,
+            "alert.smtp-smarthost",
+            "global.smtp_smarthost",
+            OptionalText(|c| &mut c.alert.receivers.global.smtp_smarthost, receivers::check_smarthost),
+            "HOST:PORT of the server that takes mail, for receivers that name none",
+        )),
+        rare(row(
+            Group::Alert,
+            "alert.smtp-from",
+            "global.smtp_from",
+            OptionalText(|c| &mut c.alert.receivers.global.smtp_from, receivers::check_mailbox),
+            "Sender of mail, for receivers that name none",
+        )),
+        rare(row(
+            Group::Alert,
+            "alert.smtp-hello",
+            "global.smtp_hello",
+            OptionalText(|c| &mut c.alert.receivers.global.smtp_hello, receivers::check_nothing),
+            "Name that we give the mail server, localhost by default",
+        )),
+        rare(row(
+            Group::Alert,
+            "alert.smtp-auth-username",
+            "global.smtp_auth_username",
+            OptionalText(|c| &mut c.alert.receivers.global.smtp_auth_username, receivers::check_nothing),
+            "User at the mail server, for receivers that name none",
+        )),
+        secret(row(
+            Group::Alert,
+            "alert.smtp-auth-password",
+            "global.smtp_auth_password",
+            OptionalText(|c| &mut c.alert.receivers.global.smtp_auth_password, receivers::check_nothing),
+            "Password of that user",
+        )),
+        rare(row(
+            Group::Alert,
+            "alert.smtp-auth-password-file",
+            "global.smtp_auth_password_file",
+            OptionalPath(|c| &mut c.alert.receivers.global.smtp_auth_password_file),
+            "File with the password of that user",
+        )),
+        rare(row(
+            Group::Alert,
+            "alert.smtp-require-tls",
+            "global.smtp_require_tls",
+            Bool(|c| &mut c.alert.receivers.global.smtp_require_tls),
+            "Send mail over encrypted connections only",
+        )),
+        secret(row(
+            Group::Alert,
+            "alert.slack-api-url",
+            "global.slack_api_url",
+            OptionalText(|c| &mut c.alert.receivers.global.slack_api_url, receivers::check_url),
+            "Incoming webhook of Slack, for receivers that name none",
+        )),
+        rare(row(
+            Group::Alert,
+            "alert.slack-api-url-file",
+            "global.slack_api_url_file",
+            OptionalPath(|c| &mut c.alert.receivers.global.slack_api_url_file),
+            "File with the incoming webhook of Slack",
+        )),
+        rare(row(
+            Group::Alert,
+            "alert.pagerduty-url",
+            "global.pagerduty_url",
+            Text(|c| &mut c.alert.receivers.global.pagerduty_url, receivers::check_url),
+            "Where PagerDuty takes events",
         )),
         row(
             Group::Log,
