@@ -41,8 +41,8 @@ log:
 - **Lists** may be written as one value. Anchors and aliases work; tags, merge keys and several documents do not.
 - **Mistakes** are all told at once, as `file:line:column: message` with the line, and nothing starts: an unknown key, a
   key given twice, a wrong type, a value out of bounds, an undefined variable. Keys of a Prometheus
-  configuration that this version does not support are refused by name where they are of scraping, rules and sending; others,
-  `alerting` among them, get a warning.
+  configuration that this version does not support are refused by name where they are of scraping, rules, alerts and sending;
+  others, `tracing` among them, get a warning.
 
 ## Flags and environment
 

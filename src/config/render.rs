@@ -29,9 +29,11 @@ fn show_table(table: &[Setting], config: &Config, origins: Option<&Origins>) -> 
             lines.push((format!("{}{section}:", "  ".repeat(open.len())), String::new()));
             open.push(section.clone());
         }
-        let value = match setting.secret {
+        let value = setting.field.get(&mut config);
+        // That there is none is no secret, and has to read back as none.
+        let value = match setting.secret && value.words().iter().any(|word| !word.is_empty()) {
             true => "<secret>".into(),
-            false => flow(&setting.field.get(&mut config)),
+            false => flow(&value),
         };
         let origin = origins.map_or_else(String::new, |origins| origin(setting, origins));
         lines.push((format!("{}{name}: {value}", "  ".repeat(open.len())), origin));

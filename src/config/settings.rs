@@ -750,7 +750,7 @@ fn table() -> Vec<Setting> {
             Group::Alert,
             "alert.slack-api-url",
             "global.slack_api_url",
-            OptionalText(|c| &mut c.alert.receivers.global.slack_api_url, receivers::check_url),
+            OptionalText(|c| &mut c.alert.receivers.global.slack_api_url, receivers::check_nothing),
             "Incoming webhook of Slack, for receivers that name none",
         )),
         rare(row(

@@ -246,7 +246,7 @@ fn verdict(error: &lettre::transport::smtp::Error) -> Outcome {
         Outcome::Refused("rejected", why)
     } else if error.is_transient() {
         Outcome::Later("server_error", why, None)
-    } else if error.is_tls() {
+    } else if error.is_tls() || is_unbelievable(error) {
         Outcome::Refused("tls", why)
     } else if error.is_client() {
         // The server offers no STARTTLS, or no way to log in that we know.
@@ -257,6 +257,14 @@ fn verdict(error: &lettre::transport::smtp::Error) -> Outcome {
         let refused = why.to_ascii_lowercase().contains("refused");
         Outcome::Later(if refused { "refused" } else { "io" }, why, None)
     }
+}
+
+/// Does the server show what cannot be believed? `lettre` tells that as a failure of the connection.
+fn is_unbelievable(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| {
+        cause.downcast_ref().is_some_and(|io: &std::io::Error| io.kind() == std::io::ErrorKind::InvalidData)
+    })
 }
 
 fn text(told: &Told<'_>) -> String {

@@ -312,10 +312,6 @@ impl Shared {
     /// It is tried no more.
     fn bury(&self, lane: &Lane, item: Item, reason: &'static str, why: String) {
         lane.figures.failed(reason);
-        self.tell(lane, &item.waiting, DeliveryOutcome::Failed { reason, why: why.clone() });
-        if !item.hopeless && item.fate.failed() {
-            self.fall_back(lane, &item.waiting);
-        }
         self.keep(DeadLetter {
             id: 0,
             receiver: lane.receiver.to_string(),
@@ -324,9 +320,14 @@ impl Shared {
             at_ms: self.clock.now().unix_ms,
             attempts: item.waiting.attempts,
             reason: reason.to_owned(),
-            why,
-            notification: item.waiting.notification,
+            why: why.clone(),
+            notification: Arc::clone(&item.waiting.notification),
         });
+        // Told last: whoever hears of it finds the dead letter.
+        self.tell(lane, &item.waiting, DeliveryOutcome::Failed { reason, why });
+        if !item.hopeless && item.fate.failed() {
+            self.fall_back(lane, &item.waiting);
+        }
     }
 
     /// Keeps a dead letter.

@@ -39,8 +39,6 @@ mod saved;
 mod slack;
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod tests;
 mod webhook;
 
 use std::collections::BTreeMap;

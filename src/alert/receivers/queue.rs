@@ -309,7 +309,7 @@ mod tests {
         let again = due(&queue, 1000).unwrap();
         assert_eq!(again.number, first.number);
         queue.ended(&again, Outcome::Delivered, moment(1000), 1.0);
-        let groups: Vec<_> = std::iter::from_fn(|| {
+        let groups = std::iter::from_fn(|| {
             let next = due(&queue, 1000)?;
             queue.ended(&next, Outcome::Delivered, moment(1000), 0.0);
             Some(next.notification.group_key.to_string())

@@ -15,7 +15,7 @@ use super::webhook::{read_url, unwritable, url};
 use crate::alert::{Severity, Status};
 use crate::config::Credential;
 use crate::config::section::Map;
-use crate::http_client::{Client, Failure};
+use crate::http_client::{Client, Failure, Url};
 
 /// Most characters of a title, so that it is one line.
 const TITLE: usize = 250;
@@ -66,6 +66,12 @@ impl Slack {
 
     pub(super) fn read(map: &Map<'_, '_, '_>, global: &Global) -> Option<Slack> {
         let url = url(map, "api_url", "api_url_file").or_else(|| global.slack_url());
+        if let Some(Credential::Given(text)) = &url
+            && map.node("api_url").is_none()
+            && Url::parse(text.expose()).is_err()
+        {
+            map.fault("api_url", "`global.slack_api_url` is not a URL that begins with http:// or https://");
+        }
         let given = |key| map.text(key).filter(|text| !text.is_empty());
         let slack = Slack {
             url: Credential::File("".into()),

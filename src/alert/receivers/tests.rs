@@ -1,1 +1,0 @@
-//! Delivery as a whole, with servers of the tests' own on loopback.
