@@ -19,7 +19,7 @@ use super::http::{Request, post, verdict};
 use super::members::{BATCH, Member, Prepared, body, prepare};
 use super::metrics::Metrics;
 use super::queue::Outcome;
-use super::random;
+use super::{FLUSH, random};
 use crate::alert::Standing;
 use crate::clock::Clock;
 use crate::collect::scrape::Folder;
@@ -153,8 +153,14 @@ impl Told {
             member.follow(&alerts);
             let due = member.due(&alerts, around.clock.now());
             if !due.is_empty() {
-                // A stop waits for one request at most, whose end is bounded.
-                let failed = self.tell(&mut member, &mut line, &due).await;
+                let late = async {
+                    stop.cancelled().await;
+                    tokio::time::sleep(FLUSH).await;
+                };
+                let failed = tokio::select! {
+                    failed = self.tell(&mut member, &mut line, &due) => failed,
+                    () = late => break,
+                };
                 figures.up(failed.is_none(), around.clock.now());
                 if let Some(why) = &failed
                     && up != Some(false)

@@ -300,18 +300,18 @@ fn html(told: &Told<'_>) -> String {
     for alert in named {
         let (headline, lines) = facts(alert);
         let page = escape(&told.page(alert));
-        let _ = write!(html, "<h3><a href=\"{page}\">{}</a></h3><table>\n", escape(&headline));
+        let _ = writeln!(html, "<h3><a href=\"{page}\">{}</a></h3><table>", escape(&headline));
         for (name, said) in lines {
             let _ =
-                write!(html, "<tr><th align=\"left\">{}</th><td>{}</td></tr>\n", escape(name), escape(&said));
+                writeln!(html, "<tr><th align=\"left\">{}</th><td>{}</td></tr>", escape(name), escape(&said));
         }
         html.push_str("</table>\n");
     }
     if more > 0 {
-        let _ = write!(html, "<p><a href=\"{}\">and {more} more</a></p>\n", escape(&told.alerts_page()));
+        let _ = writeln!(html, "<p><a href=\"{}\">and {more} more</a></p>", escape(&told.alerts_page()));
     }
     if let Some(note) = told.note() {
-        let _ = write!(html, "<p>{note}</p>\n");
+        let _ = writeln!(html, "<p>{note}</p>");
     }
     html.push_str("</body></html>\n");
     html

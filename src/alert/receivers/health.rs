@@ -30,10 +30,12 @@ pub(super) struct Health {
     clock: Clock,
 }
 
+/// By integration and receiver: since when (Unix milliseconds), and why.
+type Failing = BTreeMap<(&'static str, String), (i64, String)>;
+
 #[derive(Debug, Default)]
 struct Shared {
-    /// By integration and receiver: since when (Unix milliseconds), and why.
-    failing: Mutex<BTreeMap<(&'static str, String), (i64, String)>>,
+    failing: Mutex<Failing>,
     changed: Notify,
 }
 
