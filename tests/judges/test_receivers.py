@@ -275,7 +275,7 @@ def test_a_server_that_hangs_or_never_ends_is_left_and_delays_no_other(deliver, 
     slow, flood, good = hook(hang), hook(endless), hook()
     with socket.create_server(("127.0.0.1", 0)) as closed:
         refused = closed.getsockname()[1]
-    config = "receivers:\n" + webhook("slow", slow, ", timeout: 1s") + webhook("flood", flood) + webhook("good", good)
+    config = "receivers:\n" + webhook("slow", slow, ", timeout: 3s") + webhook("flood", flood) + webhook("good", good)
     config += f"- name: gone\n  webhook_configs: [{{url: 'http://127.0.0.1:{refused}/'}}]\n"
     program = deliver(config)
     for receiver in ("slow", "gone", "flood", "good"):
