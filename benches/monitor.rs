@@ -119,6 +119,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         registry.page(&mut page);
     });
     println!("page of 1000 operations                  {:>8.2} ms", text / 1e6);
-    assert_eq!(change.bytes_allocated < 8_000_000, true, "{bytes}");
     Ok(())
 }

@@ -19,6 +19,7 @@ use gaugecast::config::{self, Config};
 use gaugecast::exposition::page::PageWriter;
 use gaugecast::exposition::parse::Format;
 use gaugecast::history::Write as Push;
+use gaugecast::monitor::{Allocated, Monitor, SecurityKind};
 use gaugecast::registry::metrics::counter::Counter as RawCounter;
 use gaugecast::registry::metrics::family::Family as RawFamily;
 use gaugecast::registry::{Counter, Desc, Family, Registry};
@@ -106,6 +107,17 @@ fn misuse(registry: &Registry) {
     registry.register("misuse_unencodable", "Breaks the page.", None, unencodable).unwrap();
 }
 
+/// An application tells something of each kind.
+fn tell(registry: &Registry) {
+    let monitor = Monitor::new(registry, gaugecast::monitor::Config::default()).unwrap();
+    monitor.watch_allocations(Allocated::default);
+    monitor.operation("told").start().fail("as the test wants");
+    monitor.security().report(SecurityKind::Blocked, "here", "");
+    monitor.security().responded(Duration::from_millis(1));
+    drop(monitor.connected());
+    monitor.sample(monitor.now());
+}
+
 /// Pushes a series without a name, which is left out, with an exemplar; and one that is not live, as it is our own.
 async fn push(address: std::net::SocketAddr, now_ms: i64) {
     fn field(number: u8, content: &[u8]) -> Vec<u8> {
@@ -146,6 +158,7 @@ async fn the_reference_names_every_metric_of_our_own() {
     let mut seen = Seen::new();
     let registry = Registry::new();
     misuse(&registry);
+    tell(&registry);
     config::Metrics::register(&registry).unwrap();
 
     // A collector whose page is refused, on a ticker of its own that counts into the same registry.

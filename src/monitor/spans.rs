@@ -74,3 +74,31 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+    use crate::monitor::Config;
+    use crate::registry::Registry;
+
+    #[test]
+    fn a_span_is_one_run_however_often_it_is_entered_and_fails_by_its_own_errors() {
+        let monitor = Monitor::new(&Registry::new(), Config::default()).unwrap();
+        let subscriber = tracing_subscriber::registry().with(SpanLayer::new(&monitor));
+        let (outer, inner) = (monitor.operation("outer"), monitor.operation("inner"));
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("outer");
+            for _ in 0..3 {
+                span.in_scope(|| {
+                    assert_eq!((outer.in_flight(), outer.count()), (1, 0));
+                    tracing::info_span!("inner").in_scope(|| tracing::error!("bad"));
+                    tracing::warn!("no error");
+                });
+            }
+        });
+        assert_eq!((outer.count(), outer.errors(), outer.in_flight()), (1, 0, 0));
+        assert_eq!((inner.count(), inner.errors()), (3, 3));
+    }
+}

@@ -71,3 +71,66 @@ fn samples<'a>(tick: &'a Tick, name: &str) -> impl Iterator<Item = (&'a Series, 
 fn mode(series: &Series) -> Option<String> {
     series.labels().find(|(name, _)| name == "mode").map(|(_, mode)| mode.into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Moment;
+    use crate::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Scope, Table};
+
+    /// A tick after so many seconds with these series; a foreign host beside it.
+    fn tick(seconds: u64, own: &[(&str, &[(&str, &str)], f64)]) -> Arc<Tick> {
+        let mut table = Table::new(Epoch(1), 100);
+        for (scope, factor) in [(Scope::Own, 1.0), (Scope::Foreign, 1000.0)] {
+            let source = table.add_source("test", scope);
+            for (name, labels, value) in own {
+                let meta =
+                    FamilyMeta { name: (*name).into(), kind: Kind::Gauge, help: "".into(), unit: "".into() };
+                let mut labels = labels.to_vec();
+                if scope == Scope::Foreign {
+                    labels.push(("instance", "there"));
+                    labels.sort_unstable();
+                }
+                let slot = table.series(source, &Arc::new(meta), Role::Value, name, &labels).unwrap();
+                table.set(slot, value * factor, NO_TIME);
+            }
+        }
+        let since_start = Duration::from_secs(seconds);
+        table.commit(Moment { since_start, unix_ms: 1_000 * seconds as i64 }, 0)
+    }
+
+    #[test]
+    fn cpu_is_what_was_used_between_two_readings_of_this_host() {
+        let at = |seconds, process, idle, user| {
+            tick(
+                seconds,
+                &[
+                    ("process_cpu_seconds_total", &[], process),
+                    ("node_cpu_seconds_total", &[("cpu", "0"), ("mode", "idle")], idle),
+                    ("node_cpu_seconds_total", &[("cpu", "0"), ("mode", "user")], user),
+                    ("node_memory_MemTotal_bytes", &[], 8e9),
+                    ("node_memory_MemAvailable_bytes", &[], 2e9),
+                    ("node_load1", &[], 1.5),
+                ],
+            )
+        };
+        let (first, counted) = read(&at(10, 1.0, 100.0, 20.0), None);
+        assert_eq!((first.process_cpu_cores, first.host_cpu_ratio), (None, None));
+        assert_eq!(
+            (first.host_memory_ratio, first.host_load1, first.host_cores),
+            (Some(0.75), Some(1.5), Some(1.0))
+        );
+        let (second, _) = read(&at(15, 3.5, 101.0, 24.0), Some(&counted));
+        assert_eq!((second.process_cpu_cores, second.host_cpu_ratio), (Some(0.5), Some(0.8)));
+        assert_eq!(second.at_ms, 15_000);
+    }
+
+    #[test]
+    fn what_is_not_collected_is_none() {
+        let (figures, counted) = read(&tick(1, &[]), None);
+        assert_eq!(figures, SystemFigures { at_ms: 1_000, ..SystemFigures::default() });
+        assert_eq!(read(&tick(2, &[]), Some(&counted)).0.host_cpu_ratio, None);
+    }
+}

@@ -185,3 +185,53 @@ where
         Poll::Ready(result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
+
+    use super::*;
+    use crate::monitor::Config;
+    use crate::registry::Registry;
+
+    /// Answers with what it is asked for, or fails.
+    #[derive(Clone)]
+    struct Echo;
+
+    impl Service<Result<u16, ()>> for Echo {
+        type Response = u16;
+        type Error = ();
+        type Future = Ready<Result<u16, ()>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Result<u16, ()>) -> Self::Future {
+            ready(request)
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_are_in_flight_until_they_are_answered_dropped_or_failed() {
+        let monitor = Monitor::new(&Registry::new(), Config::default()).unwrap();
+        let mut echo = MonitorLayer::new(&monitor, "echo")
+            .failed(|status: &u16| (*status >= 500).then_some("status"))
+            .layer(Echo);
+        let operation = monitor.operation("echo");
+        let waiting = echo.call(Ok(200));
+        assert_eq!((operation.in_flight(), operation.count()), (1, 0));
+        assert_eq!(waiting.await, Ok(200));
+        drop(echo.call(Ok(500)));
+        assert_eq!(
+            (operation.count(), operation.errors()),
+            (2, 0),
+            "nobody has seen how it would have ended"
+        );
+        assert_eq!((echo.call(Ok(500)).await, echo.call(Err(())).await), (Ok(500), Err(())));
+        let figures = &monitor.snapshot(monitor.now()).operations[0];
+        let kinds: Vec<_> = figures.errors_by_kind.iter().map(|kind| (&*kind.kind, kind.count)).collect();
+        assert_eq!(kinds, [("error", 1), ("status", 1)]);
+        assert_eq!(figures.in_flight, 0);
+    }
+}
