@@ -28,8 +28,10 @@ GOOD = {
     "a number for a name": RULE + "alert: 5\n    expr: 1\n",
     "folded": RULE + "alert: A\n    expr: >-\n      up\n      == 0\n",
     "template": RULE + "alert: A\n    expr: up\n    annotations: {s: '{{ $labels.job }} {{ $value | humanize }}'}\n",
-    "template of a label": RULE + "alert: A\n    expr: up\n    labels: {s: '{{ if gt $value 1.0 }}a{{ else }}b{{ end }}'}\n",
-    "query in a template": RULE + "alert: A\n    expr: up\n    annotations: {s: '{{ with query \"up\" }}{{ . | first | value }}{{ end }}'}\n",
+    "template of a label": RULE
+    + "alert: A\n    expr: up\n    labels: {s: '{{ if gt $value 1.0 }}a{{ else }}b{{ end }}'}\n",
+    "query in a template": RULE
+    + "alert: A\n    expr: up\n    annotations: {s: '{{ with query \"up\" }}{{ . | first | value }}{{ end }}'}\n",
     "no template in a record": RULE + "record: a\n    expr: up\n    labels: {x: '{{ nothing'}\n",
     "interval and limit": "groups:\n- {name: g, interval: 30s, limit: 10, rules: [{record: a, expr: b}]}\n",
     "range of a comparison": RULE + "alert: A\n    expr: rate(a[5m] offset 1h) > bool 5\n",
@@ -39,7 +41,8 @@ GOOD = {
     "for of zero in a record": RULE + "record: a\n    expr: b\n    for: 0s\n",
     "anchors": "groups:\n- name: g\n  rules:\n  - {alert: A, expr: a, labels: &l {x: y}}\n  - {alert: B, expr: a, labels: *l}\n",
     "empty label": RULE + "alert: A\n    expr: up\n    labels: {x: ''}\n",
-    "our annotations": RULE + "alert: A\n    expr: up > 5\n    annotations: {gaugecast_clear_below: '3', gaugecast_no_data: ok}\n",
+    "our annotations": RULE
+    + "alert: A\n    expr: up > 5\n    annotations: {gaugecast_clear_below: '3', gaugecast_no_data: ok}\n",
 }
 
 BAD = {
@@ -65,7 +68,8 @@ BAD = {
     "the name as a label": RULE + "alert: A\n    expr: up\n    labels: {__name__: c}\n",
     "an annotation that is none": RULE + "alert: A\n    expr: up\n    annotations: {a b: c}\n",
     "a broken template": RULE + "alert: A\n    expr: up\n    annotations: {s: '{{ $labels.x '}\n",
-    "an unknown function of a template": RULE + "alert: A\n    expr: up\n    annotations: {s: '{{ $value | humanise }}'}\n",
+    "an unknown function of a template": RULE
+    + "alert: A\n    expr: up\n    annotations: {s: '{{ $value | humanise }}'}\n",
     "an unknown variable": RULE + "alert: A\n    expr: up\n    labels: {s: '{{ $vlaue }}'}\n",
     "a duration without unit": RULE + "alert: A\n    expr: up\n    for: 5\n",
     "a duration of halves": RULE + "alert: A\n    expr: up\n    for: 1.5m\n",
@@ -236,7 +240,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
 
 def alerts(origin: str) -> list[str]:
     found = data(origin, "/api/v1/alerts")["alerts"]
-    return sorted(f"{alert['labels']['alertname']} {alert['labels'].get('severity', '')} {alert['state']}" for alert in found)
+    return sorted(
+        f"{alert['labels']['alertname']} {alert['labels'].get('severity', '')} {alert['state']}" for alert in found
+    )
 
 
 PHASES: dict[str, tuple[str, str, list[str]]] = {
@@ -251,9 +257,16 @@ PHASES: dict[str, tuple[str, str, list[str]]] = {
 def test_the_same_alerts_come_of_the_same_samples(both: Both, phase: str) -> None:
     depth, flag, wanted = PHASES[phase]
     if phase == "far too long":
-        wanted = ["Absent  firing", "Kept  firing", "QueueLong critical firing", "QueueLong warning firing", "Slow  pending"]
+        wanted = [
+            "Absent  firing",
+            "Kept  firing",
+            "QueueLong critical firing",
+            "QueueLong warning firing",
+            "Slow  pending",
+        ]
     both.target.show(
-        queue_depth=f'queue_depth{{zone="east",shard="1"}} {depth}\nqueue_depth{{zone="east",shard="2"}} 2', flag=f"flag {flag}"
+        queue_depth=f'queue_depth{{zone="east",shard="1"}} {depth}\nqueue_depth{{zone="east",shard="2"}} 2',
+        flag=f"flag {flag}",
     )
     eventually(lambda: alerts(both.theirs) == wanted, f"Prometheus has {wanted}; {alerts(both.theirs)}")
     eventually(lambda: alerts(both.ours) == wanted, f"we have {wanted}; {alerts(both.ours)}")
@@ -270,7 +283,10 @@ def test_the_same_alerts_come_of_the_same_samples(both: Both, phase: str) -> Non
             found = data(origin, path)["result"]
             return sorted(json.dumps([one["metric"], one["value"][1]], sort_keys=True) for one in found)
 
-        eventually(lambda: series(both.ours) == series(both.theirs) != [], f"{query}: {series(both.ours)} {series(both.theirs)}")
+        eventually(
+            lambda: series(both.ours) == series(both.theirs) != [],
+            f"{query}: {series(both.ours)} {series(both.theirs)}",
+        )
 
 
 def test_what_is_wrong_in_a_filter_is_refused(both: Both) -> None:
@@ -317,7 +333,9 @@ def test_a_quiet_host_has_no_alert(start: Callable[..., Gaugecast], tmp_path: Pa
 
 def test_what_is_pending_and_fires_survives_a_restart(start: Callable[..., Gaugecast], tmp_path: Path) -> None:
     rules = tmp_path / "r.yml"
-    rules.write_text(RULE + "alert: Now\n    expr: vector(1) > 0\n  - alert: Later\n    expr: vector(1) > 0\n    for: 1h\n")
+    rules.write_text(
+        RULE + "alert: Now\n    expr: vector(1) > 0\n  - alert: Later\n    expr: vector(1) > 0\n    for: 1h\n"
+    )
     config = tmp_path / "gaugecast.yml"
     config.write_text("global: {evaluation_interval: 100ms, tick: 100ms}\nrule_files: [r.yml]\n")
     flags = [f"--config.file={config}", f"--storage.path={tmp_path}/data", "--rules.built-in=false"]
