@@ -1,4 +1,5 @@
-"""Rules beside a real Prometheus: the same files are taken and refused, and the same alerts come of the same samples."""
+"""Rules beside a real Prometheus: the same files are taken and refused, and the same alerts come of the
+same samples."""
 
 from __future__ import annotations
 
@@ -35,11 +36,11 @@ GOOD = {
     "no template in a record": RULE + "record: a\n    expr: up\n    labels: {x: '{{ nothing'}\n",
     "interval and limit": "groups:\n- {name: g, interval: 30s, limit: 10, rules: [{record: a, expr: b}]}\n",
     "range of a comparison": RULE + "alert: A\n    expr: rate(a[5m] offset 1h) > bool 5\n",
-    "same name in two groups": "groups:\n- {name: a, rules: [{record: a, expr: b}]}\n- {name: b, rules: [{record: a, expr: b}]}\n",
+    "same name in two groups": "groups:\n- {name: a, rules: [{record: a, expr: b}]}\n- {name: b, rules: [{record: a, expr: b}]}\n",  # noqa: E501
     "levels": "groups:\n- name: g\n  rules:\n  - {alert: A, expr: a > 1, labels: {severity: info}}\n"
     "  - {alert: A, expr: a > 2, labels: {severity: critical}}\n",
     "for of zero in a record": RULE + "record: a\n    expr: b\n    for: 0s\n",
-    "anchors": "groups:\n- name: g\n  rules:\n  - {alert: A, expr: a, labels: &l {x: y}}\n  - {alert: B, expr: a, labels: *l}\n",
+    "anchors": "groups:\n- name: g\n  rules:\n  - {alert: A, expr: a, labels: &l {x: y}}\n  - {alert: B, expr: a, labels: *l}\n",  # noqa: E501
     "empty label": RULE + "alert: A\n    expr: up\n    labels: {x: ''}\n",
     "our annotations": RULE
     + "alert: A\n    expr: up > 5\n    annotations: {gaugecast_clear_below: '3', gaugecast_no_data: ok}\n",
