@@ -16,6 +16,7 @@ pub mod eval;
 pub mod http;
 pub mod labels;
 pub mod live;
+pub mod notation;
 pub mod number;
 pub mod promql;
 pub mod source;

@@ -1,8 +1,8 @@
 //! The script format.
 
-use gaugecast::query::Sample;
+pub use gaugecast::query::notation::Point;
 use gaugecast::query::promql::duration;
-use gaugecast::query::source::stale;
+use gaugecast::query::{Sample, notation};
 
 use super::Metric;
 
@@ -53,14 +53,6 @@ pub enum Text {
     Any,
     Exact(String),
     Pattern(String),
-}
-
-/// One value of a series line.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Point {
-    Missing,
-    Float(f64),
-    Histogram,
 }
 
 /// A series with its points, `step` apart from `start`.
@@ -195,7 +187,7 @@ fn case(line: &str, number: usize, block: &[&str], context: &str) -> Case {
         } else if let Some(pattern) = line.strip_prefix("expected_fail_regexp ") {
             expects.retain(|expect| !matches!(expect, Expect::Fail(_)));
             expects.push(Expect::Fail(Text::Pattern(pattern.trim().to_owned())));
-        } else if let Some(number) = number_of(line) {
+        } else if let Some(number) = notation::number(line) {
             scalar = Some(number);
         } else {
             lines.push(*line);
@@ -243,140 +235,10 @@ fn time(text: &str, context: &str) -> i64 {
     if negative.is_some() { -ms } else { ms }
 }
 
-fn number_of(text: &str) -> Option<f64> {
-    let plain = text.trim_start_matches(['+', '-']);
-    let numeric = plain.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-    let named = plain.eq_ignore_ascii_case("inf") || plain.eq_ignore_ascii_case("nan");
-    (numeric || named).then(|| text.parse().ok()).flatten()
-}
-
 /// `name{labels} points`, or `{labels} points`.
 fn series(line: &str, start: i64, step: i64, context: &str) -> SeriesLine {
-    let fault = || panic!("{context}: {line}");
-    let mut metric = Metric::new();
-    let end = line.find(|c: char| c == '{' || c.is_whitespace()).unwrap_or(line.len());
-    let (name, mut rest) = line.split_at(end);
-    if !name.is_empty() {
-        metric.insert("__name__".into(), name.into());
-    }
-    if let Some(body) = rest.strip_prefix('{') {
-        let mut body = body.trim_start();
-        loop {
-            if let Some(after) = body.strip_prefix('}') {
-                rest = after;
-                break;
-            }
-            let (label, after) = if body.starts_with('"') {
-                let (text, after) = quoted(body);
-                (text, after.trim_start())
-            } else {
-                let at = body.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or_else(fault);
-                (body[..at].to_owned(), body[at..].trim_start())
-            };
-            let after = if let Some(after) = after.strip_prefix('=') {
-                let (value, after) = quoted(after.trim_start());
-                metric.insert(label, value);
-                after.trim_start()
-            } else {
-                metric.insert("__name__".into(), label);
-                after
-            };
-            body = after.strip_prefix(',').unwrap_or(after).trim_start();
-        }
-    }
-    metric.retain(|_, value| !value.is_empty());
-    let mut points = Vec::new();
-    rest = rest.trim();
-    while !rest.is_empty() {
-        rest =
-            point(rest, &mut points).unwrap_or_else(|| panic!("{context}: {line}: at {rest:?}")).trim_start();
-    }
+    let (labels, values) = notation::metric(line).unwrap_or_else(|why| panic!("{context}: {line}: {why}"));
+    let points = notation::points(values).unwrap_or_else(|why| panic!("{context}: {line}: {why}"));
+    let metric = labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     SeriesLine { metric, points, start, step }
-}
-
-/// A string in quotes and what follows it.
-fn quoted(text: &str) -> (String, &str) {
-    let quote = text.chars().next().unwrap();
-    let (mut out, mut escaped) = (String::new(), false);
-    for (at, c) in text.char_indices().skip(1) {
-        if escaped {
-            out.push(match c {
-                'n' => '\n',
-                't' => '\t',
-                other => other,
-            });
-            escaped = false;
-        } else if c == '\\' && quote != '`' {
-            escaped = true;
-        } else if c == quote {
-            return (out, &text[at + 1..]);
-        } else {
-            out.push(c);
-        }
-    }
-    panic!("string without an end: {text}")
-}
-
-/// Reads one item of a series and gives what follows it.
-fn point<'a>(text: &'a str, points: &mut Vec<Point>) -> Option<&'a str> {
-    let times = |text: &'a str| -> (usize, &'a str) {
-        let Some(digits) = text.strip_prefix('x') else { return (0, text) };
-        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-        (digits[..end].parse().unwrap(), &digits[end..])
-    };
-    if text.starts_with("{{") {
-        let mut rest = text;
-        while let Some(histogram) = rest.strip_prefix("{{") {
-            rest = &histogram[histogram.find("}}")? + 2..];
-            rest = rest.strip_prefix(['+', '-']).unwrap_or(rest);
-        }
-        let (count, rest) = times(rest);
-        points.extend(std::iter::repeat_n(Point::Histogram, count + 1));
-        return Some(rest);
-    }
-    if let Some(rest) = text.strip_prefix('_') {
-        let (count, rest) = times(rest);
-        points.extend(std::iter::repeat_n(Point::Missing, count.max(1)));
-        return Some(rest);
-    }
-    let end = text.find(char::is_whitespace).unwrap_or(text.len());
-    let (item, rest) = text.split_at(end);
-    if item == "stale" {
-        points.push(Point::Float(stale()));
-        return Some(rest);
-    }
-    // A number ends before an x, and before a sign that does not belong to an exponent.
-    let number_end = |text: &str| {
-        let mut before = ' ';
-        for (at, c) in text.char_indices() {
-            let sign = matches!(c, '+' | '-') && at > 0 && !matches!(before, 'e' | 'E');
-            if c == 'x' || sign {
-                return at;
-            }
-            before = c;
-        }
-        text.len()
-    };
-    let at = number_end(item);
-    let value: f64 = number_of(&item[..at])?;
-    let tail = &item[at..];
-    if tail.is_empty() {
-        points.push(Point::Float(value));
-    } else if tail.starts_with('x') {
-        let (count, after) = times(tail);
-        after.is_empty().then_some(())?;
-        points.extend(std::iter::repeat_n(Point::Float(value), count + 1));
-    } else {
-        let at = number_end(tail);
-        let increment: f64 = tail[..at].parse().ok()?;
-        let (count, after) = times(&tail[at..]);
-        after.is_empty().then_some(())?;
-        // Added up as Prometheus does it, with its rounding.
-        let mut value = value;
-        for _ in 0..=count {
-            points.push(Point::Float(value));
-            value += increment;
-        }
-    }
-    Some(rest)
 }
