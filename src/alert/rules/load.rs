@@ -62,7 +62,8 @@ pub(crate) fn read(config: &mut Config, errors: &mut Vec<ConfigError>, warnings:
     }
 }
 
-fn text(path: &Path) -> Result<String, String> {
+/// The text of a rule file.
+pub(crate) fn text(path: &Path) -> Result<String, String> {
     let metadata = std::fs::metadata(path).map_err(|error| format!("cannot read the rule file: {error}"))?;
     if !metadata.is_file() {
         return Err("a rule file must be a file".into()); // a pipe would block
@@ -75,7 +76,7 @@ fn text(path: &Path) -> Result<String, String> {
 }
 
 /// The files that match a path whose parts may hold `*` and `?`; one without these is named, there or not.
-fn matching(pattern: &Path) -> Vec<PathBuf> {
+pub(crate) fn matching(pattern: &Path) -> Vec<PathBuf> {
     let is_pattern = |part: &str| part.contains(['*', '?']);
     if !is_pattern(&pattern.to_string_lossy()) {
         return vec![pattern.to_owned()];
