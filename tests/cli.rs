@@ -81,6 +81,9 @@ fn help_fits_a_screen_and_goes_to_stdout() {
         &["baseline", "diff", "--help"],
         &["baseline", "trend", "--help"],
         &["detect", "--help"],
+        &["rules", "--help"],
+        &["rules", "check", "--help"],
+        &["rules", "test", "--help"],
     ] {
         let said = run(args);
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{args:?}");
@@ -305,4 +308,47 @@ fn a_server_that_is_not_ready_or_not_there_is_exit_1() {
 fn a_port_that_the_system_chose_cannot_be_checked() {
     let said = run(&["check", "ready", "--web.listen-address=127.0.0.1:0"]);
     assert!(said.code == 1 && said.err.contains("name it by --web.listen-address"), "{}", said.err);
+}
+
+#[test]
+fn rules_are_checked_and_tested_without_a_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("good.yml", "groups:\n  - name: g\n    rules:\n      - {alert: Down, expr: up == 0}\n");
+    write(
+        "bad.yml",
+        "groups:\n  - name: g\n    rules:\n      - {alert: A, expr: 'sum('}\n      - {alert: B, expr: up, \
+         annotations: {a: '{{ nope }}'}}\n",
+    );
+    let said = run(&["rules", "check", &path("good.yml")]);
+    assert_eq!((said.code, said.out), (0, format!("{}: 1 rules found\n", path("good.yml"))));
+    let said = run(&["rules", "check", &path("good.yml"), &path("bad.yml")]);
+    assert_eq!(said.code, 1);
+    let told = |line: usize| said.err.contains(&format!("{}:{line}:", path("bad.yml")));
+    assert!(told(4) && told(5), "{}", said.err);
+
+    let test = |value: &str| {
+        format!(
+            "rule_files: ['*d.yml', missing.yml]\ntests:\n  - interval: 1m\n    input_series:\n      - {{series: up, \
+             values: '1 {value}'}}\n    alert_rule_test:\n      - eval_time: 1m\n        alertname: Down\n        \
+             exp_alerts: [{{exp_labels: {{}}}}]\n"
+        )
+    };
+    // Both rule files are loaded, and one is bad.
+    write("a.test.yml", &test("0"));
+    let said = run(&["rules", "test", &path("a.test.yml")]);
+    assert_eq!(said.code, 1);
+    assert!(said.out.contains("bad.yml:4:"), "{}", said.out);
+    std::fs::remove_file(folder.path().join("bad.yml")).expect("removed");
+    let said = run(&["rules", "test", &path("a.test.yml")]);
+    assert_eq!(said.code, 0, "{}", said.out);
+    assert!(said.out.contains("warning: no rule file matches"), "{}", said.out);
+    write("a.test.yml", &test("1"));
+    let said = run(&["rules", "test", &path("a.test.yml")]);
+    assert_eq!(said.code, 1);
+    assert!(said.out.contains("alert Down at 1m: 1 expected, 0 firing"), "{}", said.out);
+    assert!(said.out.contains("- expected {alertname=\"Down\"}"), "{}", said.out);
+    assert_eq!(run(&["rules", "test"]).code, 2);
+    assert_eq!(run(&["rules"]).code, 2);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
-use super::{baseline, detect, help, loadtest, version};
+use super::{baseline, detect, help, loadtest, rules, version};
 use crate::config::Field;
 use crate::config::settings::{Setting, default_of, settings};
 
@@ -87,6 +87,7 @@ pub(super) fn command() -> Command {
         .subcommand(baseline::command())
         .subcommand(detect::command())
         .subcommand(loadtest::command())
+        .subcommand(rules::command())
         .subcommand(Command::new("man").about("Print the manual page"))
         .subcommand(
             Command::new("completions")

@@ -11,11 +11,12 @@
 //! | `baseline save`, `list`, `show`, `diff`, `trend`, `delete` | ranges of a running server, compared and judged |
 //! | `loadtest` | loads a server of WebSockets or server-sent events, measures and judges it |
 //! | `detect FILE…` | recorded rows through an anomaly detector |
+//! | `rules check`, `rules test` | judges rule files, and runs their unit tests |
 //! | `completions SHELL` | completions for a shell |
 //! | `man` | the manual page |
 //!
 //! Exit codes: 0 success, 1 failure at run time, 2 wrong usage or configuration; `watch` adds 130 (stopped by
-//! Ctrl-C), `loadtest` 98, 99 and 105.
+//! Ctrl-C), `loadtest` 98, 99 and 105, `rules check` 3.
 
 mod baseline;
 mod command;
@@ -25,6 +26,7 @@ mod help;
 mod http;
 mod loadtest;
 mod probe;
+mod rules;
 mod serve;
 mod version;
 mod watch;
@@ -76,6 +78,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ["baseline", what] => baseline::run(what, last),
         ["detect"] => detect::run(last),
         ["loadtest"] => loadtest::run(last),
+        ["rules", what] => rules::run(what, last),
         ["man"] => manual(),
         ["completions"] => match last.get_one::<clap_complete::Shell>("SHELL") {
             Some(shell) => {

@@ -45,6 +45,9 @@ const RULE_VARIABLES: [&str; 4] = ["$labels", "$externalLabels", "$externalURL",
 #[derive(Clone, Debug)]
 pub struct Template(Arc<parse::Parsed>);
 
+/// Answers the query of a template with samples, or says why not.
+pub type Ask<'a> = dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String> + 'a;
+
 /// What a template asks for.
 #[derive(Clone, Copy)]
 pub struct Env<'a> {
@@ -53,7 +56,7 @@ pub struct Env<'a> {
     /// The time of the evaluation, Unix milliseconds: what `now` gives.
     pub now_ms: i64,
     /// Answers `query`: an instant query at the time of the evaluation. A scalar is a sample without labels.
-    pub query: &'a dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String>,
+    pub query: &'a Ask<'a>,
 }
 
 /// What the template of a rule is filled in with.
