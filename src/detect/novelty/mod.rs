@@ -186,60 +186,66 @@ impl Past {
     }
 }
 
-/// The last values; before there are so many, the first one stands for those missing.
+/// The last values and the distances between them, in the order of a ring; before there are so many, the first value stands for
+/// those missing.
 #[derive(Debug)]
 struct Recent {
-    /// One more than are looked at, for the differences.
-    values: [f64; RECENT + 1],
+    values: [f64; RECENT],
+    distances: [f64; RECENT],
     at: usize,
-    begun: bool,
+    last: f64,
 }
 
 impl Default for Recent {
     fn default() -> Self {
-        Recent { values: [0.0; RECENT + 1], at: 0, begun: false }
+        Recent { values: [0.0; RECENT], distances: [0.0; RECENT], at: 0, last: f64::NAN }
     }
 }
 
 impl Recent {
     fn push(&mut self, value: f64) {
-        if !self.begun {
-            self.values = [value; RECENT + 1];
-            self.begun = true;
+        if self.last.is_nan() {
+            (self.values, self.last) = ([value; RECENT], value);
         }
         self.values[self.at] = value;
-        self.at = (self.at + 1) % self.values.len();
+        self.distances[self.at] = (value - self.last).abs();
+        self.at = (self.at + 1) % RECENT;
+        self.last = value;
     }
 
-    /// The values from the oldest to the newest.
-    fn ordered(&self) -> [f64; RECENT + 1] {
-        let mut ordered = self.values;
-        ordered.rotate_left(self.at);
-        ordered
-    }
-
-    /// Summed anew each time: a running sum would start the tables on its rounding noise.
     fn mean(&self) -> f64 {
-        self.ordered()[1..].iter().sum::<f64>() / RECENT as f64
+        sum(&self.values) / RECENT as f64
     }
 
     /// Mean distance from one row to the next.
     fn roughness(&self) -> f64 {
-        self.ordered().windows(2).map(|pair| (pair[1] - pair[0]).abs()).sum::<f64>() / RECENT as f64
+        sum(&self.distances) / RECENT as f64
     }
 
     fn low_high(&self) -> (f64, f64) {
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for value in &self.ordered()[1..] {
-            (low, high) = (low.min(*value), high.max(*value));
-        }
-        (low, high)
+        let low = fold(&self.values, f64::min);
+        (low, fold(&self.values, f64::max))
     }
 
     fn range(&self) -> f64 {
         let (low, high) = self.low_high();
         high - low
     }
+}
+
+/// Summed anew each row: a running sum would start the tables on its rounding noise.
+fn sum(values: &[f64; RECENT]) -> f64 {
+    fold(values, |a, b| a + b)
+}
+
+/// All values in one, six at a time, since each step of a single chain would wait for the one before.
+fn fold(values: &[f64; RECENT], with: impl Fn(f64, f64) -> f64) -> f64 {
+    let (chunks, _) = values.as_chunks::<6>();
+    let mut lanes = chunks[0];
+    for chunk in &chunks[1..] {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane = with(*lane, *value));
+    }
+    with(with(with(lanes[0], lanes[1]), with(lanes[2], lanes[3])), with(lanes[4], lanes[5]))
 }
 
 #[cfg(test)]
