@@ -27,7 +27,7 @@ impl Default for Limiter {
 impl Limiter {
     /// `value`, limited by those before it.
     pub(super) fn limit(&mut self, value: f64) -> f64 {
-        let value = value.clamp(-HUGE, HUGE);
+        let value = rounded(value.clamp(-HUGE, HUGE));
         if self.low.is_nan() {
             (self.low, self.high) = (value, value);
         } else if self.low == self.high {
@@ -52,4 +52,10 @@ impl Limiter {
         }
         limits
     }
+}
+
+/// The value without its last 12 bits, a part in 10¹²: what rounding leaves of equal values is equal again, and not noise with
+/// levels of its own.
+fn rounded(value: f64) -> f64 {
+    f64::from_bits((value.to_bits() + 0x800) & !0xFFF)
 }

@@ -97,7 +97,7 @@ fn a_lasting_shift_is_told_at_most_twice_and_becomes_usual() {
 #[test]
 fn constant_series_and_float_noise_raise_nothing() {
     assert_eq!(alarms(&scores(&[7.0; 3_000])), [0; 0]);
-    let values: Vec<f64> = (0..3_000).map(|i| 0.1 + f64::from(i % 3) * 1e-17).collect();
+    let values: Vec<f64> = (0..3_000).map(|i| 20.0 * (1.0 + f64::from(i * i % 11) * 1e-16)).collect();
     assert_eq!(alarms(&scores(&values)), [0; 0]);
     let mut step = vec![0.3; 3_000];
     step[2_000] = 0.1 + 0.2;
