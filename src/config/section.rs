@@ -122,6 +122,15 @@ pub fn parts() -> &'static [Part] {
             read: crate::alert::manager::read_inhibit_rules,
             differs: |a, b| a.alert.manager.inhibit_rules != b.alert.manager.inhibit_rules,
         },
+        Part {
+            key: "detect.watches",
+            help: "Series that are watched for anomalies, in place of those by default; see anomalies.md",
+            list: true,
+            example: "- name: queue\n  match: ['queue_length']\n  direction: above",
+            at_start: true,
+            read: crate::detect::watch::read,
+            differs: |a, b| a.detect.watches != b.detect.watches,
+        },
     ];
     PARTS
 }

@@ -21,11 +21,10 @@ mod spec;
 mod window;
 mod zscore;
 
-pub use spec::{Form, Kind, Param, Spec, SpecError};
+pub mod watch;
 
-/// Settings of the detection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Config {}
+pub use spec::{Form, Kind, Param, Spec, SpecError};
+pub use watch::Config;
 
 /// One way to tell what is unusual, over one series.
 pub trait Detector: Send + std::fmt::Debug {
