@@ -21,6 +21,8 @@ mod past;
 mod reading;
 mod state;
 mod task;
+#[cfg(test)]
+mod tests;
 mod watcher;
 
 pub(crate) use config::read;
