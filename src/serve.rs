@@ -47,6 +47,7 @@ use crate::collect::scrape::Scraping;
 use crate::collect::ticker::Ticker;
 use crate::collect::{Ticks, catalog};
 use crate::config::Config;
+use crate::detect::watch::{Detection, Prepared};
 use crate::exposition::Expositions;
 use crate::history::{History, OpenError, Recorder};
 use crate::monitor::{Monitor, Sampling};
@@ -105,6 +106,7 @@ struct Parts {
     reports: Option<JoinHandle<()>>,
     sending: Option<Sending>,
     sampling: Option<Sampling>,
+    detection: Option<Detection>,
 }
 
 /// Takes what rules report where no alert manager does.
@@ -183,8 +185,14 @@ impl Parts {
         let targets = scraping.targets();
         self.scraping = Some(scraping);
         let outbox = rules::Outbox::new(&registry)?;
-        let feeds: Vec<Box<dyn Feed>> =
-            vec![scraped, Box::new(inbox.feed()), Box::new(groups.feed()), Box::new(outbox.feed())];
+        let (detection, scores) = Prepared::new(&config.detect, &registry)?;
+        let feeds: Vec<Box<dyn Feed>> = vec![
+            scraped,
+            Box::new(inbox.feed()),
+            Box::new(groups.feed()),
+            Box::new(outbox.feed()),
+            scores,
+        ];
 
         let collect = config.collect.clone();
         let ticker = Ticker::start(collect, collectors, feeds, registry.clone(), epoch, clock).await?;
@@ -228,6 +236,10 @@ impl Parts {
         let sending = Sending::start(receivers, labels, &history, &ticks, recorded, begin, &registry, clock)?;
         self.sending = Some(sending);
 
+        let detection = detection.start(&ticks, Some(history.clone()), hub.events(), None);
+        let anomalies = Some(detection.anomalies());
+        self.detection = Some(detection);
+
         let app = App::new(server::Parts {
             config: config.server.clone(),
             clock,
@@ -241,6 +253,7 @@ impl Parts {
             query: config.query.clone(),
             targets,
             rules: Some(board),
+            anomalies,
             reload,
         })?;
         let server = Server::bind(app.clone())?;
@@ -291,6 +304,9 @@ impl Parts {
         }
         if let Some(ticker) = self.ticker {
             ticker.stop().await;
+        }
+        if let Some(detection) = self.detection {
+            detection.stop().await;
         }
         if let Some(recorder) = self.recorder {
             recorder.stop().await;

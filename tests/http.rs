@@ -82,6 +82,7 @@ fn fixture_with(
         query: gaugecast::query::Config::default(),
         targets: gaugecast::collect::scrape::Targets::default(),
         rules: None,
+        anomalies: None,
         pushes: None,
         reload,
     };

@@ -63,6 +63,7 @@ fn serve_with(samples: Arc<dyn Source + Send>, history: Option<History>, query: 
         query,
         targets: gaugecast::collect::scrape::Targets::default(),
         rules: None,
+        anomalies: None,
         pushes: None,
         reload: None,
     };

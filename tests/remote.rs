@@ -96,6 +96,7 @@ impl Fixture {
             query: query::Config::default(),
             targets: gaugecast::collect::scrape::Targets::default(),
             rules: None,
+            anomalies: None,
             pushes: Some(pushes),
             reload: None,
         };

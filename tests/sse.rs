@@ -69,6 +69,7 @@ impl Server {
             query: gaugecast::query::Config::default(),
             targets: gaugecast::collect::scrape::Targets::default(),
             rules: None,
+            anomalies: None,
             pushes: None,
             reload: None,
         };

@@ -766,6 +766,8 @@ fn table() -> Vec<Setting> {
             "global.pagerduty_url",
             Text(|c| &mut c.alert.receivers.global.pagerduty_url, receivers::check_url),
             "Where PagerDuty takes events",
+        )),
+        rare(row(
             Group::Detect,
             "detect.enabled",
             "detect.enabled",

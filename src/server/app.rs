@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::collect::Ticks;
 use crate::collect::push::{Groups, Pushes};
 use crate::collect::scrape::Targets;
+use crate::detect::watch::Anomalies;
 use crate::exposition::Expositions;
 use crate::history::History;
 use crate::query::{self, Source};
@@ -90,6 +91,8 @@ pub struct Parts {
     pub targets: Targets,
     /// The rules that are evaluated; without them their paths are not there.
     pub rules: Option<Board>,
+    /// What is anomalous; without it its path is not there.
+    pub anomalies: Option<Anomalies>,
     /// What `POST /-/reload` does.
     pub reload: Option<Reload>,
 }
@@ -128,6 +131,7 @@ pub struct Inner {
     pub(super) history: Option<History>,
     pub(super) targets: Targets,
     pub(super) rules: Option<Board>,
+    pub(super) anomalies: Option<Anomalies>,
     pub(super) writes: Option<Writes>,
     pub(super) groups: Option<Groups>,
     pub(super) reload: Option<Reload>,
@@ -195,6 +199,7 @@ impl App {
             history: parts.history,
             targets: parts.targets,
             rules: parts.rules,
+            anomalies: parts.anomalies,
             writes,
             groups,
             reload: parts.reload,

@@ -312,6 +312,7 @@ pub(super) mod tests {
             query,
             targets: crate::collect::scrape::Targets::default(),
             rules: None,
+            anomalies: None,
             reload,
         })
         .expect("a fresh registry")

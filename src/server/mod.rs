@@ -11,6 +11,7 @@
 //!
 //! It ends by the [`CancellationToken`](tokio_util::sync::CancellationToken) given to [`Server::run`].
 
+mod anomalies;
 mod app;
 mod assets;
 pub mod auth;

@@ -5,6 +5,7 @@
 
 use hyper::{Method, Request, Response};
 
+use super::anomalies;
 use super::app::App;
 use super::assets::{self, FILES};
 use super::auth::Scope;
@@ -171,6 +172,17 @@ fn live(app: &App, rows: &mut Vec<Operation>) {
         )
         .json("ScrapePools"),
     ]);
+    if app.anomalies.is_some() {
+        rows.push(
+            get(
+                "/api/v1/anomalies",
+                "Series that are anomalous now and were before",
+                does!(c => anomalies::anomalies(&c.app, &c.parts)),
+            )
+            .asks(&[LIMIT])
+            .json("Anomalies"),
+        );
+    }
     if app.stream.is_some() {
         rows.extend([
             get(

@@ -39,6 +39,7 @@ pub(crate) fn app(writes: &[Write]) -> App {
         pushes: None,
         targets: gaugecast::collect::scrape::Targets::default(),
         rules: None,
+        anomalies: None,
         reload: None,
     };
     App::new(parts).unwrap()

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::super::number::quoted;
+use crate::series::Selector;
+use crate::series::selector::Matcher;
 
 /// Why a short form has no meaning; the text is for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,8 +30,12 @@ const WORDS: [(&str, &str); 12] = [
 /// The window where none is said: as long as Prometheus' rule of thumb wants it, four intervals, and at least this.
 const SHORTEST: Duration = Duration::from_secs(30);
 
+/// The word for what the detection of anomalies says; it has no window.
+const ANOMALY: &str = "anomaly";
+
 /// The expressions for `words` over what `selectors` pick, with frames every `interval`. A word is `rate`, or `rate[1m]` with
-/// its window. The series are named after what they are made of: `http_requests_total:rate30s`.
+/// its window. The series are named after what they are made of: `http_requests_total:rate30s`. The word `anomaly` gives the values
+/// themselves, and of those that are watched `…:anomaly_score`, `…:anomaly_expected`, `…:anomaly_lower` and `…:anomaly_upper`.
 ///
 /// # Errors
 /// No word, an unknown one, or one whose window is no duration. The selectors are not looked at.
@@ -45,6 +51,13 @@ pub fn derived(
     let default = if window.is_multiple_of(60) { format!("{}m", window / 60) } else { format!("{window}s") };
     let mut all = Vec::new();
     for word in words {
+        if word == ANOMALY {
+            for selector in selectors {
+                all.push(selector.clone());
+                all.extend(["score", "expected", "lower", "upper"].map(|what| anomaly(selector, what)));
+            }
+            continue;
+        }
         let (name, window) = match word.split_once('[') {
             None => (word.as_str(), default.as_str()),
             Some((name, rest)) => {
@@ -56,7 +69,7 @@ pub fn derived(
             }
         };
         let Some((_, call)) = WORDS.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<&str> = WORDS.iter().map(|(known, _)| *known).collect();
+            let known: Vec<&str> = WORDS.iter().map(|(known, _)| *known).chain([ANOMALY]).collect();
             return Err(DerivedError(format!("{word:?} is none of {}", known.join(", "))));
         };
         for selector in selectors {
@@ -67,6 +80,30 @@ pub fn derived(
         }
     }
     Ok(all)
+}
+
+/// What is said of the series that a selector picks. Scores have the labels of their series, and its name as `metric`; see
+/// [`crate::detect`].
+fn anomaly(selector: &str, what: &str) -> String {
+    // A selector that is none is told by the expression before.
+    let Ok(selector) = Selector::parse(selector) else { return selector.to_owned() };
+    let condition = |matcher: &Matcher| {
+        let label = match matcher.label() {
+            "__name__" => "metric",
+            label => label,
+        };
+        format!("{}{}{}", label_name(label), matcher.op().as_str(), quoted(matcher.value()))
+    };
+    let conditions: Vec<String> = selector.matchers().iter().map(condition).collect();
+    let named = quoted(&format!("${{1}}:anomaly_{what}"));
+    format!(
+        "label_replace(gaugecast_anomaly_{what}{{{}}}, \"__name__\", {named}, \"metric\", \"(.+)\")",
+        conditions.join(",")
+    )
+}
+
+fn label_name(label: &str) -> String {
+    if crate::series::key::is_legacy_label(label) { label.to_owned() } else { quoted(label) }
 }
 
 #[cfg(test)]
@@ -86,6 +123,16 @@ mod tests {
         assert_eq!(of(&["b{c=\"d\"}"], &["p95[5m]"], 1).unwrap(), [p95]);
         assert!(of(&["a"], &["avg"], 60).unwrap()[0].contains("avg_over_time(a[4m])"));
         assert_eq!(of(&["a", "b"], &["rate", "max"], 1).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn f76_anomaly_is_the_value_with_score_expected_and_bounds_of_the_same_series() {
+        let all = of(&["a{b!=\"c\",d=~\"e.*\"}"], &["anomaly"], 1).unwrap();
+        assert_eq!((all.len(), &*all[0]), (5, "a{b!=\"c\",d=~\"e.*\"}"));
+        let score = r#"label_replace(gaugecast_anomaly_score{metric="a",b!="c",d=~"e.*"}, "__name__", "${1}:anomaly_score", "metric", "(.+)")"#;
+        assert_eq!(all[1], score);
+        assert!(all.iter().all(|text| super::super::promql::parse(text).is_ok()), "{all:?}");
+        assert_eq!(of(&["a"], &["rate", "anomaly"], 1).unwrap().len(), 6);
     }
 
     #[test]
