@@ -34,7 +34,8 @@ const HEAD: &str = "\
 <!-- `tests/metrics.rs` makes this table from a running server and holds it equal. -->
 
 What gaugecast says about itself, under its names at `/metrics`. A series with labels appears when there is something to count.
-`gaugecast_cgroup_*`, and everything under `node_*`, is in [host-metrics.md](host-metrics.md).
+`gaugecast_cgroup_*`, and everything under `node_*`, is in [host-metrics.md](host-metrics.md), `gaugecast_anomal*` in
+[anomalies.md](anomalies.md).
 
 | name | type | unit | labels | what |
 | --- | --- | --- | --- | --- |
@@ -48,7 +49,8 @@ fn note(seen: &mut Seen, tick: &Tick) {
         let meta = &family.meta;
         let name = &*meta.name;
         let own = name.starts_with("gaugecast_") || name.starts_with("process_");
-        if !own || name.starts_with("gaugecast_cgroup_") {
+        // Scores come with the first interval that ends, which is when it is.
+        if !own || name.starts_with("gaugecast_cgroup_") || name.starts_with("gaugecast_anomal") {
             continue;
         }
         let (.., labels) = seen.entry(name.to_owned()).or_insert_with(|| {
@@ -192,6 +194,7 @@ async fn the_reference_names_every_metric_of_our_own() {
     config.scrape.jobs = vec![job];
     let nowhere = Url::parse("http://127.0.0.1:1/").unwrap();
     config.remote_write.receivers = vec![gaugecast::remote::send::Receiver::new(nowhere)];
+    config.detect.watches = vec![gaugecast::detect::watch::Watch::new("any", &["process_open_fds"])];
     let running = gaugecast::serve::start(&config, registry.clone(), None).await.unwrap();
     let address = running.addresses()[0];
 

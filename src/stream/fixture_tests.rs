@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::super::protocol::{Server, decode};
 use super::*;
+use crate::detect::watch::{Anomaly, Moved, Stage};
 use crate::loadtest::criteria::Verdict;
 use crate::loadtest::publish::Outcome;
 
@@ -158,6 +159,11 @@ fn said() -> BTreeMap<String, Value> {
     bench.events.publish_at(t, &outcome);
     let round = bench.channels.tell().clone();
     note("event loadtest", &bench.deliver(&round)[0]);
+    for (name, happening) in anomalies() {
+        bench.events.publish_at(t + 1000, &happening);
+        let round = bench.channels.tell().clone();
+        note(name, &bench.deliver(&round)[0]);
+    }
     note("event performance", &performance());
     note("ping", &serde_json::from_slice(&Server::Ping { server_time: 1_700_000_031_000 }.json()).unwrap());
     for (name, close, spread) in [("bye", Close::GoingAway, 4200), ("bye for good", Close::BadRequests, 0)] {
@@ -240,6 +246,41 @@ fn said_of_a_query() -> Vec<(&'static str, Value)> {
         ("notice query_restored", restored),
         ("history", history),
     ]
+}
+
+/// A host whose load rises, is told, and comes down again.
+fn anomalies() -> [(&'static str, Anomaly); 2] {
+    let labels = || BTreeMap::from([("instance".to_owned(), "a:9100".to_owned())]);
+    let moved =
+        Moved { watch: "cpu".into(), metric: "node_cpu_seconds_total".into(), labels: labels(), sigmas: 7.5 };
+    let begin = Anomaly {
+        id: 4,
+        state: Stage::Begin,
+        watch: "load".into(),
+        metric: "node_load1".into(),
+        labels: labels(),
+        observed: "value".into(),
+        detector: "novelty",
+        severity: crate::alert::Severity::Info,
+        since: 1_700_003_613_000,
+        value: 9.5,
+        expected: 0.8,
+        lower: 0.2,
+        upper: 1.4,
+        score: 1.25,
+        samples: 1520,
+        explanation: "node_load1{instance=\"a:9100\"} is 9.5, expected 0.8 (0.2 to 1.4)".into(),
+        together: vec![moved],
+    };
+    let end = Anomaly {
+        state: Stage::End,
+        value: 1.0,
+        samples: 1525,
+        explanation: "node_load1{instance=\"a:9100\"} is again 1".into(),
+        together: Vec::new(),
+        ..begin.clone()
+    };
+    [("event anomaly begin", begin), ("event anomaly end", end)]
 }
 
 /// A reading, an hour after the server's begin and a minute after the client's.

@@ -369,3 +369,67 @@ fn f75_the_rate_is_the_share_of_a_hosts_series_that_are_anomalous() {
     let told: Vec<String> = rates.iter().map(|(host, rate)| format!("{host} {rate}")).collect();
     assert_eq!(told, [r#"{instance="a"} 0.5"#, r#"{instance="b"} 0"#]);
 }
+
+/// The default watches over a host whose figures vary by this share of their level, at 1 Hz. Says how many anomalies begin,
+/// how many are confirmed, and how many series are watched.
+fn host(hours: u64, share: f64) -> (usize, usize, usize) {
+    let mut bench = Bench::new(super::config::defaults());
+    let (mut begun, mut confirmed) = (0, 0);
+    let mut counts = [0.0; 7];
+    for second in 0..hours * 3600 {
+        let wave = |at: u64| 1.0 + share * 2.0 * noise(second * 31 + at);
+        bench.gauge("node_load1", 1.5 * wave(0));
+        bench.gauge("node_memory_MemAvailable_bytes", 4e9 * wave(1));
+        bench.gauge("node_netstat_Tcp_CurrEstab", (120.0 * wave(2)).round());
+        let rates = [0.8, 0.05, 0.2, 4e5, 2e5, 50.0, 0.1];
+        for (at, (count, rate)) in (3..).zip(counts.iter_mut().zip(rates)) {
+            *count += rate * wave(at);
+        }
+        for (at, mode) in ["user", "iowait"].into_iter().enumerate() {
+            bench.set(Kind::Counter, "node_cpu_seconds_total", &[("cpu", "0"), ("mode", mode)], counts[at]);
+        }
+        bench.set(Kind::Counter, "node_disk_io_time_seconds_total", &[("device", "sda")], counts[2]);
+        bench.set(Kind::Counter, "node_network_receive_bytes_total", &[("device", "eth0")], counts[3]);
+        bench.set(Kind::Counter, "node_network_transmit_bytes_total", &[("device", "eth0")], counts[4]);
+        bench.set(Kind::Counter, "http_requests_total", &[("code", "200")], counts[5]);
+        bench.set(Kind::Counter, "http_requests_total", &[("code", "500")], counts[6]);
+        for event in bench.tick().events {
+            begun += usize::from(event.state == Stage::Begin);
+            confirmed += usize::from(event.state == Stage::Confirmed);
+        }
+    }
+    (begun, confirmed, bench.watcher.counts().0)
+}
+
+/// Four hours: two and a half in which novelty learns, one and a half that is judged.
+#[test]
+fn the_default_watches_raise_no_alarm_on_a_quiet_nor_on_a_noisy_host() {
+    for share in [0.02, 0.5] {
+        let (begun, confirmed, watched) = host(4, share);
+        println!("noise of {share}: {watched} series for 4 h, {begun} begin, {confirmed} confirmed");
+        assert_eq!((confirmed, watched), (0, 11), "noise of {share}: {begun} begin");
+        assert!(begun <= 1, "noise of {share}: {begun} begin");
+    }
+}
+
+#[test]
+fn a_fault_on_a_noisy_host_is_told_by_the_default_watches() {
+    let mut bench = Bench::new(super::config::defaults());
+    let mut events = Vec::new();
+    for second in 0..12_000_u64 {
+        let load = if second > 11_400 { 8.0 } else { 1.5 };
+        bench.gauge("node_load1", load + noise(second));
+        events.extend(bench.tick().events);
+    }
+    let told: Vec<Stage> = stages(&events);
+    assert!(told.starts_with(&[Stage::Begin, Stage::Confirmed]), "{events:#?}");
+    assert_eq!(&*events[0].watch, "load");
+}
+
+#[test]
+fn f69_a_stream_stays_within_64_kilobytes() {
+    let mut bench = Bench::new(vec![Watch { interval: Duration::ZERO, ..Watch::new("w", &["m"]) }]);
+    bench.usual(10.0);
+    let memory = bench.watcher.memory();
+    assert!(memory["novelty"] <= 64 << 10, "{memory:?}");
+}
