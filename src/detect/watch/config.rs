@@ -1,6 +1,7 @@
 //! Which series are watched, how, and what is said of them: `detect` in the file.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::alert::Severity;
@@ -31,7 +32,9 @@ impl Eq for Config {}
 
 impl Default for Config {
     fn default() -> Self {
-        Config { enabled: true, max_series: 1000, bounds: true, watches: defaults() }
+        // Regular expressions take long to compile, and the defaults are asked for once for each setting.
+        static WATCHES: LazyLock<Vec<Watch>> = LazyLock::new(defaults);
+        Config { enabled: true, max_series: 1000, bounds: true, watches: WATCHES.clone() }
     }
 }
 
