@@ -108,6 +108,7 @@ pub fn install(config: &Config) -> Log {
     let subscriber = tracing_subscriber::registry().with(filter).with(Output(Arc::clone(&log.shared)));
     let ours = tracing::subscriber::set_global_default(subscriber).is_ok();
     log.filter = ours.then_some(handle);
+    log.config = Arc::new(Mutex::new(config.clone()));
     log
 }
 
@@ -126,6 +127,39 @@ pub struct Log {
     shared: Arc<Shared>,
     /// Where the level can be changed; none when another subscriber was in place.
     filter: Option<reload::Handle<EnvFilter, Registry>>,
+    /// What is in force.
+    config: Arc<Mutex<Config>>,
+}
+
+/// Changes how much the log says while the program runs; clones are the same.
+#[derive(Clone)]
+pub struct Control {
+    filter: Option<reload::Handle<EnvFilter, Registry>>,
+    config: Arc<Mutex<Config>>,
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("level", &self.level()).finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    /// The level in force; exceptions by module stand beside it.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).level
+    }
+
+    /// Sets the level, until a configuration is loaded or it is set again.
+    pub fn set_level(&self, level: Level) {
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        config.level = level;
+        if let Some(handle) = &self.filter {
+            // It fails only when the subscriber is gone, and then there is nothing to set.
+            let _ = handle.reload(filter(&config));
+        }
+    }
 }
 
 impl fmt::Debug for Log {
@@ -137,15 +171,23 @@ impl fmt::Debug for Log {
 impl Log {
     fn new(clock: Clock, format: Format, colour: bool, out: Box<dyn std::io::Write + Send>) -> Self {
         let state = Mutex::new(State { repeats: Repeats::default(), out });
-        Log { shared: Arc::new(Shared { clock, format, colour, state }), filter: None }
+        let config = Arc::default();
+        Log { shared: Arc::new(Shared { clock, format, colour, state }), filter: None, config }
     }
 
     /// Takes the level and the filter of a configuration that was loaded anew. The format stays that of the start.
     pub fn apply(&self, config: &Config) {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone_from(config);
         if let Some(handle) = &self.filter {
             // It fails only when the subscriber is gone, and then there is nothing to set.
             let _ = handle.reload(filter(config));
         }
+    }
+
+    /// By which others change the level.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control { filter: self.filter.clone(), config: Arc::clone(&self.config) }
     }
 
     /// Tells the repetitions whose ten seconds are over. Cheap; once a second is often enough.

@@ -54,8 +54,8 @@ use crate::monitor::{Monitor, Sampling};
 use crate::registry::{RegisterError, Registry};
 use crate::remote::send::Sending;
 use crate::series::Epoch;
-use crate::server::{self, App, BindError, Body, Drained, Problem, Readiness, Reload, Server};
 use crate::state::StateFile;
+use crate::server::{self, Admin, App, BindError, Body, Drained, Problem, Readiness, Reload, Server};
 use crate::stream::{self, Events, Hub};
 
 /// How long a stop waits for the last goodbyes of streams before it cuts them.
@@ -76,9 +76,21 @@ pub enum StartError {
     /// The history cannot be had; its file is in use, or cannot be read or written.
     #[error(transparent)]
     History(#[from] OpenError),
+    /// The tokens cannot be read.
+    #[error("--web.token-file: {0}")]
+    Tokens(#[from] server::auth::file::FileError),
     /// The given registry holds a metric under one of gaugecast's own names.
     #[error(transparent)]
     Register(#[from] RegisterError),
+}
+
+impl From<server::auth::AuthError> for StartError {
+    fn from(error: server::auth::AuthError) -> Self {
+        match error {
+            server::auth::AuthError::File(error) => StartError::Tokens(error),
+            server::auth::AuthError::Register(error) => StartError::Register(error),
+        }
+    }
 }
 
 /// A running gaugecast. Dropping it leaves the tasks running until the runtime ends; see [`Running::stop`].
@@ -127,8 +139,21 @@ pub async fn start(
     registry: Registry,
     reload: Option<Reload>,
 ) -> Result<Running, StartError> {
+    start_with(config, registry, reload, Admin::default()).await
+}
+
+/// As [`start`], with what the process around it gives its administration.
+///
+/// # Errors
+/// As there.
+pub async fn start_with(
+    config: &Config,
+    registry: Registry,
+    reload: Option<Reload>,
+    admin: Admin,
+) -> Result<Running, StartError> {
     let mut parts = Parts::default();
-    match parts.start(config, registry, reload).await {
+    match parts.start(config, registry, reload, admin).await {
         Ok(started) => Ok(started.running(parts)),
         Err(error) => {
             parts.end_streams(Duration::ZERO).await;
@@ -171,6 +196,7 @@ impl Parts {
         config: &Config,
         registry: Registry,
         reload: Option<Reload>,
+        admin: Admin,
     ) -> Result<Started, StartError> {
         let clock = Clock::start();
         let collectors = catalog::collectors(&config.collect)?;
@@ -255,6 +281,7 @@ impl Parts {
             rules: Some(board),
             anomalies,
             reload,
+            admin,
         })?;
         let server = Server::bind(app.clone())?;
         self.sampling = Some(Sampling::start(monitor.clone(), ticks.clone(), clock));
@@ -411,5 +438,9 @@ impl server::Stream for Hub {
 
     fn clients(&self) -> usize {
         Hub::clients(self)
+    }
+
+    fn sessions(&self) -> Vec<Arc<stream::Figures>> {
+        Hub::sessions(self)
     }
 }

@@ -43,6 +43,12 @@ impl StateFile {
         StateFile(folder.join(format!("{name}.json")))
     }
 
+    /// The state in a file of any name.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        StateFile(path.to_owned())
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -75,9 +81,13 @@ impl StateFile {
     }
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let folder = self.0.parent().unwrap_or(Path::new("."));
+        let folder = match self.0.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
         fs::create_dir_all(folder)?;
-        let new = self.0.with_extension("json.new");
+        let mut new = self.0.clone().into_os_string();
+        new.push(".new");
         let mut options = File::options();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]

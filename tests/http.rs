@@ -85,6 +85,7 @@ fn fixture_with(
         anomalies: None,
         pushes: None,
         reload,
+        admin: gaugecast::server::Admin::default(),
     };
     let app = App::new(parts).expect("a fresh registry");
     Fixture { router: Router::new(app.clone()), app, stop: CancellationToken::new(), publish, table }

@@ -66,6 +66,7 @@ fn serve_with(samples: Arc<dyn Source + Send>, history: Option<History>, query: 
         anomalies: None,
         pushes: None,
         reload: None,
+        admin: gaugecast::server::Admin::default(),
     };
     let server = Server::bind(App::new(parts).unwrap()).unwrap();
     let (address, stop) = (server.addresses()[0], CancellationToken::new());

@@ -99,6 +99,7 @@ impl Fixture {
             anomalies: None,
             pushes: Some(pushes),
             reload: None,
+            admin: gaugecast::server::Admin::default(),
         };
         let (router, intake) = (Router::new(App::new(parts).unwrap()), Intake::new(Epoch(1), 100));
         Fixture { groups, intake, router, history, now: clock.now().unix_ms }

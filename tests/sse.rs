@@ -72,6 +72,7 @@ impl Server {
             anomalies: None,
             pushes: None,
             reload: None,
+            admin: gaugecast::server::Admin::default(),
         };
         let app = App::new(parts).unwrap();
         app.set_readiness(Readiness::Ready);

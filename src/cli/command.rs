@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
-use super::{baseline, detect, help, loadtest, rules, version};
+use super::{baseline, detect, help, loadtest, rules, token, version};
 use crate::config::Field;
 use crate::config::settings::{Setting, default_of, settings};
 
@@ -42,24 +42,24 @@ pub(super) fn command() -> Command {
                     "config",
                     "Tell everything that is wrong with a configuration",
                     "gaugecast check config [FILE] [FLAGS]",
-                    Some(
+                    vec![
                         Arg::new("FILE")
                             .value_parser(value_parser!(PathBuf))
                             .value_hint(ValueHint::FilePath)
                             .help("File to check instead of --config.file"),
-                    ),
+                    ],
                 ))
                 .subcommand(leaf(
                     "ready",
                     "Ask the server of this configuration whether it takes requests",
                     "gaugecast check ready [FLAGS]",
-                    None,
+                    Vec::new(),
                 ))
                 .subcommand(leaf(
                     "healthy",
                     "Ask the server of this configuration whether it runs",
                     "gaugecast check healthy [FLAGS]",
-                    None,
+                    Vec::new(),
                 )),
         )
         .subcommand(
@@ -72,12 +72,12 @@ pub(super) fn command() -> Command {
                     "show",
                     "Print the configuration in force as YAML",
                     "gaugecast config show [--origin] [FLAGS]",
-                    Some(
+                    vec![
                         Arg::new("origin")
                             .long("origin")
                             .action(ArgAction::SetTrue)
                             .help("Tell who set each value: flag, variable, line of the file, default"),
-                    ),
+                    ],
                 ))
                 .subcommand(Command::new("default").about("Print a commented file with every default"))
                 .subcommand(Command::new("schema").about("Print a JSON Schema of the file, for editors"))
@@ -86,6 +86,7 @@ pub(super) fn command() -> Command {
         .subcommand(super::watch::command())
         .subcommand(baseline::command())
         .subcommand(detect::command())
+        .subcommand(token::command(leaf))
         .subcommand(loadtest::command())
         .subcommand(rules::command())
         .subcommand(Command::new("man").about("Print the manual page"))
@@ -105,15 +106,11 @@ pub(super) fn command() -> Command {
 }
 
 /// A command that loads the configuration: it takes every setting, but its help shows only its own argument.
-fn leaf(name: &'static str, about: &'static str, usage: &'static str, own: Option<Arg>) -> Command {
+fn leaf(name: &'static str, about: &'static str, usage: &'static str, own: Vec<Arg>) -> Command {
     let command = with_settings(Command::new(name)).about(about).override_usage(usage).after_help(
         "All flags of `gaugecast serve` can be given too, and the environment and the file count: gaugecast --help",
     );
-    match own {
-        Some(own) => command.arg(own),
-        None => command,
-    }
-    .mut_args(|arg| {
+    command.args(own).mut_args(|arg| {
         let setting = settings().iter().any(|s| arg.get_id() == s.flag.as_str());
         if setting { arg.hide(true) } else { arg }
     })

@@ -9,6 +9,7 @@
 //! | `config default`, `config schema` | a commented file; a JSON Schema for editors |
 //! | `watch [URL] SELECTOR…` | live values of a server, on the terminal or for pipes |
 //! | `baseline save`, `list`, `show`, `diff`, `trend`, `delete` | ranges of a running server, compared and judged |
+//! | `token create`, `list`, `revoke` | the tokens that requests need |
 //! | `loadtest` | loads a server of WebSockets or server-sent events, measures and judges it |
 //! | `detect FILE…` | recorded rows through an anomaly detector |
 //! | `rules check`, `rules test` | judges rule files, and runs their unit tests |
@@ -28,6 +29,7 @@ mod loadtest;
 mod probe;
 mod rules;
 mod serve;
+mod token;
 mod version;
 mod watch;
 
@@ -77,6 +79,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ["watch"] => watch::run(last),
         ["baseline", what] => baseline::run(what, last),
         ["detect"] => detect::run(last),
+        ["token", what] => with_config(&levels, None, |loaded| token::run(what, last, &loaded.config)),
         ["loadtest"] => loadtest::run(last),
         ["rules", what] => rules::run(what, last),
         ["man"] => manual(),

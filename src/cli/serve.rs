@@ -11,10 +11,11 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::build::VERSION;
@@ -22,8 +23,8 @@ use crate::clock::unix_ms;
 use crate::config::{self, Config, Loaded};
 use crate::log::{self, Log};
 use crate::registry::Registry;
-use crate::serve::{Running, StartError, start};
-use crate::server::Reload;
+use crate::serve::{Running, StartError, start_with};
+use crate::server::{Admin, Reload};
 use crate::stream::events;
 
 /// How often repetitions in the log are told.
@@ -54,11 +55,14 @@ async fn serve(loaded: Loaded, log: &Log) -> ExitCode {
     let signals = Signals::install();
     let registry = Registry::new();
     let (wish, wishes) = mpsc::channel(1);
-    let reload = loaded.config.server.enable_lifecycle.then(|| on_request(wish));
+    let server = &loaded.config.server;
+    let reload = (server.enable_lifecycle || server.token_file.is_some()).then(|| on_request(wish));
+    let (shown, drain) = (Arc::new(Mutex::new(Arc::new(loaded.clone()))), Arc::new(Notify::new()));
+    let admin = administration(&shown, &drain, log.control());
     let started = async {
         let figures = config::Metrics::register(&registry)?;
         figures.loaded(unix_ms(SystemTime::now()));
-        Ok::<_, StartError>((start(&loaded.config, registry, reload).await?, figures))
+        Ok::<_, StartError>((start_with(&loaded.config, registry, reload, admin).await?, figures))
     };
     let (running, figures) = match started.await {
         Ok(started) => started,
@@ -83,7 +87,7 @@ async fn serve(loaded: Loaded, log: &Log) -> ExitCode {
         );
     }
     greet(&running, &loaded.config);
-    let mut process = Process { loaded, running, figures, wishes };
+    let mut process = Process { loaded, shown, drain, running, figures, wishes };
     let signal = process.until_stopped(&mut signals, log).await;
     info!(signal = signal.name, "stopping");
     tokio::select! {
@@ -92,6 +96,25 @@ async fn serve(loaded: Loaded, log: &Log) -> ExitCode {
             warn!(signal = again.name, "stopped at once by a second signal");
             ExitCode::from(again.code)
         }
+    }
+}
+
+/// What the administration shows and does beside the server's own.
+fn administration(shown: &Arc<Mutex<Arc<Loaded>>>, drain: &Arc<Notify>, log: log::Control) -> Admin {
+    let (shown, drain) = (Arc::clone(shown), Arc::clone(drain));
+    Admin {
+        config: Some(Arc::new(move || {
+            let loaded = Arc::clone(&shown.lock().unwrap_or_else(PoisonError::into_inner));
+            config::show(&loaded.config, Some(&loaded.origins))
+        })),
+        log_level: Some(Arc::new(move |level| {
+            if let Some(level) = level {
+                log.set_level(level);
+            }
+            log.level()
+        })),
+        drain: Some(Arc::new(move || drain.notify_one())),
+        performance: None,
     }
 }
 
@@ -142,6 +165,10 @@ struct Process {
     running: Running,
     figures: config::Metrics,
     wishes: mpsc::Receiver<Wish>,
+    /// The configuration in force, for the administration.
+    shown: Arc<Mutex<Arc<Loaded>>>,
+    /// The administration wants the end.
+    drain: Arc<Notify>,
 }
 
 impl Process {
@@ -152,6 +179,7 @@ impl Process {
             tokio::select! {
                 _ = signals.terminate.recv() => return TERMINATE,
                 _ = signals.interrupt.recv() => return INTERRUPT,
+                () = self.drain.notified() => return DRAIN,
                 _ = signals.hangup.recv() => {
                     // The log has told it.
                     let _ = self.reload(log).await;
@@ -183,6 +211,7 @@ impl Process {
                 let told = told(&config::changed(&self.loaded.config, &loaded.config));
                 info!(changes = told, "configuration loaded again");
                 self.running.events().publish(&events::Reload { ok: true, message: told.clone() });
+                *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded.clone());
                 self.loaded = loaded;
                 self.figures.loaded(unix_ms(SystemTime::now()));
                 Ok(told)
@@ -224,6 +253,7 @@ struct Stop {
     code: u8,
 }
 
+const DRAIN: Stop = Stop { name: "POST /api/v1/admin/drain", code: 1 };
 const TERMINATE: Stop = Stop { name: "SIGTERM", code: 143 };
 const INTERRUPT: Stop = Stop { name: "SIGINT", code: 130 };
 

@@ -396,10 +396,10 @@ fn fit_together(
     };
     let server = &mut config.server;
     let open = server.listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
-    if let (Some(address), false) = (open, server.insecure_no_auth) {
+    if let (Some(address), false) = (open, server.insecure_no_auth || server.token_file.is_some()) {
         let message = format!(
             "{address} can be reached from other machines, and there is no authentication; listen on \
-             127.0.0.1:{}, or give --web.insecure-no-auth if anyone there may read everything",
+             127.0.0.1:{}, give --web.token-file, or give --web.insecure-no-auth if anyone there may read everything",
             address.port()
         );
         fault("web.listen-address", message);

@@ -265,6 +265,27 @@ fn table() -> Vec<Setting> {
         )),
         rare(row(
             Group::Web,
+            "web.token-file",
+            "web.token_file",
+            OptionalPath(|c| &mut c.server.token_file),
+            "Tokens that requests need, as `gaugecast token` writes them",
+        )),
+        rare(row(
+            Group::Web,
+            "web.public-metrics",
+            "web.public_metrics",
+            Bool(|c| &mut c.server.public_metrics),
+            "Let /metrics and /federate be read without a token",
+        )),
+        rare(row(
+            Group::Web,
+            "web.audit-file",
+            "web.audit_file",
+            OptionalPath(|c| &mut c.server.audit_file),
+            "File that tells who changed what, a line of JSON each",
+        )),
+        rare(row(
+            Group::Web,
             "web.enable-lifecycle",
             "web.enable_lifecycle",
             Bool(|c| &mut c.server.enable_lifecycle),

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use hyper::{Request, Response};
 use tokio::sync::Semaphore;
 
+use super::admin::Admin;
+use super::audit::Audit;
+use super::auth::{Auth, AuthError};
 use super::body::Body;
 use super::config::Config;
 use super::crowd::Crowd;
@@ -30,7 +33,9 @@ use crate::detect::watch::Anomalies;
 use crate::exposition::Expositions;
 use crate::history::History;
 use crate::query::{self, Source};
-use crate::registry::{RegisterError, Registry};
+use crate::registry::Registry;
+use crate::stream::Figures;
+use crate::stream::protocol::Close;
 
 /// The live stream, as the server needs it.
 pub trait Stream: Send + Sync + 'static {
@@ -56,6 +61,20 @@ pub trait Stream: Send + Sync + 'static {
 
     /// How many clients there are now.
     fn clients(&self) -> usize;
+
+    /// Each client that is connected, in no order.
+    fn sessions(&self) -> Vec<Arc<Figures>> {
+        Vec::new()
+    }
+
+    /// Sends away those whose token is not good any more.
+    fn end_unauthorized(&self, is_good: &dyn Fn(&str) -> bool) {
+        let of_bad = |session: &Arc<Figures>| session.token.as_deref().is_some_and(|token| !is_good(token));
+        self.sessions()
+            .iter()
+            .filter(|session| of_bad(session))
+            .for_each(|session| session.end(Close::Unauthorized));
+    }
 }
 
 /// What a reload comes to: what changed, or why nothing did; a line of text each.
@@ -95,6 +114,8 @@ pub struct Parts {
     pub anomalies: Option<Anomalies>,
     /// What `POST /-/reload` does.
     pub reload: Option<Reload>,
+    /// What the administration shows and does beside the server's own.
+    pub admin: Admin,
 }
 
 impl fmt::Debug for Parts {
@@ -135,7 +156,10 @@ pub struct Inner {
     pub(super) writes: Option<Writes>,
     pub(super) groups: Option<Groups>,
     pub(super) reload: Option<Reload>,
+    pub(super) admin: Admin,
     pub(super) metrics: HttpMetrics,
+    pub(super) auth: Auth,
+    pub(super) audit: Audit,
     pub(super) guard: Guard,
     pub(super) rate: RateLimit,
     pub(super) crowd: Arc<Crowd>,
@@ -165,8 +189,8 @@ impl App {
     /// An app that is [`Readiness::Starting`].
     ///
     /// # Errors
-    /// When the registry has figures of the server already.
-    pub fn new(parts: Parts) -> Result<Self, RegisterError> {
+    /// When the registry has figures of the server already, or the tokens cannot be read.
+    pub fn new(parts: Parts) -> Result<Self, AuthError> {
         let metrics = HttpMetrics::register(&parts.registry)?;
         let limits = &parts.config.limits;
         let queries = match parts.samples {
@@ -178,7 +202,12 @@ impl App {
             Some(history) => Some(Writes::new(history.clone(), inbox, &parts.registry)?),
             None => None,
         };
+        let (config, registry) = (&parts.config, &parts.registry);
+        let auth = Auth::new(config.token_file.as_deref(), registry, &parts.clock.now())?;
+        let audit = Audit::new(config.audit_file.as_deref(), registry)?;
         Ok(App(Arc::new(Inner {
+            auth,
+            audit,
             guard: Guard::new(&parts.config, super::listener::machine_name()),
             rate: RateLimit::new(limits.rate, limits.rate_burst, limits.rate_peers),
             crowd: Crowd::new(limits.connections, limits.half_open, metrics.clone()),
@@ -203,6 +232,7 @@ impl App {
             writes,
             groups,
             reload: parts.reload,
+            admin: parts.admin,
             metrics,
         })))
     }

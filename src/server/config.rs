@@ -1,6 +1,7 @@
 //! Settings of the HTTP server.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings of the HTTP server.
@@ -24,6 +25,12 @@ pub struct Config {
     pub route_prefix: String,
     /// `--web.insecure-no-auth`: allows listening beyond loopback without authentication.
     pub insecure_no_auth: bool,
+    /// `--web.token-file`: who may do what, by the tokens of this file; see [`auth`](super::auth). Without one there are none.
+    pub token_file: Option<PathBuf>,
+    /// `--web.public-metrics`: with tokens, `/metrics` and `/federate` need none; false by default.
+    pub public_metrics: bool,
+    /// `--web.audit-file`: where changes are told, beside the log.
+    pub audit_file: Option<PathBuf>,
     /// `--web.enable-lifecycle`: `POST /-/reload` reads the configuration again; false by default.
     pub enable_lifecycle: bool,
     /// Bounds on what one peer, and all of them, may ask for.
@@ -41,6 +48,9 @@ impl Default for Config {
             external_url: None,
             route_prefix: String::new(),
             insecure_no_auth: false,
+            token_file: None,
+            public_metrics: false,
+            audit_file: None,
             enable_lifecycle: false,
             limits: Limits::default(),
         }

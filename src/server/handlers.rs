@@ -13,6 +13,8 @@ use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::{App, Readiness};
+use super::audit::Detail;
+use super::auth::ticket::GOOD_FOR;
 use super::body::Body;
 use super::headers;
 use super::problem::Problem;
@@ -221,6 +223,12 @@ pub(super) fn status(app: &App) -> Response<Body> {
     }))
 }
 
+/// `POST /api/v1/stream/ticket`.
+pub(super) fn ticket(call: &Call) -> Result<Response<Body>, Problem> {
+    let ticket = call.app.auth.ticket(call.who.clone(), &call.app.clock.now())?;
+    Ok(success(&json!({ "ticket": ticket, "expires_in_ms": GOOD_FOR.as_millis() })))
+}
+
 /// `GET /-/healthy`: as long as this is answered the process works.
 pub(super) fn healthy(app: &App) -> Response<Body> {
     if app.is_degraded() {
@@ -250,8 +258,15 @@ pub(super) async fn reload(app: &App) -> Result<Response<Body>, Problem> {
         )
         .details(json!({ "setting": "--web.enable-lifecycle" })));
     };
+    if let Err(why) = app.auth.reload(&app.clock.now()) {
+        return Err(Problem::internal(why));
+    }
     match reload().await {
-        Ok(changed) => Ok(line(StatusCode::OK, &changed)),
+        Ok(changed) => {
+            let mut response = line(StatusCode::OK, &changed);
+            response.extensions_mut().insert(Detail(json!({ "changed": changed })));
+            Ok(response)
+        }
         Err(why) => Err(Problem::internal(why)),
     }
 }

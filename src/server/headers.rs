@@ -21,9 +21,9 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
                       object-src 'none'";
 
-/// Sets what every answer has. A `Cache-Control` that is set stays; without one, nothing is stored.
+/// Sets what every answer has. A `Cache-Control` and a policy that are set stay; without the first, nothing is stored.
 pub(super) fn secure(headers: &mut HeaderMap, request_id: &HeaderValue) {
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(REQUEST_ID, request_id.clone());

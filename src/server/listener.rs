@@ -5,6 +5,7 @@
 //! `run`. Accepting never spins: when it fails for want of something that only time brings (descriptors,
 //! memory), it turns out whoever waits longest, pauses with growing intervals, and says so in the health check.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +32,9 @@ const BACKLOG: u32 = 1024;
 
 /// Files that are not connections: what collectors, logs and receivers hold open.
 const OTHER_FILES: usize = 128;
+
+/// How often the tokens are looked after.
+const TEND: Duration = Duration::from_secs(1);
 
 /// Pauses after failed accepts: short enough not to be noticed once, long enough to cost nothing for hours.
 const PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(1);
@@ -63,7 +67,7 @@ pub enum BindError {
     /// The address is reachable from outside and there is no authentication.
     #[error(
         "{address}: everyone who reaches this address could read everything, as there is no authentication; \
-         listen on 127.0.0.1, or accept that with --web.insecure-no-auth"
+         listen on 127.0.0.1, give --web.token-file, or accept that with --web.insecure-no-auth"
     )]
     Open {
         /// Where.
@@ -115,7 +119,10 @@ impl Server {
         let config = &app.config;
         let mut listeners = Vec::new();
         for &address in &config.listen {
-            if !address.ip().to_canonical().is_loopback() && !config.insecure_no_auth {
+            if !address.ip().to_canonical().is_loopback()
+                && !config.insecure_no_auth
+                && config.token_file.is_none()
+            {
                 return Err(BindError::Open { address });
             }
         }
@@ -156,8 +163,13 @@ impl Server {
         let tasks = TaskTracker::new();
         let cut = CancellationToken::new();
         let accepting = listeners.into_iter().map(|listener| accept(listener, &router, &tasks, &stop, &cut));
-        join_all(accepting).await;
+        let accepting = join_all(accepting);
+        tokio::select! {
+            _ = accepting => {}
+            never = tend(&app) => match never {},
+        }
         app.set_readiness(Readiness::Draining);
+        app.auth.finish(&app.clock.now());
         tasks.close();
         if timeout(app.config.limits.drain, tasks.wait()).await.is_ok() {
             return Drained::Finished;
@@ -166,6 +178,24 @@ impl Server {
         cut.cancel();
         tasks.wait().await;
         Drained::Cut(left)
+    }
+}
+
+/// Looks after the tokens, and ends the streams of those that are good no more.
+async fn tend(app: &App) -> Infallible {
+    let mut timer = tokio::time::interval(TEND);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        timer.tick().await;
+        let (app, now) = (app.clone(), app.clock.now());
+        if app.auth.has_tokens() {
+            // It reads and writes small files.
+            let tended = app.clone();
+            let _ = tokio::task::spawn_blocking(move || tended.auth.tend(&now)).await;
+            if let Some(stream) = &app.stream {
+                stream.end_unauthorized(&|name| app.auth.is_good(name, &now));
+            }
+        }
     }
 }
 
@@ -314,6 +344,7 @@ pub(super) mod tests {
             rules: None,
             anomalies: None,
             reload,
+            admin: super::super::admin::Admin::default(),
         })
         .expect("a fresh registry")
     }

@@ -12,8 +12,10 @@
 //! It ends by the [`CancellationToken`](tokio_util::sync::CancellationToken) given to [`Server::run`].
 
 mod anomalies;
+mod admin;
 mod app;
 mod assets;
+mod audit;
 pub mod auth;
 mod baselines;
 mod body;
@@ -29,6 +31,7 @@ mod headers;
 mod io;
 mod listener;
 mod metrics;
+mod openapi;
 mod problem;
 mod pushes;
 mod queries;
@@ -41,6 +44,7 @@ mod table;
 mod targets;
 mod writes;
 
+pub use admin::Admin;
 pub use app::{App, Parts, Readiness, Reload, Reloaded, Stream};
 pub use body::Body;
 pub use config::{Config, Limits};

@@ -151,7 +151,9 @@ impl Problem {
     /// Prometheus' words where it has one.
     fn error_type(&self) -> &'static str {
         match self.status.as_u16() {
+            401 => "unauthorized",
             403 => "forbidden",
+            409 => "conflict",
             404 => "not_found",
             405 => "method_not_allowed",
             408 => "timeout",

@@ -59,7 +59,7 @@ impl RateLimit {
 }
 
 /// What counts as one peer: an IPv4 address, or the /64 that one IPv6 customer has at the least.
-fn network(peer: IpAddr) -> IpAddr {
+pub(super) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => {

@@ -5,9 +5,9 @@
 //! HEAD goes wherever GET goes but to the stream, OPTIONS everywhere. All paths stand under the route prefix.
 //!
 //! [`Router`] is a [`hyper::service::Service`] over any request body, so a hyper program can take it into its
-//! own: put a [`Peer`] into the request's extensions if the rate limit is to know who asks. The router looks
-//! in this order: path, route, `Host`, rate, method, `Origin` (streams and whatever changes something), length
-//! of the body. A handler that panics is answered with 500; the connection and the process go on.
+//! own: put a [`Peer`] into the request's extensions, for the rate limit and since without tokens only programs of this machine
+//! may change something ([`auth`](super::auth)). The router looks in this order: path, route, `Host`, rate, method, `Origin` (streams
+//! and whatever changes something), rights, length of the body. A handler that panics is answered with 500; the connection and the process go on.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -30,17 +30,53 @@ use hyper::{Method, Request, Response, StatusCode, Uri};
 use serde_json::json;
 
 use super::app::App;
+use super::audit::{Detail, Record};
+use super::auth::{Denied, Who};
 use super::body::Body;
 use super::headers;
 use super::metrics::{Answered, HttpMetrics, Routed};
 use super::problem::Problem;
 use super::request as read;
-use super::routes::{Call, Found, Route, Routes};
+use super::routes::{Call, Found, Operation, Route, Routes};
 use super::table::table;
 
 /// Who asks; for the extensions of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
+
+/// A request that was let in, before its body is read.
+struct Letter<B> {
+    parts: request::Parts,
+    body: B,
+    name: String,
+    peer: Option<SocketAddr>,
+    who: Who,
+}
+
+/// What the audit log tells of a request, kept while it is answered.
+struct Asked {
+    method: Method,
+    path: String,
+    peer: Option<SocketAddr>,
+    id: String,
+}
+
+impl Asked {
+    fn of(parts: &request::Parts, id: &str) -> Self {
+        Asked {
+            method: parts.method.clone(),
+            path: parts.uri.path().to_owned(),
+            peer: parts.extensions.get::<Peer>().map(|Peer(peer)| *peer),
+            id: id.to_owned(),
+        }
+    }
+
+    fn record<'a>(&'a self, who: String, at_ms: i64, status: u16, refused: Option<&'a str>) -> Record<'a> {
+        let Asked { method, path, peer, id } = self;
+        let (method, from, detail) = (method.as_str(), *peer, serde_json::Value::Null);
+        Record { at_ms, who, from, method, path, status, refused, request_id: id, detail }
+    }
+}
 
 /// Marks a request that says twice how long it is, see [`framing`](super::framing).
 #[derive(Clone, Copy, Debug)]
@@ -85,11 +121,12 @@ impl Router {
         let id_text = id.to_str().unwrap_or_default();
         let (parts, body) = request.into_parts();
         let method = method_label(&parts.method);
+        let asked = Asked::of(&parts, id_text);
         let unread = read::has_body(&parts.headers);
         let cors = self.app.guard.allowed_origin(&parts.headers).and_then(|o| HeaderValue::try_from(o).ok());
 
         let mut route = "not_found";
-        let answer = AssertUnwindSafe(self.dispatch(parts, body, &mut route)).catch_unwind().await;
+        let answer = AssertUnwindSafe(self.dispatch(parts, body, &mut route, &asked)).catch_unwind().await;
         let answer = answer.unwrap_or_else(|panic| {
             metrics.panics.inc();
             let what = panic
@@ -134,6 +171,7 @@ impl Router {
         parts: request::Parts,
         body: B,
         route_name: &mut &'static str,
+        asked: &Asked,
     ) -> Result<Response<Body>, Problem>
     where
         B: HttpBody<Data = Bytes>,
@@ -174,15 +212,55 @@ impl Router {
         if operation.streams || !parts.method.is_safe() {
             app.guard.origin(&parts.headers)?;
         }
+        let now = app.clock.now();
+        let who = match app.auth.admit(operation.need, operation.streams, &parts, peer, &now) {
+            Ok(who) => who,
+            Err(Denied { problem, audit }) => {
+                if let Some(reason) = audit {
+                    let who = "nobody".to_owned();
+                    app.audit
+                        .record(asked.record(who, now.unix_ms, problem.status.as_u16(), Some(reason)))
+                        .await;
+                }
+                return Err(problem);
+            }
+        };
+        let audited = operation.is_audited(&parts.method).then(|| who.to_string());
+        let answer = self.carry_out(operation, Letter { parts, body, name, peer, who }).await;
+        if let Some(who) = audited {
+            let mut record = match &answer {
+                Ok(response) => asked.record(who, now.unix_ms, response.status().as_u16(), None),
+                Err(problem) => {
+                    asked.record(who, now.unix_ms, problem.status.as_u16(), Some(&problem.message))
+                }
+            };
+            if let Some(Detail(detail)) =
+                answer.as_ref().ok().and_then(|response| response.extensions().get())
+            {
+                record.detail = detail.clone();
+            }
+            app.audit.record(record).await;
+        }
+        answer
+    }
+
+    /// Reads the body and answers.
+    async fn carry_out<B>(&self, operation: &Operation, letter: Letter<B>) -> Result<Response<Body>, Problem>
+    where
+        B: HttpBody<Data = Bytes>,
+    {
+        let app = &self.app;
+        let Letter { parts, body, name, peer, who } = letter;
         let limits = &app.config.limits;
         let (most, place) = match &app.writes {
-            Some(writes) if operation.takes_pushes => (limits.push_bytes, Some(writes.enter(peer)?)),
+            Some(writes) if operation.takes_pushes => (limits.push_bytes, Some(writes.enter()?)),
             _ => (limits.body_bytes, None),
         };
         read::declared_length(&parts.headers, most)?;
         let body =
             if read::has_body(&parts.headers) { read::body(body, most, limits).await? } else { Bytes::new() };
-        (operation.work)(Call { app: app.clone(), parts, body, name, peer, place }).await
+        let routes = Arc::clone(&self.routes);
+        (operation.work)(Call { app: app.clone(), parts, body, name, peer, who, routes, place }).await
     }
 
     /// Counts a request against the rate of its peer (B14).

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::http::request::Parts;
@@ -16,7 +17,7 @@ use hyper::{Method, Response};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
-use super::auth::{Need, Scope};
+use super::auth::{Need, Scope, Who};
 use super::body::Body;
 use super::problem::Problem;
 
@@ -28,6 +29,8 @@ pub(super) struct Call {
     /// The variable part of the path, decoded; empty for one without.
     pub(super) name: String,
     pub(super) peer: Option<SocketAddr>,
+    pub(super) who: Who,
+    pub(super) routes: Arc<Routes>,
     /// Its place among the writes, of an operation that [`takes_pushes`](Operation::takes_pushes).
     pub(super) place: Option<OwnedSemaphorePermit>,
 }
@@ -50,7 +53,7 @@ macro_rules! does {
         }
     };
 }
-pub(super) use does;
+pub(in crate::server) use does;
 
 /// A row of the table.
 #[derive(Clone, Debug)]
@@ -71,16 +74,14 @@ pub(super) struct Operation {
     pub(super) body: Option<(&'static str, &'static str)>,
     /// What is answered: types, and the name of the schema of what is JSON.
     pub(super) answer: (&'static [&'static str], &'static str),
-    /// Status of that answer.
-    pub(super) status: u16,
+    /// Statuses of that answer.
+    pub(super) status: &'static [u16],
     /// A request goes on for long: a WebSocket, or an answer without end. Pages of others may not begin one.
     pub(super) streams: bool,
     /// Probes come under the address of a pod or of a balancer, and their answer is no secret.
     pub(super) probe: bool,
     /// Its body may be large, and it has a place among the writes.
     pub(super) takes_pushes: bool,
-    /// Told to people only, as another path of the same operation is described.
-    pub(super) alias: bool,
     pub(super) work: fn(Call) -> Answering,
 }
 
@@ -142,11 +143,10 @@ impl Operation {
             form: false,
             body: None,
             answer: (JSON, "Success"),
-            status: 200,
+            status: &[200],
             streams: false,
             probe: false,
             takes_pushes: false,
-            alias: false,
             work,
         }
     }
@@ -177,8 +177,8 @@ impl Operation {
         Operation { answer: (types, schema), ..self }
     }
 
-    /// It is answered with this status when all is well.
-    pub(super) fn status(self, status: u16) -> Self {
+    /// It is answered so with one of these statuses.
+    pub(super) fn status(self, status: &'static [u16]) -> Self {
         Operation { status, ..self }
     }
 
@@ -207,11 +207,6 @@ impl Operation {
     pub(super) fn probe(self) -> Self {
         Operation { probe: true, ..self }
     }
-
-    /// It is described under another path.
-    pub(super) fn alias(self) -> Self {
-        Operation { alias: true, ..self }
-    }
 }
 
 /// An operation that shows something, to whoever may read.
@@ -231,6 +226,12 @@ pub(super) fn operation(
 }
 
 impl Operation {
+    /// Does a request of it change something that the audit log tells? Pushes are what the server is for.
+    pub(super) fn is_audited(&self, method: &Method) -> bool {
+        let changes = matches!(self.need, Need::Scope(Scope::Admin | Scope::AlertsWrite));
+        changes && !method.is_safe()
+    }
+
     /// It needs this scope.
     pub(super) fn scope(self, scope: Scope) -> Self {
         Operation { need: Need::Scope(scope), ..self }
@@ -239,12 +240,6 @@ impl Operation {
     /// It is open to everybody.
     pub(super) fn open(self) -> Self {
         Operation { need: Need::Nothing, ..self }
-    }
-
-    /// It takes this method too.
-    pub(super) fn and(mut self, method: Method) -> Self {
-        self.methods.push(method);
-        self
     }
 }
 

@@ -8,14 +8,14 @@ use hyper::{Method, Request, Response};
 use super::anomalies;
 use super::app::App;
 use super::assets::{self, FILES};
-use super::auth::Scope;
+use super::auth::{Bearer, Need, Scope, Who};
 use super::baselines::{self, Saved};
 use super::body::Body;
 use super::problem::Problem;
 use super::queries::{self, Api};
 use super::routes::Kind::{Choice, Duration, Flag, Integer, Number, Text, Texts, Time};
 use super::routes::{Call, Operation, Parameter, does, get, operation};
-use super::{federate, handlers, pushes, request, rules, targets};
+use super::{admin, federate, handlers, openapi, pushes, request, rules, targets};
 
 const MATCH: Parameter = Parameter::may("match[]", Texts, "PromQL selector; several are joined");
 const MUST_MATCH: Parameter = Parameter::must("match[]", Texts, "PromQL selector; several are joined");
@@ -87,6 +87,11 @@ pub(super) fn table(app: &App) -> Vec<Operation> {
         writes(app, &mut rows);
     }
     lifecycle(&mut rows);
+    rows.extend(admin::table(app));
+    if app.config.public_metrics {
+        let public = |row: &&mut Operation| ["/metrics", "/federate"].contains(&row.label);
+        rows.iter_mut().filter(public).for_each(|row| row.need = Need::Nothing);
+    }
     rows
 }
 
@@ -192,8 +197,17 @@ fn live(app: &App, rows: &mut Vec<Operation>) {
             )
             .scope(Scope::Stream)
             .streams()
-            .status(101)
+            .asks(&[Parameter::may("ticket", Text, "instead of a token")])
+            .status(&[101])
             .gives(&[], ""),
+            operation(
+                Method::POST,
+                "/api/v1/stream/ticket",
+                Scope::Stream,
+                "A ticket for the address of a stream, good once and for 30 s",
+                does!(c => handlers::ticket(&c)),
+            )
+            .json("Ticket"),
             get(
                 "/api/v1/stream/sse",
                 "The same one way, as server-sent events or by Accept as NDJSON",
@@ -214,6 +228,7 @@ fn live(app: &App, rows: &mut Vec<Operation>) {
                 Parameter::may("exact", Flag, "whole numbers above 2^53 as text"),
                 Parameter::may("padding", Flag, "begin with 2 KiB for proxies that hold back"),
                 Parameter::may("last_event_id", Text, "where to go on"),
+                Parameter::may("ticket", Text, "instead of a token"),
             ])
             .gives(&["text/event-stream", "application/x-ndjson"], ""),
         ]);
@@ -222,15 +237,24 @@ fn live(app: &App, rows: &mut Vec<Operation>) {
 
 fn stream(call: Call) -> Result<Response<Body>, Problem> {
     let peer = call.peer_or_none();
-    let stream = call.app.stream.as_ref().ok_or_else(Problem::not_found)?;
-    stream.upgrade(Request::from_parts(call.parts, ()), peer)
+    let stream = call.app.stream.clone().ok_or_else(Problem::not_found)?;
+    stream.upgrade(named(call), peer)
+}
+
+/// The request, with the name of its token.
+fn named(call: Call) -> Request<()> {
+    let mut request = Request::from_parts(call.parts, ());
+    if let Who::Token(name) = call.who {
+        request.extensions_mut().insert(Bearer(name));
+    }
+    request
 }
 
 async fn feed(call: Call) -> Result<Response<Body>, Problem> {
     let peer = call.peer_or_none();
-    let stream = call.app.stream.as_ref().ok_or_else(Problem::not_found)?;
+    let stream = call.app.stream.clone().ok_or_else(Problem::not_found)?;
     let asked = request::parameters(call.parts.uri.query().unwrap_or_default())?;
-    stream.feed(Request::from_parts(call.parts, ()), asked, peer).await
+    stream.feed(named(call), asked, peer).await
 }
 
 /// PromQL, see [`queries`](super::queries).
@@ -315,6 +339,7 @@ fn saved(rows: &mut Vec<Operation>) {
             does!(c => baselines::answer(&c, Saved::One).await),
         )
         .asks(SAVE)
+        .status(&[200, 201])
         .json("BaselineHead"),
         operation(
             Method::POST,
@@ -324,7 +349,7 @@ fn saved(rows: &mut Vec<Operation>) {
             does!(c => baselines::answer(&c, Saved::One).await),
         )
         .asks(SAVE)
-        .status(201)
+        .status(&[201])
         .json("BaselineHead"),
         operation(
             Method::DELETE,
@@ -369,26 +394,28 @@ fn writes(app: &App, rows: &mut Vec<Operation>) {
         )
         .takes_pushes()
         .reads("application/x-protobuf", "")
-        .status(204)
+        .status(&[204])
         .gives(&[], ""),
     );
     if app.groups.is_some() {
-        let push = |path| {
-            operation(
-                Method::POST,
-                path,
-                Scope::Push,
-                "Metrics in text, of a group JOB[/LABEL/VALUE…]",
-                does!(c => pushes::push(c).await),
-            )
-            .and(Method::PUT)
-            .and(Method::DELETE)
-            .takes_pushes()
-            .reads("text/plain", "")
-            .gives(&[], "")
-            .called("/api/v1/push/:group")
-        };
-        rows.extend([push("/api/v1/push/*group"), push("/metrics/job/*group").alias()]);
+        for path in ["/api/v1/push/*group", "/metrics/job/*group"] {
+            let push = |method, about| {
+                operation(method, path, Scope::Push, about, does!(c => pushes::push(c).await))
+                    .takes_pushes()
+                    .gives(&[], "")
+                    .called("/api/v1/push/:group")
+            };
+            rows.extend([
+                push(
+                    Method::POST,
+                    "Metrics in text, in place of those of the group JOB[/LABEL/VALUE…] of the same names",
+                )
+                .reads("text/plain", ""),
+                push(Method::PUT, "Metrics in text, in place of all of the group JOB[/LABEL/VALUE…]")
+                    .reads("text/plain", ""),
+                push(Method::DELETE, "Delete a group").status(&[202]),
+            ]);
+        }
     }
 }
 
@@ -410,10 +437,13 @@ fn lifecycle(rows: &mut Vec<Operation>) {
             .gives(PLAIN, "")
     };
     rows.extend([
+        get("/api/v1/openapi.json", "This description", does!(c => Ok(openapi::answer(&c.routes))))
+            .open()
+            .json("OpenApi"),
         healthy("/-/healthy"),
-        healthy("/healthz").alias(),
+        healthy("/healthz"),
         ready("/-/ready"),
-        ready("/readyz").alias(),
+        ready("/readyz"),
         operation(
             Method::POST,
             "/-/reload",

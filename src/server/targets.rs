@@ -58,14 +58,14 @@ pub(super) fn scrape_pools(targets: &Targets) -> Response<Body> {
 }
 
 /// The pools by name, or that of one job.
-fn pools(targets: &Targets, of: &str) -> Vec<PoolTargets> {
+pub(super) fn pools(targets: &Targets, of: &str) -> Vec<PoolTargets> {
     let mut pools = targets.all();
     pools.retain(|pool| of.is_empty() || pool.job == of);
     pools.sort_by(|a, b| a.job.cmp(&b.job));
     pools
 }
 
-fn shown(job: &str, target: &Target) -> Value {
+pub(super) fn shown(job: &str, target: &Target) -> Value {
     let (settled, status) = (&target.settled, target.status());
     let url = settled.url.to_string();
     json!({

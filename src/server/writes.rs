@@ -9,7 +9,6 @@
 //! of which some samples are refused is answered with 400, the others are taken: as Prometheus does it, so that a sender
 //! neither stops at the first bad sample nor sends the good ones again for ever.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -67,14 +66,8 @@ impl Writes {
     /// A place for a request whose body has not been read.
     ///
     /// # Errors
-    /// 403 for a peer that is not on this machine, or is not known; 503 when all places are taken.
-    pub(super) fn enter(&self, peer: Option<SocketAddr>) -> Result<OwnedSemaphorePermit, Problem> {
-        let local = |ip: IpAddr| ip.to_canonical().is_loopback();
-        if !peer.is_some_and(|peer| local(peer.ip())) {
-            let message =
-                "without authentication only programs of this machine may write here (over 127.0.0.1 or ::1)";
-            return Err(Problem::new(StatusCode::FORBIDDEN, message).because("not_local"));
-        }
+    /// 503 when all places are taken.
+    pub(super) fn enter(&self) -> Result<OwnedSemaphorePermit, Problem> {
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             let message = format!("{PLACES} writes are being taken already");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, message).because("max_writes").retry_after(1)

@@ -79,6 +79,7 @@ impl Admission {
         remote: SocketAddr,
         transport: &'static str,
         agent: Option<&str>,
+        token: Option<Arc<str>>,
         now: &Moment,
     ) -> Result<Seat, Refusal> {
         let network = network(remote.ip());
@@ -103,7 +104,7 @@ impl Admission {
         }
         seats.total += 1;
         let number = seats.total;
-        let figures = Arc::new(Figures::new(session, remote, transport, agent, *now));
+        let figures = Arc::new(Figures::new(session, remote, transport, agent, *now).bearing(token));
         seats.taken.insert(number, Arc::clone(&figures));
         seats.peak = seats.peak.max(seats.taken.len());
         self.metrics.entered(transport, seats.peak);
@@ -191,7 +192,7 @@ mod tests {
 
     fn enter(admission: &Admission, from: &str, now: &Moment) -> Result<Seat, Refusal> {
         let remote = SocketAddr::new(from.parse().unwrap(), 1);
-        admission.enter(String::new(), remote, "websocket", None, now)
+        admission.enter(String::new(), remote, "websocket", None, None, now)
     }
 
     #[test]

@@ -36,6 +36,7 @@ use super::session::{answer_to, welcome};
 use super::text::Form;
 use crate::clock::Moment;
 use crate::server::SendBuffer;
+use crate::server::auth::Bearer;
 
 /// After how much silence a sign of life is sent: common proxies cut after 60 s, some after 30 s.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -71,8 +72,9 @@ pub async fn feed<B>(
     let form = form(request.headers());
     let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     let wish = Wish::read(request.headers(), asked);
+    let token = request.extensions().get::<Bearer>().map(|Bearer(name)| Arc::clone(name));
     let begun = match wish {
-        Ok(wish) => begin(shared, form, wish, peer, agent).await,
+        Ok(wish) => begin(shared, form, wish, peer, agent, token).await,
         Err(fault) => Err(Refusal::Subscription(Box::new(fault))),
     };
     let (seat, viewer) = begun.inspect_err(|refusal| {
@@ -192,11 +194,12 @@ async fn begin(
     wish: Wish,
     peer: SocketAddr,
     agent: Option<&str>,
+    token: Option<Arc<str>>,
 ) -> Result<(Seat, Viewer), Refusal> {
     let refuse = |fault: Fault| Refusal::Subscription(Box::new(fault));
     let Wish { asked, events, had, padding } = wish;
     let spec = shared.spec(&asked, None).await.map_err(refuse)?;
-    let seat = shared.seat(peer, form.name(), agent)?;
+    let seat = shared.seat(peer, form.name(), agent, token)?;
     let round = Arc::clone(&shared.rounds.borrow());
     let opened = shared.open(spec, &asked).await.map_err(refuse)?;
     let (subscribed, missed) = answer_to(&asked.sub, None, asked.resume.as_ref(), &opened, shared.tick);
@@ -217,6 +220,7 @@ async fn begin(
         epoch,
         offset: view.offset(),
         frames: view.frames(),
+        at: now.since_start,
         events: cursor,
         performance: Reader::new(&round.performance, &now),
         figures: Arc::clone(&seat.figures),
@@ -243,6 +247,8 @@ struct Viewer {
     /// What the client has, and how many frames the channel had published up to there.
     offset: u64,
     frames: u64,
+    /// When that was committed.
+    at: Duration,
     events: Cursor,
     performance: Reader,
     figures: Arc<Figures>,
@@ -285,13 +291,13 @@ impl Viewer {
             _ => {
                 let missed = view.frames().saturating_sub(self.frames + 1);
                 self.metrics.catch_ups.inc();
-                self.figures.catch_ups.fetch_add(1, Ordering::Relaxed);
+                self.figures.caught_up(missed, published.last().committed.saturating_sub(self.at));
                 self.metrics.conflated.inc_by(missed);
                 let frames = view.conflated(self.offset, missed);
                 self.say(self.form.placed(&frames, &view.place()), frames.count);
             }
         }
-        (self.offset, self.frames) = (view.offset(), view.frames());
+        (self.offset, self.frames, self.at) = (view.offset(), view.frames(), published.last().committed);
         Some(published.last().committed)
     }
 
@@ -350,6 +356,7 @@ async fn tell(shared: &Shared, mut viewer: Viewer, tap: Tap) -> Option<Close> {
     // Commit of the tick of which frames are on their way.
     let mut under_way = None;
     let mut farewell = std::pin::pin!(shared.farewell());
+    let figures = Arc::clone(&viewer.figures);
     loop {
         if tap.is_empty() {
             let now = shared.clock.now();
@@ -367,7 +374,8 @@ async fn tell(shared: &Shared, mut viewer: Viewer, tap: Tap) -> Option<Close> {
         let patience = if waits { shared.config.stall_timeout } else { HEARTBEAT };
         tokio::select! {
             biased;
-            () = &mut farewell => return Some(goodbye(shared, &mut viewer, &tap).await),
+            () = &mut farewell => return Some(goodbye(shared, &mut viewer, &tap, Close::GoingAway).await),
+            close = figures.ended() => return Some(goodbye(shared, &mut viewer, &tap, close).await),
             () = tap.moved() => {
                 if tap.is_gone() {
                     return None;
@@ -387,9 +395,9 @@ async fn tell(shared: &Shared, mut viewer: Viewer, tap: Tap) -> Option<Close> {
     }
 }
 
-/// Says that the server stops, and lets the client hear it.
-async fn goodbye(shared: &Shared, viewer: &mut Viewer, tap: &Tap) -> Close {
-    viewer.bye(Close::GoingAway, shared.spread(COME_BACK));
+/// Says why it ends, and lets the client hear it.
+async fn goodbye(shared: &Shared, viewer: &mut Viewer, tap: &Tap, close: Close) -> Close {
+    viewer.bye(close, if close.retry_after().is_some() { shared.spread(COME_BACK) } else { Duration::ZERO });
     viewer.pour(tap);
     tap.end();
     let _ = timeout(GOODBYE, async {
@@ -398,7 +406,7 @@ async fn goodbye(shared: &Shared, viewer: &mut Viewer, tap: &Tap) -> Close {
         }
     })
     .await;
-    Close::GoingAway
+    close
 }
 
 #[cfg(test)]

@@ -230,11 +230,12 @@ impl Shared {
         remote: SocketAddr,
         transport: &'static str,
         agent: Option<&str>,
+        token: Option<Arc<str>>,
     ) -> Result<Seat, Refusal> {
         if self.stop.is_cancelled() {
             return Err(Refusal::Stopping { again: self.spread(drain::COME_BACK) });
         }
-        self.admission.enter(self.name(), remote, transport, agent, &self.clock.now())
+        self.admission.enter(self.name(), remote, transport, agent, token, &self.clock.now())
     }
 
     /// Ready when a connection that begins now is to say goodbye, since the hub stops.

@@ -7,14 +7,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use serde::Serialize;
 
 use super::frame::{self, Frames};
 use super::metrics::Metrics;
-use super::protocol::millis;
+use super::protocol::{Close, millis};
 use crate::clock::Moment;
 
 /// Parts that each doubling of a duration is cut into: what is read is at most 1/16 above what was counted.
@@ -127,8 +129,24 @@ pub struct Figures {
     pub subscriptions: AtomicU64,
     /// Deltas made for it alone, since it had missed frames.
     pub catch_ups: AtomicU64,
+    /// Frames of others that those stand for.
+    pub conflated: AtomicU64,
+    /// Snapshots sent to it anew, since it had missed too much.
+    pub resyncs: AtomicU64,
+    /// How old the oldest was that it had missed when it was last behind, in microseconds.
+    pub lag_us: AtomicU64,
+    /// Name of the token by which it was let in.
+    pub token: Option<Arc<str>>,
+    ending: Ending,
     /// The last round trip, in microseconds and one more; 0 before the first.
     rtt: AtomicU64,
+}
+
+/// Whether a client is to be sent away: 0, or one more than the place of the reason in [`Close::ALL`].
+#[derive(Debug, Default)]
+struct Ending {
+    why: AtomicU8,
+    task: AtomicWaker,
 }
 
 impl Figures {
@@ -152,6 +170,11 @@ impl Figures {
             errors: zero(),
             subscriptions: zero(),
             catch_ups: zero(),
+            conflated: zero(),
+            resyncs: zero(),
+            lag_us: zero(),
+            token: None,
+            ending: Ending::default(),
             rtt: zero(),
         }
     }
@@ -165,6 +188,36 @@ impl Figures {
     pub(super) fn answered(&self, rtt: Duration) {
         let us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX - 1);
         self.rtt.store(us + 1, Ordering::Relaxed);
+    }
+
+    /// With the token by which it was let in.
+    pub(super) fn bearing(self, token: Option<Arc<str>>) -> Self {
+        Figures { token, ..self }
+    }
+
+    /// It was behind, and is sent one delta instead of the frames that it missed.
+    pub(super) fn caught_up(&self, missed: u64, lag: Duration) {
+        self.catch_ups.fetch_add(1, Ordering::Relaxed);
+        self.conflated.fetch_add(missed, Ordering::Relaxed);
+        self.lag_us.store(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Sends the client away, as soon as its task runs; what is asked for first counts.
+    pub fn end(&self, why: Close) {
+        let at = Close::ALL.iter().position(|close| *close == why).and_then(|at| u8::try_from(at + 1).ok());
+        let _ = self.ending.why.compare_exchange(0, at.unwrap_or(0), Ordering::AcqRel, Ordering::Acquire);
+        self.ending.task.wake();
+    }
+
+    /// Ready when the client is to be sent away. One task may wait for it.
+    pub(super) fn ended(&self) -> impl Future<Output = Close> + '_ {
+        std::future::poll_fn(|context| {
+            self.ending.task.register(context.waker());
+            match self.ending.why.load(Ordering::Acquire) {
+                0 => Poll::Pending,
+                at => Poll::Ready(Close::ALL[usize::from(at) - 1]),
+            }
+        })
     }
 
     /// From the last ping to its answer.

@@ -535,13 +535,15 @@ impl Session {
         let following = &self.following[at];
         let view = &published.view;
         self.metrics.catch_ups.inc();
-        self.figures.catch_ups.fetch_add(1, Ordering::Relaxed);
         let missed = view.frames().saturating_sub(following.frames + 1);
+        let lag = published.last().committed.saturating_sub(following.at);
+        self.figures.caught_up(missed, lag);
         self.metrics.conflated.inc_by(missed);
         let granted = following.interval.saturating_mul(self.pace.factor());
         let behind = published.last().committed.saturating_sub(following.at).saturating_sub(granted);
         if self.pace.resyncs(behind) || !view.knows(following.offset) {
             self.metrics.slow(Stage::Resynced);
+            self.figures.resyncs.fetch_add(1, Ordering::Relaxed);
             return view.full().clone();
         }
         view.conflated(following.offset, missed)

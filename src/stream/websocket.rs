@@ -41,6 +41,7 @@ use super::protocol::Close;
 use super::session::{Opening, Session, Step};
 use crate::clock::Moment;
 use crate::server;
+use crate::server::auth::Bearer;
 
 /// Read ahead from a client, and kept for it: most of what an idle connection costs. Its messages are short, and the
 /// buffer grows for one that is longer. tungstenite's own default is 128 KiB.
@@ -69,8 +70,9 @@ pub fn upgrade<B>(
 ) -> Result<Response<Full<Bytes>>, Refusal> {
     let shared = Arc::clone(&hub.shared);
     let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let token = request.extensions().get::<Bearer>().map(|Bearer(name)| Arc::clone(name));
     let admitted = Handshake::check(&request)
-        .and_then(|handshake| Ok((handshake, shared.seat(peer, "websocket", agent)?)));
+        .and_then(|handshake| Ok((handshake, shared.seat(peer, "websocket", agent, token)?)));
     let (handshake, seat) = admitted.inspect_err(|refusal| {
         shared.metrics.refused(refusal);
         tracing::debug!(%peer, reason = refusal.reason(), "stream handshake refused");
@@ -126,7 +128,7 @@ async fn serve(socket: Socket, ahead: Bytes, shared: &Shared, figures: &Arc<Figu
         line.session.welcome(&shared.epoch.to_string(), &now, &mut line.outbox);
     }
     let mut stream = accept(&link, ahead, &shared.config).await;
-    let conversation = AssertUnwindSafe(converse(&mut stream, &link, shared)).catch_unwind();
+    let conversation = AssertUnwindSafe(converse(&mut stream, &link, shared, figures)).catch_unwind();
     let ended = tokio::select! {
         ended = conversation => ended.unwrap_or(Ended::Fault),
         () = shared.kill.cancelled() => return shared.metrics.closed(Some(Close::GoingAway)),
@@ -190,7 +192,7 @@ pub(super) async fn accept(link: &Arc<Link>, ahead: Bytes, config: &Config) -> S
 }
 
 /// Talks until the end.
-async fn converse(stream: &mut Stream, link: &Arc<Link>, shared: &Shared) -> Ended {
+async fn converse(stream: &mut Stream, link: &Arc<Link>, shared: &Shared, figures: &Figures) -> Ended {
     let _place = shared.fanout.join(link);
     let mut farewell = std::pin::pin!(shared.farewell());
     loop {
@@ -205,6 +207,7 @@ async fn converse(stream: &mut Stream, link: &Arc<Link>, shared: &Shared) -> End
         let happened = tokio::select! {
             biased;
             () = &mut farewell => return Ended::Close(Close::GoingAway),
+            close = figures.ended() => return Ended::Close(close),
             happened = next(stream, link, reads) => happened,
             () = sleep_until(wake) => continue,
         };
@@ -401,7 +404,7 @@ mod tests {
             client.filter_map(|message| async { message.ok() }).collect::<Vec<_>>().await
         };
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let seat = hub.shared.seat(peer, "websocket", None).unwrap();
+        let seat = hub.shared.seat(peer, "websocket", None, None).unwrap();
         let faulty = Socket::other(Faulty(far, false));
         let ((), told) = tokio::join!(serve(faulty, Bytes::new(), &hub.shared, &seat.figures), client);
         let [Message::Text(welcome), Message::Text(bye), Message::Close(Some(close))] = &told[..] else {

@@ -34,11 +34,15 @@ pub enum Close {
     TooManyCommands,
     /// Too many pings.
     TooManyPings,
+    /// Its token was revoked, or its time is over.
+    Unauthorized,
+    /// Somebody who administers the server sent it away.
+    Kicked,
 }
 
 impl Close {
     /// All of them.
-    pub const ALL: [Close; 13] = [
+    pub const ALL: [Close; 15] = [
         Close::GoingAway,
         Close::ProtocolError,
         Close::Binary,
@@ -52,6 +56,8 @@ impl Close {
         Close::NoPong,
         Close::TooManyCommands,
         Close::TooManyPings,
+        Close::Unauthorized,
+        Close::Kicked,
     ];
 
     /// The close code on the wire.
@@ -66,8 +72,10 @@ impl Close {
             Close::TooLong => 1009,
             Close::Internal => 1011,
             Close::BadRequests => 4400,
+            Close::Unauthorized => 4401,
             Close::HelloTimeout | Close::Slow => 4408,
             Close::NoPong => 4409,
+            Close::Kicked => 4410,
             Close::TooManyCommands | Close::TooManyPings => 4429,
         }
     }
@@ -89,6 +97,8 @@ impl Close {
             Close::NoPong => "no_pong",
             Close::TooManyCommands => "rate_limited",
             Close::TooManyPings => "ping_flood",
+            Close::Unauthorized => "unauthorized",
+            Close::Kicked => "kicked",
         }
     }
 
@@ -109,6 +119,8 @@ impl Close {
             Close::NoPong => "a ping was not answered",
             Close::TooManyCommands => "too many commands",
             Close::TooManyPings => "too many pings",
+            Close::Unauthorized => "the token is not good any more",
+            Close::Kicked => "sent away by an administrator",
         }
     }
 
@@ -117,7 +129,7 @@ impl Close {
     pub const fn retry_after(self) -> Option<Duration> {
         match self {
             Close::GoingAway => Some(Duration::ZERO),
-            Close::Internal | Close::Slow | Close::NoPong | Close::HelloTimeout => {
+            Close::Unauthorized | Close::Internal | Close::Slow | Close::NoPong | Close::HelloTimeout => {
                 Some(Duration::from_secs(1))
             }
             Close::TooManyCommands | Close::TooManyPings => Some(Duration::from_secs(10)),
@@ -126,7 +138,8 @@ impl Close {
             | Close::NotUtf8
             | Close::Unfinished
             | Close::TooLong
-            | Close::BadRequests => None,
+            | Close::BadRequests
+            | Close::Kicked => None,
         }
     }
 

@@ -1,0 +1,473 @@
+//! Who may do what, and what the administration shows and does, with the whole server over TCP.
+#![allow(clippy::unwrap_used)]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use futures_util::{SinkExt, StreamExt};
+use gaugecast::config::{Config, Loaded, Sources};
+use gaugecast::monitor::{ConnectionFigures, Errors, OperationFigures, Overview, SecurityFigures, Snapshot};
+use gaugecast::registry::Registry;
+use gaugecast::serve::{Running, start_with};
+use gaugecast::server::auth::Scope;
+use gaugecast::server::auth::file::TokenFile;
+use gaugecast::server::{Admin, Reload};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+struct Server {
+    running: Running,
+    address: SocketAddr,
+    folder: tempfile::TempDir,
+    drained: Arc<Mutex<usize>>,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+fn snapshot(operations: usize) -> Snapshot {
+    let operation = |at| OperationFigures {
+        name: format!("operation_{at}"),
+        count: 100,
+        mean_ms: 1.5,
+        ..OperationFigures::default()
+    };
+    Snapshot {
+        at_ms: 1,
+        uptime_ms: 2,
+        overview: Overview::default(),
+        operations: (0..operations).map(operation).collect(),
+        errors: Errors::default(),
+        system: None,
+        security: SecurityFigures::default(),
+        connections: ConnectionFigures::default(),
+        allocations: None,
+        verdicts: Vec::new(),
+    }
+}
+
+impl Server {
+    async fn start(tokens: bool) -> Self {
+        Self::start_with(tokens, |_| {}).await
+    }
+
+    async fn start_with(tokens: bool, change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.server.listen = vec![([127, 0, 0, 1], 0).into()];
+        config.server.audit_file = Some(folder.path().join("audit.jsonl"));
+        if tokens {
+            let path = folder.path().join("tokens.json");
+            TokenFile::new(&path).create("first", vec![Scope::Push], 0, None).unwrap();
+            config.server.token_file = Some(path);
+        }
+        change(&mut config);
+        let level = Arc::new(Mutex::new(gaugecast::log::Level::Info));
+        let drained = Arc::new(Mutex::new(0));
+        let (loaded, count) = (gaugecast::config::load(&Sources::default()).unwrap(), Arc::clone(&drained));
+        let admin = Admin {
+            config: Some(Arc::new(move || shown(&loaded))),
+            log_level: Some(Arc::new(move |wanted| {
+                let mut level = level.lock().unwrap();
+                *level = wanted.unwrap_or(*level);
+                *level
+            })),
+            drain: Some(Arc::new(move || *count.lock().unwrap() += 1)),
+            performance: Some(Arc::new(|| snapshot(1000))),
+            ..Admin::default()
+        };
+        let reload: Reload = Box::new(|| Box::pin(async { Ok("in force: --log.level".to_owned()) }));
+        let running = start_with(&config, Registry::new(), Some(reload), admin).await.unwrap();
+        let address = running.addresses()[0];
+        Server { running, address, folder, drained }
+    }
+
+    fn tokens(&self) -> TokenFile {
+        TokenFile::new(self.folder.path().join("tokens.json"))
+    }
+
+    fn audit_file(&self) -> PathBuf {
+        self.folder.path().join("audit.jsonl")
+    }
+
+    /// A token that the server knows from now on.
+    async fn token(&self, name: &str, scopes: &[Scope]) -> String {
+        let text = self.tokens().create(name, scopes.to_vec(), 1, None).unwrap();
+        self.knows(&text, true).await;
+        text
+    }
+
+    /// Waits until the server has read the file: any other answer than that the token is unknown. Attempts that fail are counted
+    /// by address, so each is asked of an address of its own.
+    async fn knows(&self, token: &str, known: bool) {
+        let good = async {
+            while (self.bearer("GET", "/api/v1/status", token).await.status == 401) == known {
+                tokio::task::yield_now().await;
+                // The count of failures is per minute and address; ask for what is right in between, which is not counted.
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), good).await.unwrap();
+    }
+
+    async fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        socket.write_all(format!("{request}\r\n{body}").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        assert!(!chunked, "{head}");
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    async fn get(&self, target: &str) -> Answer {
+        self.ask("GET", target, &[], "").await
+    }
+
+    async fn bearer(&self, method: &str, target: &str, token: &str) -> Answer {
+        self.ask(method, target, &[("Authorization", &format!("Bearer {token}"))], "").await
+    }
+
+    fn audit(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.audit_file()).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    async fn counted(&self, reason: &str) -> bool {
+        let page = self.get("/metrics").await.body;
+        page.contains(&format!("gaugecast_http_rejected_total{{reason=\"{reason}\"}}"))
+    }
+}
+
+fn shown(loaded: &Loaded) -> String {
+    gaugecast::config::show(&loaded.config, Some(&loaded.origins))
+}
+
+// -------------------------------------------------------------------------------------------- without tokens
+
+#[tokio::test]
+async fn without_tokens_this_machine_may_do_everything_and_a_proxy_on_it_speaks_for_others() {
+    let server = Server::start(false).await;
+    assert_eq!(server.get("/api/v1/admin/config").await.status, 200);
+    assert_eq!(server.ask("POST", "/api/v1/admin/drain", &[], "").await.status, 202);
+    assert_eq!(*server.drained.lock().unwrap(), 1);
+    for (name, value) in
+        [("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1"), ("Via", "1.1 proxy")]
+    {
+        let passed_on =
+            |method: &'static str, target: &'static str| server.ask(method, target, &[(name, value)], "");
+        let refused = passed_on("GET", "/api/v1/admin/config").await;
+        assert_eq!(refused.status, 403, "{name}");
+        assert_eq!(refused.json()["details"]["setting"], "--web.token-file");
+        assert_eq!(passed_on("POST", "/api/v1/write").await.status, 403, "{name}");
+        assert_eq!(passed_on("POST", "/-/reload").await.status, 403, "{name}");
+        assert_eq!(passed_on("GET", "/api/v1/status").await.status, 200, "{name}");
+    }
+    assert!(server.counted("not_local").await);
+    server.running.stop().await;
+}
+
+// ----------------------------------------------------------------------------------------------- with tokens
+
+#[tokio::test]
+async fn b65_no_token_a_wrong_one_and_one_without_the_scope_are_told_apart_and_wrong_from_unknown_not() {
+    let server = Server::start(true).await;
+    let reader = server.token("reader", &[Scope::Read]).await;
+    let none = server.get("/api/v1/status").await;
+    assert_eq!((none.status, none.header("www-authenticate")), (401, Some("Bearer realm=\"gaugecast\"")));
+    let old = server.tokens().create("old", vec![Scope::Read], 1, Some(2)).unwrap();
+    let mut wrong = reader.clone();
+    wrong.replace_range(10..11, if &wrong[10..11] == "0" { "1" } else { "0" });
+    let mut bodies = Vec::new();
+    for bad in [&*wrong, &old, "gct_unknown", "", "a b", "\u{fffd}"] {
+        let refused = server.bearer("GET", "/api/v1/status", bad).await;
+        assert_eq!(refused.status, 401, "{bad:?}");
+        let challenge = refused.header("www-authenticate").unwrap();
+        assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
+        let mut body = refused.json();
+        body["requestId"] = json!("");
+        bodies.push(body);
+    }
+    assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:?}");
+    assert_eq!(server.bearer("GET", "/api/v1/status", &reader).await.status, 200);
+    let lacking = server.bearer("GET", "/api/v1/admin/config", &reader).await;
+    assert_eq!(lacking.status, 403);
+    assert!(
+        lacking.header("www-authenticate").unwrap().contains("error=\"insufficient_scope\", scope=\"admin\"")
+    );
+    let admin = server.token("root", &[Scope::Admin]).await;
+    assert_eq!(server.bearer("GET", "/api/v1/admin/config", &admin).await.status, 200);
+    assert_eq!(server.bearer("GET", "/api/v1/status", &admin).await.status, 200, "admin is all scopes");
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn f136_health_and_the_description_are_open_and_the_metrics_can_be() {
+    let server = Server::start_with(true, |config| config.server.public_metrics = true).await;
+    for open in ["/-/healthy", "/-/ready", "/api/v1/openapi.json", "/", "/metrics"] {
+        assert_eq!(server.get(open).await.status, 200, "{open}");
+    }
+    for closed in
+        ["/api/v1/status", "/api/v1/query?query=up", "/api/v1/stream/sse?match[]=up", "/api/v1/admin/targets"]
+    {
+        assert_eq!(server.get(closed).await.status, 401, "{closed}");
+    }
+    assert_eq!(server.ask("POST", "/api/v1/write", &[], "").await.status, 401);
+    server.running.stop().await;
+    let server = Server::start(true).await;
+    assert_eq!(server.get("/metrics").await.status, 401);
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn b66_a_token_in_an_address_is_refused_and_a_ticket_opens_one_stream() {
+    let server = Server::start(true).await;
+    let token = server.token("page", &[Scope::Stream]).await;
+    for name in ["token", "access_token"] {
+        let refused = server.get(&format!("/api/v1/stream/sse?match[]=up&{name}={token}")).await;
+        assert_eq!(refused.status, 400);
+        assert!(!refused.body.contains(&token));
+    }
+    let ticket = server.bearer("POST", "/api/v1/stream/ticket", &token).await.json();
+    assert_eq!(ticket["data"]["expires_in_ms"], 30_000);
+    let ticket = ticket["data"]["ticket"].as_str().unwrap();
+    let url = format!("ws://{}/api/v1/stream/ws?ticket={ticket}", server.address);
+    let tcp = || TcpStream::connect(server.address);
+    let (mut stream, _) = tokio_tungstenite::client_async(&url, tcp().await.unwrap()).await.unwrap();
+    assert!(stream.next().await.unwrap().unwrap().to_text().unwrap().contains("welcome"));
+    assert!(tokio_tungstenite::client_async(&url, tcp().await.unwrap()).await.is_err(), "a second time");
+    let refused = server.get(&format!("/api/v1/status?ticket={ticket}")).await;
+    assert_eq!(refused.status, 401, "a ticket is for streams");
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn b67_basic_is_401_and_two_headers_are_400() {
+    let server = Server::start(true).await;
+    let basic = server.ask("GET", "/api/v1/status", &[("Authorization", "Basic YTpi")], "").await;
+    assert_eq!((basic.status, basic.header("www-authenticate")), (401, Some("Bearer realm=\"gaugecast\"")));
+    let token = server.token("reader", &[Scope::Read]).await;
+    let bearer = format!("Bearer {token}");
+    let twice = [("Authorization", &*bearer), ("Authorization", &*bearer)];
+    assert_eq!(server.ask("GET", "/api/v1/status", &twice, "").await.status, 400);
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn b68_after_ten_wrong_tokens_in_a_minute_it_is_429_counted_and_in_the_audit_log() {
+    let server = Server::start_with(true, |config| config.server.public_metrics = true).await;
+    let good = server.tokens().create("good", vec![Scope::Read], 1, None).unwrap();
+    let mut told = Vec::new();
+    for _ in 0..13 {
+        told.push(server.bearer("GET", "/api/v1/status", "gct_guess").await);
+    }
+    let statuses: Vec<u16> = told.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [&[401; 10][..], &[429; 3]].concat());
+    assert!(told[12].header("retry-after").unwrap().parse::<u64>().unwrap() <= 61);
+    assert!(server.counted("login_rate").await && server.counted("invalid_token").await);
+    let audit = server.audit();
+    let of = |reason: &str| audit.iter().filter(|line| line["reason"] == reason).count();
+    assert_eq!((of("invalid_token"), of("too_many_attempts")), (10, 1), "{audit:?}");
+    assert!(audit.iter().all(|line| line["from"].as_str().unwrap().starts_with("127.0.0.1:")));
+    assert!(!std::fs::read_to_string(server.audit_file()).unwrap().contains("gct_"));
+    server.knows_after_block(&good).await;
+    server.running.stop().await;
+}
+
+impl Server {
+    /// A right token is right from an address that has been blocked too.
+    async fn knows_after_block(&self, token: &str) {
+        let good = async {
+            while self.bearer("GET", "/api/v1/status", token).await.status != 200 {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), good).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn f117_a_revoked_token_ends_its_stream_with_4401_and_its_use_is_kept() {
+    let server = Server::start(true).await;
+    let token = server.token("viewer", &[Scope::Stream]).await;
+    let mut request = format!("ws://{}/api/v1/stream/ws", server.address).into_client_request().unwrap();
+    let offer = format!("gaugecast.v1.json, bearer.{token}");
+    request.headers_mut().insert("sec-websocket-protocol", offer.parse().unwrap());
+    let tcp = TcpStream::connect(server.address).await.unwrap();
+    let (mut stream, response) = tokio_tungstenite::client_async(request, tcp).await.unwrap();
+    assert_eq!(response.headers()["sec-websocket-protocol"], "gaugecast.v1.json");
+    stream.next().await.unwrap().unwrap();
+    server.tokens().revoke("viewer").unwrap();
+    let close = loop {
+        match stream.next().await.unwrap().unwrap() {
+            Message::Close(Some(close)) => break close,
+            Message::Text(text) => assert!(text.contains("\"bye\"") && text.contains("4401"), "{text}"),
+            _ => {}
+        }
+    };
+    assert_eq!(u16::from(close.code), 4401);
+    let (tokens, other) = (server.tokens(), server.token("other", &[Scope::Read]).await);
+    assert_eq!(server.bearer("GET", "/api/v1/status", &other).await.status, 200);
+    server.running.stop().await;
+    assert!(tokens.used().unwrap().contains_key("other"), "kept at the end");
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_ask_for_tokens_does_not_start_without() {
+    let mut config = Config::default();
+    config.server.listen = vec![([127, 0, 0, 1], 0).into()];
+    config.server.token_file = Some(Path::new("/nowhere/tokens.json").into());
+    let error = start_with(&config, Registry::new(), None, Admin::default()).await.unwrap_err().to_string();
+    assert!(error.contains("/nowhere/tokens.json") && error.contains("gaugecast token create"), "{error}");
+}
+
+// -------------------------------------------------------------------------------------------- what it shows
+
+#[tokio::test]
+async fn f58_clients_are_listed_and_one_is_sent_away_by_its_id() {
+    let server = Server::start(false).await;
+    let tcp = TcpStream::connect(server.address).await.unwrap();
+    let url = format!("ws://{}/api/v1/stream/ws", server.address);
+    let (mut stream, _) = tokio_tungstenite::client_async(&url, tcp).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    let subscribe = r#"{"type":"subscribe","sub":"a","match":["gaugecast_build_info"]}"#;
+    stream.send(Message::text(subscribe)).await.unwrap();
+    for _ in 0..2 {
+        stream.next().await.unwrap().unwrap();
+    }
+    let listed = server.get("/api/v1/admin/clients").await.json();
+    let client = &listed["data"]["clients"][0];
+    assert_eq!((&listed["data"]["count"], &client["subscriptions"]), (&json!(1), &json!(1)), "{listed}");
+    assert!(client["frames"].as_u64().unwrap() >= 2 && client["bytes"].as_u64().unwrap() > 100, "{client}");
+    for field in ["remote", "agent", "age_seconds", "rtt_ms", "lag_ms", "conflated", "resyncs", "errors"] {
+        assert!(client.get(field).is_some(), "{field}");
+    }
+    assert_eq!(server.ask("DELETE", "/api/v1/admin/clients/none", &[], "").await.status, 404);
+    let path = format!("/api/v1/admin/clients/{}", client["id"].as_str().unwrap());
+    assert_eq!(server.ask("DELETE", &path, &[], "").await.status, 200);
+    let mut said = String::new();
+    let close = loop {
+        match stream.next().await.unwrap().unwrap() {
+            Message::Close(Some(close)) => break close,
+            Message::Text(text) => said = text.to_string(),
+            _ => {}
+        }
+    };
+    assert_eq!(u16::from(close.code), 4410);
+    assert!(said.contains("\"reconnect\":false") && said.contains("kicked"), "{said}");
+    let audit = server.audit();
+    let last = audit.last().unwrap();
+    assert_eq!((&last["who"], &last["status"], &last["path"]), (&json!("local"), &json!(200), &json!(path)));
+    assert!(
+        last["request_id"].as_str().is_some_and(|id| !id.is_empty()) && last["detail"]["id"] == client["id"]
+    );
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn f120_the_level_of_the_log_is_shown_and_set_and_a_reload_says_what_changed() {
+    let server = Server::start(false).await;
+    let put = |body: &'static str| {
+        server.ask("PUT", "/api/v1/admin/loglevel", &[("Content-Type", "application/json")], body)
+    };
+    assert_eq!(put(r#"{"level":"debug"}"#).await.json()["data"]["level"], "debug");
+    assert_eq!(server.get("/api/v1/admin/loglevel").await.json()["data"]["level"], "debug");
+    for bad in [r#"{"level":"loud"}"#, "{}", "", r#"{"level":"info","x":1}"#] {
+        assert_eq!(put(bad).await.status, 400, "{bad}");
+    }
+    let plain = server.ask("PUT", "/api/v1/admin/loglevel", &[("Content-Type", "text/plain")], "debug").await;
+    assert_eq!(plain.status, 415);
+    let reloaded = server.ask("POST", "/-/reload", &[], "").await;
+    assert_eq!((reloaded.status, reloaded.body.trim()), (200, "in force: --log.level"));
+    assert_eq!(server.audit().last().unwrap()["detail"]["changed"], "in force: --log.level");
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn f114_the_metrics_of_1000_operations_and_f115_the_report_in_three_forms() {
+    let server = Server::start(false).await;
+    let metrics = server.get("/api/v1/admin/performance/metrics").await.json();
+    assert_eq!(metrics["data"]["operations"].as_array().unwrap().len(), 1000);
+    for part in ["overview", "operations", "errors", "system", "security", "connections"] {
+        assert!(metrics["data"].get(part).is_some(), "{part}");
+    }
+    let report = "/api/v1/admin/performance/report";
+    let of = |accept: &'static str| server.ask("GET", report, &[("Accept", accept)], "");
+    assert_eq!(of("application/json").await.json()["data"]["slowest"].as_array().unwrap().len(), 5);
+    let html = of("text/html").await;
+    assert!(
+        html.header("content-type").unwrap().starts_with("text/html") && html.body.contains("operation_")
+    );
+    assert!(
+        html.header("content-security-policy").unwrap().starts_with("default-src 'none'; style-src 'nonce-")
+    );
+    assert!(of("text/markdown").await.body.starts_with("# How it does"));
+    assert_eq!(server.get(&format!("{report}?format=pdf")).await.status, 400);
+    assert_eq!(server.get(&format!("{report}?baseline=none")).await.status, 404);
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn f121_the_description_names_every_operation_with_its_scope() {
+    let server = Server::start(false).await;
+    let told = server.get("/api/v1/openapi.json").await.json();
+    assert_eq!(told["openapi"], "3.1.0");
+    let paths = told["paths"].as_object().unwrap();
+    for (path, item) in paths {
+        let concrete = path.replace("{name}", "x").replace("{id}", "x").replace("{group}", "x");
+        let options = server.ask("OPTIONS", &concrete, &[], "").await;
+        let allow: Vec<String> =
+            options.header("allow").unwrap().split(", ").map(str::to_lowercase).collect();
+        let mut methods: Vec<String> = item.as_object().unwrap().keys().cloned().collect();
+        methods.extend(["head", "options"].map(str::to_owned));
+        assert!(allow.iter().all(|method| methods.contains(method)), "{path}: {allow:?} {methods:?}");
+        for (method, operation) in item.as_object().unwrap() {
+            assert!(allow.contains(method), "{method} {path}");
+            assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{path}");
+        }
+    }
+    let scope = |path: &str, method: &str| told["paths"][path][method]["security"][0]["bearer"][0].clone();
+    assert_eq!(scope("/api/v1/query", "get"), "read");
+    assert_eq!(scope("/api/v1/write", "post"), "push");
+    assert_eq!(scope("/api/v1/stream/ws", "get"), "stream");
+    assert_eq!(scope("/api/v1/admin/clients/{id}", "delete"), "admin");
+    assert_eq!(scope("/-/healthy", "get"), Value::Null);
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn f119_the_configuration_is_shown_with_who_set_what() {
+    let server = Server::start(false).await;
+    let yaml = server.get("/api/v1/admin/config").await.json()["data"]["yaml"].as_str().unwrap().to_owned();
+    assert!(yaml.contains("listen_address") && yaml.contains("default"), "{yaml}");
+    assert_eq!(server.get("/api/v1/admin/targets").await.json()["data"]["jobs"], json!([]));
+    server.running.stop().await;
+}
