@@ -6,16 +6,23 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt, StreamExt};
+use gaugecast::alert::manager::{self, Alerts, Managing, Ways};
+use gaugecast::alert::{Active, Origin, Phase, Report};
+use gaugecast::clock::Clock;
 use gaugecast::config::{Config, Loaded, Sources};
 use gaugecast::monitor::{ConnectionFigures, Errors, OperationFigures, Overview, SecurityFigures, Snapshot};
+use gaugecast::query::Labels;
 use gaugecast::registry::Registry;
+use gaugecast::series::Epoch;
 use gaugecast::serve::{Running, start_with};
 use gaugecast::server::auth::Scope;
 use gaugecast::server::auth::file::TokenFile;
-use gaugecast::server::{Admin, Reload};
+use gaugecast::server::{Admin, DeadLetters, Reload};
+use gaugecast::stream::Events;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
@@ -70,6 +77,10 @@ impl Server {
     }
 
     async fn start_with(tokens: bool, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_whole(tokens, change, None).await
+    }
+
+    async fn start_whole(tokens: bool, change: impl FnOnce(&mut Config), alerts: Option<Alerts>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.server.listen = vec![([127, 0, 0, 1], 0).into()];
@@ -94,6 +105,7 @@ impl Server {
             performance: Some(Arc::new(|| snapshot(1000))),
             ..Admin::default()
         };
+        let admin = Admin { alerts, dead_letters: Some(Arc::new(Dead::default())), ..admin };
         let reload: Reload = Box::new(|| Box::pin(async { Ok("in force: --log.level".to_owned()) }));
         let running = start_with(&config, Registry::new(), Some(reload), admin).await.unwrap();
         let address = running.addresses()[0];
@@ -182,8 +194,8 @@ async fn without_tokens_this_machine_may_do_everything_and_a_proxy_on_it_speaks_
     for (name, value) in
         [("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1"), ("Via", "1.1 proxy")]
     {
-        let passed_on =
-            |method: &'static str, target: &'static str| server.ask(method, target, &[(name, value)], "");
+        let headers = [(name, value)];
+        let passed_on = |method: &'static str, target: &'static str| server.ask(method, target, &headers, "");
         let refused = passed_on("GET", "/api/v1/admin/config").await;
         assert_eq!(refused.status, 403, "{name}");
         assert_eq!(refused.json()["details"]["setting"], "--web.token-file");
@@ -395,8 +407,9 @@ async fn f58_clients_are_listed_and_one_is_sent_away_by_its_id() {
 #[tokio::test]
 async fn f120_the_level_of_the_log_is_shown_and_set_and_a_reload_says_what_changed() {
     let server = Server::start(false).await;
-    let put = |body: &'static str| {
-        server.ask("PUT", "/api/v1/admin/loglevel", &[("Content-Type", "application/json")], body)
+    let put = async |body: &str| {
+        let json = [("Content-Type", "application/json")];
+        server.ask("PUT", "/api/v1/admin/loglevel", &json, body).await
     };
     assert_eq!(put(r#"{"level":"debug"}"#).await.json()["data"]["level"], "debug");
     assert_eq!(server.get("/api/v1/admin/loglevel").await.json()["data"]["level"], "debug");
@@ -420,7 +433,7 @@ async fn f114_the_metrics_of_1000_operations_and_f115_the_report_in_three_forms(
         assert!(metrics["data"].get(part).is_some(), "{part}");
     }
     let report = "/api/v1/admin/performance/report";
-    let of = |accept: &'static str| server.ask("GET", report, &[("Accept", accept)], "");
+    let of = async |accept: &str| server.ask("GET", report, &[("Accept", accept)], "").await;
     assert_eq!(of("application/json").await.json()["data"]["slowest"].as_array().unwrap().len(), 5);
     let html = of("text/html").await;
     assert!(
@@ -469,5 +482,153 @@ async fn f119_the_configuration_is_shown_with_who_set_what() {
     let yaml = server.get("/api/v1/admin/config").await.json()["data"]["yaml"].as_str().unwrap().to_owned();
     assert!(yaml.contains("listen_address") && yaml.contains("default"), "{yaml}");
     assert_eq!(server.get("/api/v1/admin/targets").await.json()["data"]["jobs"], json!([]));
+    server.running.stop().await;
+}
+
+// -------------------------------------------------------------------------------------------------- alerts
+
+/// One letter, of the id 7.
+#[derive(Default)]
+struct Dead(Mutex<bool>);
+
+impl DeadLetters for Dead {
+    fn list(&self) -> Value {
+        if *self.0.lock().unwrap() { json!([]) } else { json!([{ "id": 7, "receiver": "ops" }]) }
+    }
+
+    fn retry(&self, id: u64) -> bool {
+        id == 7
+    }
+
+    fn delete(&self, id: u64) -> bool {
+        id == 7 && !std::mem::replace(&mut self.0.lock().unwrap(), true)
+    }
+}
+
+/// A manager to which two alerts were reported, and what it must not lose while it runs.
+struct Alerting {
+    managing: Managing,
+    _ways: (mpsc::Sender<Report>, mpsc::Receiver<gaugecast::alert::Notification>),
+}
+
+impl Alerting {
+    async fn start() -> Self {
+        let (clock, registry) = (Clock::start(), Registry::new());
+        let (reports, reported) = mpsc::channel(4);
+        let (notifications, notified) = mpsc::channel(4);
+        let (_, deliveries) = mpsc::channel(4);
+        let events = Events::new(Epoch(1), clock, &registry).unwrap();
+        let ways = Ways { reports: reported, notifications, deliveries, events, storage: None };
+        let managing = Managing::start(&manager::Config::default(), ways, &registry, clock).await.unwrap();
+        let active = |job: &str| Active {
+            labels: Labels::new([("alertname", "Down"), ("severity", "critical"), ("job", job)]),
+            annotations: std::collections::BTreeMap::new(),
+            phase: Phase::Firing,
+            value: 0.0,
+            active_at_ms: 1,
+            fired_at_ms: Some(2),
+            generator: "/".into(),
+        };
+        let mut standing = managing.alerts().standing();
+        let active = vec![active("api"), active("db")];
+        let report = Report { source: "rule".into(), origin: Origin::Rule, at: clock.now(), active };
+        reports.send(report).await.unwrap();
+        standing.changed().await.unwrap();
+        Alerting { managing, _ways: (reports, notified) }
+    }
+}
+
+#[tokio::test]
+async fn f116_and_b69_alerts_are_picked_and_cleared_once_however_often_it_is_asked() {
+    let alerting = Alerting::start().await;
+    let server = Server::start_whole(false, |_| {}, Some(alerting.managing.alerts())).await;
+    let path = "/api/v1/admin/performance/alerts";
+    let count =
+        async |query: &str| server.get(&format!("{path}{query}")).await.json()["data"]["count"].clone();
+    assert_eq!(count("").await, 2);
+    assert_eq!(count("?state=firing&level=critical,emergency&match[]=job%3D%22db%22").await, 1);
+    assert_eq!(count("?level=info").await, 0);
+    for bad in ["?state=gone", "?level=loud", "?match[]=%7B"] {
+        assert_eq!(server.get(&format!("{path}{bad}")).await.status, 400, "{bad}");
+    }
+    let json = [("Content-Type", "application/json")];
+    let post = async |body: &str| server.ask("POST", path, &json, body).await;
+    let unknown = post(r#"{"ids":["0000000000000000"]}"#).await;
+    assert_eq!(
+        (unknown.status, unknown.json()["details"]["unknown"][0].as_str()),
+        (404, Some("0000000000000000"))
+    );
+    for bad in
+        ["[]", r#"{"ids":1}"#, r#"{"matchers":[]}"#, r#"{"ids":[],"matchers":["a=b"]}"#, r#"{"idz":[]}"#]
+    {
+        assert_eq!(post(bad).await.status, 400, "{bad}");
+    }
+    assert_eq!(post(r#"{"matchers":["job=\"db\""]}"#).await.json()["data"]["count"], 1);
+    let both = tokio::join!(post(""), post(""));
+    let cleared = [both.0, both.1].map(|answer| answer.json()["data"]["count"].as_u64().unwrap());
+    assert_eq!(cleared.iter().sum::<u64>(), 1, "one of the two cleared it: {cleared:?}");
+    assert_eq!(post("").await.json()["data"]["count"], 0);
+    let csv = server.get("/api/v1/admin/alerts/history?format=csv").await;
+    assert!(
+        csv.header("content-type").unwrap().starts_with("text/csv") && csv.body.contains("cleared"),
+        "{}",
+        csv.body
+    );
+    let history = server.get("/api/v1/admin/alerts/history?limit=1").await.json();
+    assert_eq!(history["data"].as_array().unwrap().len(), 1);
+    server.running.stop().await;
+    alerting.managing.stop().await;
+}
+
+#[tokio::test]
+async fn f84_an_alert_is_taken_snoozed_and_given_back_and_f83_silenced_by_whoever_may() {
+    let alerting = Alerting::start().await;
+    let server = Server::start_whole(true, |_| {}, Some(alerting.managing.alerts())).await;
+    let reader = server.token("reader", &[Scope::Read]).await;
+    let ops = server.token("ops", &[Scope::Read, Scope::AlertsWrite]).await;
+    let ask = async |token: &str, method: &str, path: &str, body: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("Authorization", &*bearer), ("Content-Type", "application/json")];
+        server.ask(method, path, &headers, body).await
+    };
+    let listed = ask(&reader, "GET", "/api/v1/admin/performance/alerts", "").await.json();
+    let path =
+        format!("/api/v1/admin/alerts/{}/acknowledge", listed["data"]["alerts"][0]["id"].as_str().unwrap());
+    assert_eq!(ask(&reader, "POST", &path, "").await.status, 403);
+    let taken = ask(&ops, "POST", &path, r#"{"note":"on it","for":"2h"}"#).await.json();
+    let taken = &taken["data"]["acknowledged"];
+    assert_eq!((&taken["by"], &taken["note"]), (&json!("ops"), &json!("on it")));
+    assert!(taken["until_ms"].as_i64().unwrap() > taken["at_ms"].as_i64().unwrap());
+    assert_eq!(ask(&ops, "POST", &path, r#"{"for":"0s"}"#).await.status, 400);
+    assert_eq!(ask(&ops, "DELETE", &path, "").await.json()["data"]["was"], true);
+    assert_eq!(ask(&ops, "DELETE", &path, "").await.json()["data"]["was"], false);
+    let silences = "/api/v1/admin/silences";
+    let wish = r#"{"matchers":["job=\"db\""],"for":"1h","comment":"work"}"#;
+    let silence = ask(&ops, "POST", silences, wish).await.json();
+    assert_eq!(
+        (&silence["data"]["created_by"], &silence["data"]["state"]),
+        (&json!("ops"), &json!("active"))
+    );
+    assert_eq!(ask(&ops, "POST", silences, r#"{"matchers":["a=b"]}"#).await.status, 400, "without an end");
+    let one = format!("{silences}/{}", silence["data"]["id"].as_str().unwrap());
+    assert_eq!(ask(&ops, "DELETE", &one, "").await.json()["data"]["state"], "expired");
+    assert_eq!(ask(&reader, "GET", silences, "").await.json()["data"].as_array().unwrap().len(), 1);
+    let audit = server.audit();
+    let of = |who: &str| audit.iter().filter(|line| line["who"] == who).count();
+    assert_eq!((of("token ops"), of("nobody")), (7, 1), "{audit:?}");
+    server.running.stop().await;
+    alerting.managing.stop().await;
+}
+
+#[tokio::test]
+async fn f89_dead_letters_are_listed_tried_again_and_thrown_away() {
+    let server = Server::start(false).await;
+    let path = "/api/v1/admin/deadletters";
+    assert_eq!(server.get(path).await.json()["data"][0]["id"], 7);
+    assert_eq!(server.ask("POST", &format!("{path}/7/retry"), &[], "").await.status, 200);
+    assert_eq!(server.ask("DELETE", &format!("{path}/7"), &[], "").await.status, 200);
+    for none in ["7", "8", "x"] {
+        assert_eq!(server.ask("DELETE", &format!("{path}/{none}"), &[], "").await.status, 404, "{none}");
+    }
     server.running.stop().await;
 }

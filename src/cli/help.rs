@@ -33,12 +33,10 @@ pub(super) fn serve(program: bool) -> String {
                config default     Print a commented file with every default; also: config schema\n  \
                watch SELECTOR…    Show live values of a server in the terminal, or as JSON lines\n  \
                baseline save NAME Keep the figures of a range, to compare with: baseline diff, trend, list\n  \
-               detect FILE…       Run recorded rows through an anomaly detector; --list shows which there are
-  \
-               token create NAME  Make a token that requests need (--web.token-file); also: token list, revoke
-  \
-               loadtest           Load a WebSocket server with many connections; completions SHELL; man
-",
+               detect FILE…       Run recorded rows through an anomaly detector; --list shows which there are\n  \
+               rules check FILE…  Check rule files; rules test runs their unit tests, as promtool does\n  \
+               token create NAME  Make a token that requests need (--web.token-file); also: token list, revoke\n  \
+               loadtest           Load a WebSocket server with many connections; completions SHELL; man\n",
         );
     } else {
         text.push_str("Usage: gaugecast serve [FLAGS]\n");

@@ -114,7 +114,7 @@ fn administration(shown: &Arc<Mutex<Arc<Loaded>>>, drain: &Arc<Notify>, log: log
             log.level()
         })),
         drain: Some(Arc::new(move || drain.notify_one())),
-        performance: None,
+        ..Admin::default()
     }
 }
 

@@ -55,8 +55,8 @@ given by flag or `GAUGECAST_LOG_LEVEL` is not changed by a bare level in there.
 
 ## Listening beyond this machine
 
-There is no authentication yet, so an address that others can reach is refused unless `--web.insecure-no-auth` says that
-anyone there may read everything.
+An address that others can reach is refused unless `--web.token-file` says who may do what ([admin.md](admin.md)), or
+`--web.insecure-no-auth` that anyone there may read everything.
 
 ## Settings
 ";

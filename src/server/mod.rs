@@ -44,7 +44,7 @@ mod table;
 mod targets;
 mod writes;
 
-pub use admin::Admin;
+pub use admin::{Admin, DeadLetters};
 pub use app::{App, Parts, Readiness, Reload, Reloaded, Stream};
 pub use body::Body;
 pub use config::{Config, Limits};

@@ -140,7 +140,7 @@ impl Manager {
         manager.base = saved.at.saturating_add(passed).saturating_sub(ms(now.since_start));
         let at = manager.at(now);
         for mut record in saved.alerts {
-            record.restored();
+            record.restored(at);
             for source in record.sources().filter(|source| !source.starts_with(POSTED)) {
                 let known = manager.sources.entry(source.into()).or_default();
                 (known.heard, known.interval) = (at, saved.sources.get(source).copied());

@@ -55,6 +55,32 @@ pub struct AlertEvent {
 }
 
 impl AlertEvent {
+    /// That of docs/protocol.md.
+    #[cfg(test)]
+    pub(crate) fn example(at_ms: i64) -> Self {
+        let text = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        AlertEvent {
+            at_ms,
+            alert: "c2ff3a0e4e0cbf27".parse().expect("16 digits"),
+            change: Change::Firing,
+            state: State::Firing,
+            firing: true,
+            severity: Severity::Critical,
+            origin: Origin::Rule,
+            labels: text(&[("alertname", "HighLoad"), ("job", "node"), ("severity", "critical")]),
+            annotations: text(&[("summary", "load is 12")]),
+            value: 12.5,
+            starts_at: at_ms,
+            ends_at: None,
+            reason: "its condition has held for long enough".into(),
+            acknowledged: None,
+            silenced_by: Vec::new(),
+            inhibited_by: Vec::new(),
+        }
+    }
+
     pub(super) fn of(record: &Record, change: Change, reason: &str, at_ms: i64) -> Self {
         let view = record.view();
         AlertEvent {

@@ -25,6 +25,9 @@ pub(super) const KEPT: Ms = 15 * 60_000;
 /// Most conditions of one alert. A few rules have one name; more are a mistake.
 const INSTANCES: usize = 64;
 
+/// How long after a restart a rule that waits for its `for` anew is taken to fire, beyond that time.
+const BELIEVED: Ms = 5 * 60_000;
+
 /// How long a cleared alert stays over if its rule has no `for`: the default interval of rules.
 const CLEARED: Ms = 5_000;
 
@@ -43,8 +46,8 @@ pub(super) struct Instance {
     generator: String,
     /// When it was over, in both times. Kept for Alertmanagers.
     ended: Option<(Ms, i64)>,
-    /// It fired before a restart, and its source has not said since that it does.
-    restored: bool,
+    /// It fired before a restart, and its source has not said since that it does; until then it is believed.
+    restored: Option<Ms>,
     /// When it is over unless it is said again; for those of other programs.
     pub(super) expires: Option<Ms>,
 }
@@ -216,7 +219,7 @@ impl Record {
             let severity = severity_of(active);
             let known =
                 self.instances.iter().position(|one| one.source == source && one.severity == severity);
-            let at = match known {
+            let place = match known {
                 Some(known) => known,
                 None if self.instances.len() >= INSTANCES => continue,
                 None => {
@@ -230,22 +233,23 @@ impl Record {
                         fired_at_ms: None,
                         generator: String::new(),
                         ended: Some((at, unix_ms)),
-                        restored: false,
+                        restored: None,
                         expires: None,
                     });
                     self.instances.len() - 1
                 }
             };
-            let old = &mut self.instances[at];
+            let old = &mut self.instances[place];
             // A rule that has lost its memory in a restart waits for its `for` again; to everybody else it still fires.
-            let still = old.restored && old.fires() && active.phase == Phase::Pending;
+            let believed = old.restored.filter(|until| at < *until);
+            let still = believed.is_some() && old.fires() && active.phase == Phase::Pending;
             let phase = if still { Phase::Firing } else { active.phase };
             let same = old.is_live() && old.phase == phase && old.annotations == active.annotations;
             changed |= !same || old.value.to_bits() != active.value.to_bits();
             if !still {
                 (old.active_at_ms, old.fired_at_ms) = (active.active_at_ms, active.fired_at_ms);
             }
-            old.restored = still;
+            old.restored = believed.filter(|_| still);
             (old.phase, old.value, old.ended, old.expires) = (phase, active.value, None, expires);
             if old.annotations != active.annotations {
                 old.annotations.clone_from(&active.annotations);
@@ -409,8 +413,11 @@ impl Record {
     }
 
     /// After a restart: what fires does so until its source has said otherwise.
-    pub(super) fn restored(&mut self) {
-        self.instances.iter_mut().for_each(|one| one.restored = true);
+    /// That may take the `for` of its rule and some time to begin.
+    pub(super) fn restored(&mut self, at: Ms) {
+        for one in &mut self.instances {
+            one.restored = Some(at.saturating_add(one.held_for()).saturating_add(BELIEVED));
+        }
     }
 
     /// Does a source hold it true?

@@ -10,6 +10,11 @@
 //! | `/api/v1/admin/drain` | POST | stops the process as SIGTERM does: [`process`] |
 //! | `/api/v1/admin/performance/metrics` | GET | operations, errors, system, security, connections: [`performance`] |
 //! | `/api/v1/admin/performance/report` | GET | the same judged and told to people: [`report`] |
+//! | `/api/v1/admin/performance/alerts` | GET, POST | alerts, and clearing them: [`alerts`] |
+//! | `/api/v1/admin/alerts/ID/acknowledge` | POST, DELETE | taken by somebody, or not any more |
+//! | `/api/v1/admin/alerts/history` | GET | transitions, as JSON or CSV |
+//! | `/api/v1/admin/silences`, `/ID` | GET, POST, DELETE | silences |
+//! | `/api/v1/admin/deadletters`, `/ID`, `/ID/retry` | GET, DELETE, POST | what could not be delivered |
 //!
 //! [`Admin`] is what the process around the server gives it for this.
 
@@ -20,15 +25,19 @@ use hyper::Method;
 
 use super::app::App;
 use super::auth::Scope;
-use super::routes::Kind::{Choice, Text};
+use super::routes::Kind::{Choice, Integer, Text, Texts};
 use super::routes::{Operation, Parameter, does, get, operation};
+use crate::alert::manager::Alerts;
 use crate::monitor::Snapshot;
 
+mod alerts;
 mod clients;
 mod performance;
 mod process;
 mod report;
 mod views;
+
+pub use alerts::DeadLetters;
 
 /// What the process around the server shows and does for its administration. What is not there is answered with 404 or 501.
 #[derive(Clone, Default)]
@@ -41,6 +50,10 @@ pub struct Admin {
     pub drain: Option<Arc<dyn Fn() + Send + Sync>>,
     /// All that the monitor knows.
     pub performance: Option<Arc<dyn Fn() -> Snapshot + Send + Sync>>,
+    /// The alert manager.
+    pub alerts: Option<Alerts>,
+    /// What the receivers could not deliver.
+    pub dead_letters: Option<Arc<dyn DeadLetters>>,
 }
 
 impl fmt::Debug for Admin {
@@ -133,5 +146,111 @@ pub(super) fn table(app: &App) -> Vec<Operation> {
             .gives(&["application/json", "text/markdown", "text/html"], "Report"),
         ]);
     }
+    if app.admin.alerts.is_some() {
+        rows.extend(of_alerts());
+    }
+    if app.admin.dead_letters.is_some() {
+        let path = "/api/v1/admin/deadletters/:id";
+        rows.extend([
+            admin(
+                "/api/v1/admin/deadletters",
+                "Notifications that could not be delivered",
+                does!(c => alerts::dead_letters(&c)),
+            )
+            .json("DeadLetters"),
+            operation(
+                Method::DELETE,
+                path,
+                Scope::Admin,
+                "Throw one away",
+                does!(c => alerts::settle(&c, false)),
+            )
+            .json("Settled"),
+            operation(
+                Method::POST,
+                "/api/v1/admin/deadletters/:id/retry",
+                Scope::Admin,
+                "Try one again",
+                does!(c => alerts::settle(&c, true)),
+            )
+            .json("Settled"),
+        ]);
+    }
     rows
+}
+
+/// The operations on alerts: whoever may read sees them.
+fn of_alerts() -> Vec<Operation> {
+    const PICK: [Parameter; 3] = [
+        Parameter::may("state", Text, "pending, firing, flapping or resolved; several with commas"),
+        Parameter::may("level", Text, "info, warning, critical or emergency; several with commas"),
+        Parameter::may("match[]", Texts, "matchers such as job=\"api\""),
+    ];
+    let [state, level, matchers] = PICK;
+    let change = |method, path, about, work| operation(method, path, Scope::AlertsWrite, about, work);
+    vec![
+        get(
+            "/api/v1/admin/performance/alerts",
+            "Alerts, the worst first",
+            does!(c => alerts::list(&c).await),
+        )
+        .asks(&PICK)
+        .json("AlertList"),
+        change(
+            Method::POST,
+            "/api/v1/admin/performance/alerts",
+            "Clear all, or those of ids or matchers",
+            does!(c => alerts::clear(&c).await),
+        )
+        .reads("application/json", "ClearWish")
+        .json("Cleared"),
+        change(
+            Method::POST,
+            "/api/v1/admin/alerts/:id/acknowledge",
+            "Take an alert, for a while if `for` says so",
+            does!(c => alerts::acknowledge(&c).await),
+        )
+        .reads("application/json", "AcknowledgeWish")
+        .json("Acknowledged"),
+        change(
+            Method::DELETE,
+            "/api/v1/admin/alerts/:id/acknowledge",
+            "Give it back",
+            does!(c => alerts::unacknowledge(&c).await),
+        )
+        .json("Unacknowledged"),
+        get(
+            "/api/v1/admin/alerts/history",
+            "What happened to alerts, the newest first",
+            does!(c => alerts::transitions(&c).await),
+        )
+        .asks(&[
+            state,
+            level,
+            matchers,
+            Parameter::may("since_ms", Integer, "not before, Unix milliseconds"),
+            Parameter::may("until_ms", Integer, "not after, Unix milliseconds"),
+            Parameter::may("before", Integer, "only those before this number, for paging"),
+            Parameter::may("limit", Integer, "at most so many"),
+            Parameter::may("format", Choice(&["json", "csv"]), "json by default"),
+        ])
+        .gives(&["application/json", "text/csv"], "Transitions"),
+        get("/api/v1/admin/silences", "Silences, the newest first", does!(c => alerts::silences(&c).await))
+            .json("Silences"),
+        change(
+            Method::POST,
+            "/api/v1/admin/silences",
+            "Add a silence, or change the one of `id`",
+            does!(c => alerts::silence(&c).await),
+        )
+        .reads("application/json", "SilenceWish")
+        .json("SilenceAnswer"),
+        change(
+            Method::DELETE,
+            "/api/v1/admin/silences/:id",
+            "End a silence now",
+            does!(c => alerts::expire_silence(&c).await),
+        )
+        .json("SilenceAnswer"),
+    ]
 }
