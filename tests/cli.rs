@@ -351,4 +351,35 @@ fn rules_are_checked_and_tested_without_a_server() {
     assert!(said.out.contains("- expected {alertname=\"Down\"}"), "{}", said.out);
     assert_eq!(run(&["rules", "test"]).code, 2);
     assert_eq!(run(&["rules"]).code, 2);
+fn f117_a_token_is_made_listed_and_revoked_and_shown_only_once() {
+    let program = Program::with_file("web: {token_file: tokens.json}\n");
+    let made = program.run(&["token", "create", "grafana", "--scope", "read,stream", "--expires=90d"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let token = made.out.trim();
+    assert!(token.starts_with("gct_") && token.len() == 68 && !made.err.contains(token), "{}", made.err);
+    assert!(!fs::read_to_string(program.folder.path().join("tokens.json")).unwrap().contains(token));
+    assert_eq!(program.run(&["token", "create", "grafana", "--scope=read"]).code, 2, "the name is taken");
+    assert_eq!(program.run(&["token", "create", "x", "--scope=root"]).code, 2, "no such scope");
+    assert_eq!(program.run(&["token", "create", "a b", "--scope=read"]).code, 2, "no such name");
+    let listed = program.run(&["token", "list"]);
+    assert!(listed.out.contains("grafana") && listed.out.contains("read,stream"), "{}", listed.out);
+    assert!(!listed.out.contains(&token[4..12]));
+    let json: serde_json::Value = serde_json::from_str(&program.run(&["token", "list", "--json"]).out).unwrap();
+    assert_eq!((&json[0]["name"], &json[0]["expired"]), (&"grafana".into(), &false.into()));
+    assert_eq!(program.run(&["token", "revoke", "grafana"]).code, 0);
+    assert_eq!(program.run(&["token", "revoke", "grafana"]).code, 2);
+    let nowhere = run(&["token", "list"]);
+    assert!(nowhere.code == 2 && nowhere.err.contains("--web.token-file"), "{}", nowhere.err);
+}
+
+#[test]
+fn the_schema_of_the_performance_figures_is_the_one_that_is_served() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(root.join(path)).unwrap().replace("#/components/schemas/", "#/$defs/")).unwrap()
+    };
+    let (served, published) = (read("src/server/schemas.json"), read("docs/performance.schema.json"));
+    for name in ["PerformanceData", "Operation", "Verdict"] {
+        assert_eq!(served[name], published["$defs"][name], "{name}");
+    }
 }
