@@ -364,7 +364,8 @@ fn f117_a_token_is_made_listed_and_revoked_and_shown_only_once() {
     let listed = program.run(&["token", "list"]);
     assert!(listed.out.contains("grafana") && listed.out.contains("read,stream"), "{}", listed.out);
     assert!(!listed.out.contains(&token[4..12]));
-    let json: serde_json::Value = serde_json::from_str(&program.run(&["token", "list", "--json"]).out).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&program.run(&["token", "list", "--json"]).out).unwrap();
     assert_eq!((&json[0]["name"], &json[0]["expired"]), (&"grafana".into(), &false.into()));
     assert_eq!(program.run(&["token", "revoke", "grafana"]).code, 0);
     assert_eq!(program.run(&["token", "revoke", "grafana"]).code, 2);
@@ -376,7 +377,10 @@ fn f117_a_token_is_made_listed_and_revoked_and_shown_only_once() {
 fn the_schema_of_the_performance_figures_is_the_one_that_is_served() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| -> serde_json::Value {
-        serde_json::from_str(&fs::read_to_string(root.join(path)).unwrap().replace("#/components/schemas/", "#/$defs/")).unwrap()
+        serde_json::from_str(
+            &fs::read_to_string(root.join(path)).unwrap().replace("#/components/schemas/", "#/$defs/"),
+        )
+        .unwrap()
     };
     let (served, published) = (read("src/server/schemas.json"), read("docs/performance.schema.json"));
     for name in ["PerformanceData", "Operation", "Verdict"] {

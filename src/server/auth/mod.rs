@@ -177,7 +177,8 @@ impl Auth {
             return Err(Denied::told(Problem::bad_data(message).because("token_in_query"), "token_in_query"));
         }
         if let Some(header) = header {
-            let text = header.to_str().unwrap_or_default();
+            // What is no text is no token either.
+            let Ok(text) = header.to_str() else { return Ok(Presented::Malformed) };
             let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
             return Ok(match scheme.eq_ignore_ascii_case("bearer") {
                 true if is_token68(token.trim()) => Presented::Token(token.trim().to_owned()),
