@@ -202,10 +202,10 @@ async fn without_tokens_this_machine_may_do_everything_and_a_proxy_on_it_speaks_
 #[tokio::test]
 async fn b65_no_token_a_wrong_one_and_one_without_the_scope_are_told_apart_and_wrong_from_unknown_not() {
     let server = Server::start(true).await;
+    let old = server.tokens().create("old", vec![Scope::Read], 1, Some(2)).unwrap();
     let reader = server.token("reader", &[Scope::Read]).await;
     let none = server.get("/api/v1/status").await;
     assert_eq!((none.status, none.header("www-authenticate")), (401, Some("Bearer realm=\"gaugecast\"")));
-    let old = server.tokens().create("old", vec![Scope::Read], 1, Some(2)).unwrap();
     let mut wrong = reader.clone();
     wrong.replace_range(10..11, if &wrong[10..11] == "0" { "1" } else { "0" });
     let mut bodies = Vec::new();
