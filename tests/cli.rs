@@ -351,6 +351,9 @@ fn rules_are_checked_and_tested_without_a_server() {
     assert!(said.out.contains("- expected {alertname=\"Down\"}"), "{}", said.out);
     assert_eq!(run(&["rules", "test"]).code, 2);
     assert_eq!(run(&["rules"]).code, 2);
+}
+
+#[test]
 fn f117_a_token_is_made_listed_and_revoked_and_shown_only_once() {
     let program = Program::with_file("web: {token_file: tokens.json}\n");
     let made = program.run(&["token", "create", "grafana", "--scope", "read,stream", "--expires=90d"]);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::super::protocol::{Server, decode};
 use super::*;
+use crate::alert::manager::AlertEvent;
 use crate::detect::watch::{Anomaly, Moved, Stage};
 use crate::loadtest::criteria::Verdict;
 use crate::loadtest::publish::Outcome;
@@ -164,6 +165,9 @@ fn said() -> BTreeMap<String, Value> {
         let round = bench.channels.tell().clone();
         note(name, &bench.deliver(&round)[0]);
     }
+    bench.events.publish_at(t + 1000, &AlertEvent::example(t + 1000));
+    let round = bench.channels.tell().clone();
+    note("event alert", &bench.deliver(&round)[0]);
     note("event performance", &performance());
     note("ping", &serde_json::from_slice(&Server::Ping { server_time: 1_700_000_031_000 }.json()).unwrap());
     for (name, close, spread) in [("bye", Close::GoingAway, 4200), ("bye for good", Close::BadRequests, 0)] {
