@@ -13,6 +13,7 @@
 
 mod anomalies;
 mod admin;
+mod alertmanager;
 mod app;
 mod assets;
 mod audit;

@@ -26,6 +26,7 @@ mod past;
 
 pub use history::{MAX_SERIES, history};
 pub use params::Params;
+pub(crate) use params::time as parse_time;
 pub use past::Past;
 
 use super::eval::{Answer, Error, Interrupt, Options, Query, Times};

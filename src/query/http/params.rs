@@ -30,7 +30,7 @@ impl Params {
 
 /// A time in seconds, or as RFC 3339 writes it, as milliseconds.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-pub(super) fn time(text: &str) -> Result<i64, String> {
+pub(crate) fn time(text: &str) -> Result<i64, String> {
     if let Some(seconds) = float(text)
         && seconds.is_finite()
     {

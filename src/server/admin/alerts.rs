@@ -45,7 +45,7 @@ pub trait DeadLetters: Send + Sync {
 }
 
 /// A refusal in the form of all errors.
-fn refused(refusal: &Refusal) -> Problem {
+pub(in crate::server) fn refused(refusal: &Refusal) -> Problem {
     let status = match refusal {
         Refusal::Unknown(_) => StatusCode::NOT_FOUND,
         Refusal::NotFiring(_) => StatusCode::CONFLICT,

@@ -38,6 +38,7 @@ mod report;
 mod views;
 
 pub use alerts::DeadLetters;
+pub(super) use alerts::refused;
 
 /// What the process around the server shows and does for its administration. What is not there is answered with 404 or 501.
 #[derive(Clone, Default)]
@@ -148,6 +149,7 @@ pub(super) fn table(app: &App) -> Vec<Operation> {
     }
     if app.admin.alerts.is_some() {
         rows.extend(of_alerts());
+        rows.extend(super::alertmanager::table());
     }
     if app.admin.dead_letters.is_some() {
         let path = "/api/v1/admin/deadletters/:id";
