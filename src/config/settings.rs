@@ -831,31 +831,6 @@ fn table() -> Vec<Setting> {
             },
             "Form of the messages, on stderr",
         ),
-        row(
-            Group::Collectors,
-            "collector.deadline",
-            "collectors.deadline",
-            duration(|c| &mut c.collect.deadline, 10, 60_000),
-            "How long a collector may take before it counts as failed",
-        ),
-        rare(row(
-            Group::Collectors,
-            "collector.interval",
-            "collectors.interval",
-            Field::Intervals(
-                |c| &mut c.collect.intervals,
-                Duration::from_millis(1),
-                Duration::from_secs(3600),
-            ),
-            "How often a collector runs if not at every tick, rounded up to ticks; repeatable",
-        )),
-        row(
-            Group::Collectors,
-            "collector.disable-defaults",
-            "collectors.disable_defaults",
-            Bool(|c| &mut c.collect.disable_defaults),
-            "Run only the collectors that are switched on by name",
-        ),
         rare(row(
             Group::Alert,
             "alert.cooldown",
@@ -891,6 +866,31 @@ fn table() -> Vec<Setting> {
             duration(|c| &mut c.alert.manager.limits.flap_window, 1_000, 86_400_000),
             "The window of flapping, and how long it has to be quiet afterwards",
         )),
+        row(
+            Group::Collectors,
+            "collector.deadline",
+            "collectors.deadline",
+            duration(|c| &mut c.collect.deadline, 10, 60_000),
+            "How long a collector may take before it counts as failed",
+        ),
+        rare(row(
+            Group::Collectors,
+            "collector.interval",
+            "collectors.interval",
+            Field::Intervals(
+                |c| &mut c.collect.intervals,
+                Duration::from_millis(1),
+                Duration::from_secs(3600),
+            ),
+            "How often a collector runs if not at every tick, rounded up to ticks; repeatable",
+        )),
+        row(
+            Group::Collectors,
+            "collector.disable-defaults",
+            "collectors.disable_defaults",
+            Bool(|c| &mut c.collect.disable_defaults),
+            "Run only the collectors that are switched on by name",
+        ),
     ];
     for collector in catalog::all() {
         let name = collector.name;
