@@ -1,5 +1,5 @@
-//! What the monitor costs: nanoseconds a run, at one thread and at two in the same operation, beside the two readings of the
-//! clock that no timing can do without; memory of 1000 operations; allocations after the first use; a snapshot.
+//! What the monitor costs: nanoseconds a run, at one thread and at two, beside the two readings of the clock that no timing
+//! can do without, at as many threads; memory of 1000 operations; allocations after the first use; a snapshot.
 //!
 //! Each time is the best of many rounds, so that other load on the machine counts least.
 #![allow(clippy::print_stdout, missing_docs)]
@@ -16,8 +16,9 @@ use stats_alloc::{Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: StatsAlloc<System> = StatsAlloc::system();
 
-const ROUNDS: usize = 50;
-const RUNS: u32 = 100_000;
+// Short rounds and many, so that some are not interrupted on a machine that has other things to do.
+const ROUNDS: usize = 500;
+const RUNS: u32 = 10_000;
 const OPERATIONS: usize = 1000;
 
 /// Nanoseconds a call, best of [`ROUNDS`].
@@ -33,57 +34,56 @@ fn best(calls: u32, mut call: impl FnMut()) -> f64 {
     best
 }
 
-/// Nanoseconds a run on each of two threads at the same time, best of [`ROUNDS`]; each thread works on its own.
-fn both(operations: [&Operation; 2]) -> f64 {
+/// Nanoseconds a call where two threads make them at the same time, best of [`ROUNDS`].
+fn both(first: impl Fn() + Sync, second: impl Fn() + Sync) -> f64 {
     let gate = Barrier::new(2);
-    let round = |operation: &Operation| {
-        (0..ROUNDS)
-            .map(|_| {
-                gate.wait();
-                let start = Instant::now();
-                for _ in 0..RUNS {
-                    drop(black_box(operation.start()));
-                }
-                start.elapsed().as_secs_f64() * 1e9 / f64::from(RUNS)
-            })
-            .collect::<Vec<_>>()
+    let rounds = |call: &(dyn Fn() + Sync)| -> Vec<f64> {
+        let round = |_| {
+            gate.wait();
+            let start = Instant::now();
+            (0..RUNS).for_each(|_| call());
+            start.elapsed().as_secs_f64() * 1e9 / f64::from(RUNS)
+        };
+        (0..ROUNDS).map(round).collect()
     };
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| round(operations[1]));
-        let own = round(operations[0]);
+        let other = scope.spawn(|| rounds(&second));
+        let own = rounds(&first);
         // Of a round the slower of the two: else one that runs alone at its end would count.
-        let rounds = own.into_iter().zip(other.join().expect("the other thread counts too"));
-        rounds.map(|(own, other)| f64::max(own, other)).fold(f64::INFINITY, f64::min)
+        let both = own.into_iter().zip(other.join().expect("the other thread counts too"));
+        both.map(|(own, other)| f64::max(own, other)).fold(f64::INFINITY, f64::min)
     })
+}
+
+/// What no timing can do without.
+fn clock() {
+    let start = black_box(Instant::now());
+    black_box(Instant::now().saturating_duration_since(start));
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let monitor = Monitor::new(&Registry::new(), Config::default())?;
     let (send, read) = (monitor.operation("send"), monitor.operation("read"));
 
-    let floor = best(RUNS, || {
-        let start = black_box(Instant::now());
-        black_box(Instant::now().saturating_duration_since(start));
-    });
-    let compare = |what: &str, own: f64| {
-        println!(
-            "{what:<40} {own:>8.1} ns   two readings of the clock {floor:>6.1} ns   ratio {:>5.2}",
-            own / floor
-        );
+    let run = |operation: &Operation| drop(black_box(operation.start()));
+    let compare = |what: &str, own: f64, floor: f64| {
+        let ratio = own / floor;
+        println!("{what:<40} {own:>8.1} ns   two readings of the clock {floor:>6.1} ns   ratio {ratio:>5.2}");
     };
-    compare("run, one thread", best(RUNS, || drop(black_box(send.start()))));
-    compare("run that fails, one thread", best(RUNS, || black_box(send.start()).fail("timeout")));
-    compare("run, two threads, two operations", both([&send, &read]));
-    compare("run, two threads, the same operation", both([&send, &send]));
-    compare(
-        "run, operation looked up by its name",
-        best(RUNS, || drop(black_box(monitor.operation("send").start()))),
-    );
+    let floor = best(RUNS, clock);
+    compare("run, one thread", best(RUNS, || run(&send)), floor);
+    compare("run that fails, one thread", best(RUNS, || black_box(send.start()).fail("timeout")), floor);
+    let looked_up = || run(&monitor.operation("send"));
+    compare("run, operation looked up by its name", best(RUNS, looked_up), floor);
     let security = || monitor.security().report(SecurityKind::Blocked, "192.0.2.7", "five wrong passwords");
-    compare("event of security", best(10_000, security));
+    compare("event of security", best(RUNS, security), floor);
+    let floor = both(clock, clock);
+    compare("run, two threads, two operations", both(|| run(&send), || run(&read)), floor);
+    compare("run, two threads, the same operation", both(|| run(&send), || run(&send)), floor);
 
     // No allocation after the first use, whatever is told.
     let connection = monitor.connected();
+    read.start().fail("timeout");
     let region = Region::new(&ALLOCATOR);
     for _ in 0..RUNS {
         drop(send.start());
@@ -107,7 +107,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let change = before.change();
     let bytes = change.bytes_allocated - change.bytes_deallocated;
-    println!("memory of 1000 operations                {:>8} bytes", bytes);
+    println!("memory of 1000 operations                {bytes:>8} bytes");
 
     let snapshot = best(1, || drop(black_box(monitor.snapshot(monitor.now()))));
     println!("snapshot of 1000 operations              {:>8.2} ms", snapshot / 1e6);

@@ -90,7 +90,8 @@ pub(super) struct Inner {
     error_threshold: AtomicU64,
 }
 
-#[repr(align(128))]
+/// Begins a cache line, so that two stripes have none in common.
+#[repr(align(64))]
 struct Stripe {
     started: AtomicU64,
     ended: AtomicU64,
