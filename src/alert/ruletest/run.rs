@@ -209,7 +209,6 @@ fn as_prometheus(spec: &GroupSpec) -> GroupSpec {
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::alert::ruletest::test;
 
     fn folder(rules: &str, tests: &str) -> tempfile::TempDir {
