@@ -33,13 +33,15 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::{Request, Response};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::alert::Report;
+use crate::alert::manager::{Alerts, Managing, Ways};
+use crate::alert::receivers::{Around, Delivery};
 use crate::alert::rules::{self, Rules};
+use crate::alert::{Report, Standing};
 use crate::clock::Clock;
 use crate::collect::feed::Feed;
 use crate::collect::push::{Groups, Inbox, Pushes};
@@ -54,15 +56,18 @@ use crate::monitor::{Monitor, Sampling};
 use crate::registry::{RegisterError, Registry};
 use crate::remote::send::Sending;
 use crate::series::Epoch;
-use crate::state::StateFile;
 use crate::server::{self, Admin, App, BindError, Body, Drained, Problem, Readiness, Reload, Server};
+use crate::state::StateFile;
 use crate::stream::{self, Events, Hub};
 
 /// How long a stop waits for the last goodbyes of streams before it cuts them.
 const GOODBYES: Duration = Duration::from_secs(5);
 
-/// Reports of rules that may wait for the alert manager.
+/// Reports that may wait for the alert manager.
 const REPORTS: usize = 1024;
+
+/// Results of deliveries that may wait for it.
+const RESULTS: usize = 1024;
 
 /// Why it could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +107,8 @@ pub struct Running {
     history: History,
     events: Events,
     monitor: Monitor,
+    reports: mpsc::Sender<Report>,
+    alerts: Alerts,
     addresses: Vec<SocketAddr>,
     stop: CancellationToken,
     server: JoinHandle<Drained>,
@@ -115,17 +122,11 @@ struct Parts {
     recorder: Option<Recorder>,
     hub: Option<Hub>,
     rules: Option<Rules>,
-    reports: Option<JoinHandle<()>>,
+    detection: Option<Detection>,
+    managing: Option<Managing>,
+    delivery: Option<Delivery>,
     sending: Option<Sending>,
     sampling: Option<Sampling>,
-    detection: Option<Detection>,
-}
-
-/// Takes what rules report where no alert manager does.
-async fn until_there_is_a_manager(mut reports: mpsc::Receiver<Report>) {
-    while let Some(report) = reports.recv().await {
-        tracing::trace!(source = %report.source, active = report.active.len(), "a rule was evaluated");
-    }
 }
 
 /// Starts collecting, streaming and listening. What is in `registry` is exposed, beside the host and gaugecast's own
@@ -171,12 +172,14 @@ struct Started {
     history: History,
     events: Events,
     monitor: Monitor,
+    reports: mpsc::Sender<Report>,
+    alerts: Alerts,
 }
 
 impl Started {
     /// Opens the doors.
     fn running(self, parts: Parts) -> Running {
-        let Started { app, server, ticks, history, events, monitor } = self;
+        let Started { app, server, ticks, history, events, monitor, reports, alerts } = self;
         let addresses = server.addresses().to_vec();
         if let Some(scraping) = &parts.scraping {
             scraping.listening(&addresses);
@@ -184,7 +187,7 @@ impl Started {
         let stop = CancellationToken::new();
         let server = tokio::spawn(server.run(stop.clone()));
         app.set_readiness(Readiness::Ready);
-        Running { app, parts, ticks, history, events, monitor, addresses, stop, server }
+        Running { app, parts, ticks, history, events, monitor, reports, alerts, addresses, stop, server }
     }
 }
 
@@ -239,7 +242,8 @@ impl Parts {
         let hub = Hub::start_with(stream, ticks.clone(), config.collect.tick, clock, &registry, Some(past))?;
         self.hub = Some(hub.clone());
 
-        let (reports, told) = mpsc::channel(REPORTS);
+        let (reports, reported) = mpsc::channel(REPORTS);
+        let alerts = self.start_alerts(config, &hub, (reports.clone(), reported), &registry, clock).await?;
         let setup = rules::Setup {
             external_labels: config.external_labels.clone(),
             external_url: config.server.external_url.clone(),
@@ -250,22 +254,28 @@ impl Parts {
             ticks: ticks.clone(),
             recorded: recorded.clone(),
             outbox,
-            reports,
+            reports: reports.clone(),
         };
         let rules = Rules::start(&config.alert.rules, setup, &registry, clock)?;
         let board = rules.board();
         self.rules = Some(rules);
-        self.reports = Some(tokio::spawn(until_there_is_a_manager(told)));
 
         let labels = &config.external_labels;
         let receivers = &config.remote_write;
         let sending = Sending::start(receivers, labels, &history, &ticks, recorded, begin, &registry, clock)?;
         self.sending = Some(sending);
 
-        let detection = detection.start(&ticks, Some(history.clone()), hub.events(), None);
+        let detection = detection.start(&ticks, Some(history.clone()), hub.events(), Some(reports.clone()));
         let anomalies = Some(detection.anomalies());
         self.detection = Some(detection);
 
+        let performance = monitor.clone();
+        let admin = Admin {
+            performance: Some(Arc::new(move || performance.snapshot(clock.now()))),
+            alerts: Some(alerts.clone()),
+            dead_letters: self.delivery.as_ref().map(|delivery| Arc::new(delivery.handle()) as _),
+            ..admin
+        };
         let app = App::new(server::Parts {
             config: config.server.clone(),
             clock,
@@ -285,7 +295,45 @@ impl Parts {
         })?;
         let server = Server::bind(app.clone())?;
         self.sampling = Some(Sampling::start(monitor.clone(), ticks.clone(), clock));
-        Ok(Started { app, server, ticks, history, events: hub.events(), monitor })
+        Ok(Started { app, server, ticks, history, events: hub.events(), monitor, reports, alerts })
+    }
+
+    /// Starts the alert manager and those who deliver for it.
+    async fn start_alerts(
+        &mut self,
+        config: &Config,
+        hub: &Hub,
+        (reports, reported): (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+        registry: &Registry,
+        clock: Clock,
+    ) -> Result<Alerts, RegisterError> {
+        let (publish, standing) = watch::channel(Arc::<Standing>::default());
+        let (results, settled) = mpsc::channel(RESULTS);
+        let storage = config.history.storage.clone();
+        let around = Around {
+            external_url: server::external_url(&config.server),
+            external_labels: config.external_labels.clone(),
+            interval: config.alert.rules.interval,
+            standing,
+            results,
+            reports: Some(reports),
+            storage: storage.clone(),
+        };
+        let delivery = Delivery::start(&config.alert.receivers, around, registry, clock)?;
+        let handle = delivery.handle();
+        self.delivery = Some(delivery);
+        let ways = Ways {
+            reports: reported,
+            tell: Box::new(move |notification| handle.send(notification)),
+            results: settled,
+            standing: publish,
+            events: hub.events(),
+            storage,
+        };
+        let managing = Managing::start(&config.alert.manager, ways, registry, clock).await?;
+        let alerts = managing.alerts();
+        self.managing = Some(managing);
+        Ok(alerts)
     }
 
     /// Collects by another configuration from now on.
@@ -296,6 +344,9 @@ impl Parts {
         }
         if let Some(scraping) = &self.scraping {
             scraping.reload(&config.scrape).await;
+        }
+        if let Some(managing) = &self.managing {
+            managing.reload(&config.alert.manager).await;
         }
         if let Some(rules) = &self.rules {
             rules.reload(&config.alert.rules).await;
@@ -326,14 +377,17 @@ impl Parts {
         if let Some(rules) = self.rules {
             rules.stop().await;
         }
-        if let Some(reports) = self.reports {
-            let _ = reports.await;
-        }
         if let Some(ticker) = self.ticker {
             ticker.stop().await;
         }
         if let Some(detection) = self.detection {
             detection.stop().await;
+        }
+        if let Some(managing) = self.managing {
+            managing.stop().await;
+        }
+        if let Some(delivery) = self.delivery {
+            delivery.stop().await;
         }
         if let Some(recorder) = self.recorder {
             recorder.stop().await;
@@ -386,6 +440,19 @@ impl Running {
     #[must_use]
     pub fn monitor(&self) -> &Monitor {
         &self.monitor
+    }
+
+    /// The alert manager, to ask it and to tell it.
+    #[must_use]
+    pub fn alerts(&self) -> &Alerts {
+        &self.alerts
+    }
+
+    /// Takes reports of alerts, beside those of rules and detectors: what an application judges itself. A source that has
+    /// reported once reports until nothing of it is true any more.
+    #[must_use]
+    pub fn reports(&self) -> &mpsc::Sender<Report> {
+        &self.reports
     }
 
     /// The handle by which events are published to the clients of the stream.

@@ -122,3 +122,14 @@ impl Default for Limits {
         }
     }
 }
+
+/// Where browsers reach this server, for links: `web.external-url`, or else the name of this machine and the first port, as
+/// Prometheus does.
+#[must_use]
+pub fn external_url(config: &Config) -> String {
+    config.external_url.clone().unwrap_or_else(|| {
+        let name = super::listener::machine_name().unwrap_or_else(|| "localhost".to_owned());
+        let port = config.listen.first().map_or(0, |address| address.port());
+        format!("http://{name}:{port}")
+    })
+}

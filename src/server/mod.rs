@@ -48,7 +48,7 @@ mod writes;
 pub use admin::{Admin, DeadLetters};
 pub use app::{App, Parts, Readiness, Reload, Reloaded, Stream};
 pub use body::Body;
-pub use config::{Config, Limits};
+pub use config::{Config, Limits, external_url};
 pub use connection::{SendBuffer, downcast, serve_connection};
 pub use crowd::Seat;
 pub use io::Io;

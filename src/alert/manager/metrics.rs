@@ -35,7 +35,6 @@ pub(super) struct Metrics {
     decided: Family<ByCause, Counter>,
     suppressed: Family<ByReceiver, Counter>,
     dropped: Counter,
-    pub(super) lost: Counter,
     pub(super) unsaved: Counter,
 }
 
@@ -63,10 +62,6 @@ impl Metrics {
             dropped: registry.counter((
                 "gaugecast_alerts_dropped",
                 "Alerts that found no room in the table, or were forgotten for others.",
-            ))?,
-            lost: registry.counter((
-                "gaugecast_notifications_lost",
-                "Notifications that the receivers did not take in time.",
             ))?,
             unsaved: registry.counter((
                 "gaugecast_alert_state_failures",

@@ -52,7 +52,7 @@ pub use fingerprint::Fingerprint;
 pub use handle::Alerts;
 pub use matcher::Matchers;
 pub use silence::{NewSilence, Silence, SilenceState};
-pub use task::{Managing, Ways};
+pub use task::{Managing, Tell, Ways};
 pub use view::{
     Acknowledge, AlertView, Cleared, Filter, GroupView, HistoryFilter, Refusal, State, Stats, Which,
 };

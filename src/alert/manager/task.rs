@@ -1,6 +1,5 @@
 //! The task that owns the core: takes what comes, carries out what the core decides, saves.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,8 @@ use super::handle::{Alerts, Request};
 use super::history::{Change, History};
 use super::metrics::Metrics;
 use super::saved::Saved;
-use crate::alert::{Delivery, Notification, Report, Standing};
+use crate::alert::receivers::DeliveryResult;
+use crate::alert::{Notification, Report, Standing};
 use crate::clock::Clock;
 use crate::registry::{RegisterError, Registry};
 use crate::state::{StateError, StateFile};
@@ -26,9 +26,6 @@ use crate::stream::Events;
 
 /// Requests that wait.
 const REQUESTS: usize = 64;
-
-/// Notifications that wait for the receivers to take them: they take each at once, so this is only for a burst.
-const BACKLOG: usize = 1000;
 
 /// How long after a change the state is saved.
 const STATE_AFTER: Duration = Duration::from_secs(1);
@@ -39,19 +36,29 @@ const HISTORY_AFTER: Duration = Duration::from_secs(30);
 /// Longest time that nothing is looked at.
 const LONGEST: Duration = Duration::from_secs(3600);
 
+/// Where notifications go: whoever takes them never waits.
+pub type Tell = Box<dyn Fn(Notification) + Send>;
+
 /// What the manager is connected with.
-#[derive(Debug)]
 pub struct Ways {
     /// Reports of all sources.
     pub reports: mpsc::Receiver<Report>,
     /// What is to be told.
-    pub notifications: mpsc::Sender<Notification>,
+    pub tell: Tell,
     /// What became of it.
-    pub deliveries: mpsc::Receiver<Delivery>,
+    pub results: mpsc::Receiver<DeliveryResult>,
+    /// What fires, for Alertmanagers.
+    pub standing: watch::Sender<Arc<Standing>>,
     /// The events lane of the stream.
     pub events: Events,
     /// Where the state is kept (`storage.path`); without it a restart forgets everything.
     pub storage: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Ways {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ways").field("storage", &self.storage).finish_non_exhaustive()
+    }
 }
 
 /// The running manager. Its owner stops it.
@@ -98,14 +105,12 @@ impl Managing {
             None => Manager::new(config.clone(), now),
         };
         let (requests, asked) = mpsc::channel(REQUESTS);
-        let (publish, standing) = watch::channel(Arc::default());
+        let standing = ways.standing.subscribe();
         let stop = CancellationToken::new();
         let task = Task {
             manager,
             ways,
             asked,
-            publish,
-            backlog: VecDeque::new(),
             metrics,
             files,
             clock,
@@ -150,7 +155,7 @@ struct Files {
 enum News {
     Request(Request),
     Report(Report),
-    Delivery(Delivery),
+    Delivery(DeliveryResult),
     Time,
     Save,
     Saved(bool),
@@ -160,8 +165,6 @@ struct Task {
     manager: Manager,
     ways: Ways,
     asked: mpsc::Receiver<Request>,
-    publish: watch::Sender<Arc<Standing>>,
-    backlog: VecDeque<Notification>,
     metrics: Metrics,
     files: Option<Files>,
     clock: Clock,
@@ -183,15 +186,7 @@ impl Task {
                 () = stop.cancelled() => break,
                 Some(request) = self.asked.recv() => News::Request(request),
                 Some(report) = self.ways.reports.recv() => News::Report(report),
-                Some(delivery) = self.ways.deliveries.recv() => News::Delivery(delivery),
-                permit = self.ways.notifications.reserve(), if !self.backlog.is_empty() => {
-                    match permit.ok().zip(self.backlog.pop_front()) {
-                        Some((permit, first)) => permit.send(first),
-                        // There are no receivers any more.
-                        None => self.backlog.clear(),
-                    }
-                    continue;
-                }
+                Some(result) = self.ways.results.recv() => News::Delivery(result),
                 () = sleep_until(wake) => News::Time,
                 () = sleep_until(save.unwrap_or(wake)), if save.is_some() => News::Save,
                 done = async { self.saving.as_mut().expect("the branch is off without it").await },
@@ -201,7 +196,7 @@ impl Task {
             match news {
                 News::Request(request) => request(&mut self.manager, now),
                 News::Report(report) => self.manager.report(report),
-                News::Delivery(delivery) => self.manager.delivered(&delivery),
+                News::Delivery(result) => self.settled(result),
                 News::Time => self.manager.tick(now),
                 News::Save => self.save(false),
                 News::Saved(done) => self.saved(done),
@@ -211,15 +206,10 @@ impl Task {
         while let Ok(report) = self.ways.reports.try_recv() {
             self.manager.report(report);
         }
-        while let Ok(delivery) = self.ways.deliveries.try_recv() {
-            self.manager.delivered(&delivery);
+        while let Ok(result) = self.ways.results.try_recv() {
+            self.settled(result);
         }
         self.carry_out();
-        while let Some(first) = self.backlog.pop_front() {
-            if self.ways.notifications.try_send(first).is_err() {
-                self.metrics.lost.inc();
-            }
-        }
         if let Some(saving) = self.saving.take() {
             let done = saving.await.unwrap_or_default();
             self.saved(done);
@@ -228,6 +218,13 @@ impl Task {
         if let Some(saving) = self.saving.take() {
             let done = saving.await.unwrap_or_default();
             self.saved(done);
+        }
+    }
+
+    /// What has become of a notification goes into the history; an attempt that will be made again has become nothing yet.
+    fn settled(&mut self, result: DeliveryResult) {
+        if let Some(delivery) = result.settled() {
+            self.manager.delivered(&delivery);
         }
     }
 
@@ -242,24 +239,13 @@ impl Task {
             self.ways.events.publish_at(event.at_ms, event);
         }
         if effects.standing {
-            self.publish.send_replace(Arc::new(self.manager.standing()));
+            self.ways.standing.send_replace(Arc::new(self.manager.standing()));
         }
         if effects.dropped > 0 {
             warn!(alerts = effects.dropped, "there is no room for more alerts");
         }
         for notification in effects.notifications {
-            if self.backlog.len() == BACKLOG {
-                self.metrics.lost.inc();
-                warn!(receiver = %notification.receiver, "the receivers take no notifications, so one is lost");
-                self.backlog.pop_front();
-            }
-            self.backlog.push_back(notification);
-        }
-        while let Some(first) = self.backlog.pop_front() {
-            if let Err(mpsc::error::TrySendError::Full(first)) = self.ways.notifications.try_send(first) {
-                self.backlog.push_front(first);
-                break;
-            }
+            (self.ways.tell)(notification);
         }
         if effects.changed && self.files.is_some() {
             self.save_state.get_or_insert_with(|| Instant::now() + STATE_AFTER);

@@ -110,6 +110,25 @@ pub struct DeliveryResult {
     pub outcome: DeliveryOutcome,
 }
 
+impl DeliveryResult {
+    /// What has become of the notification in this channel; nothing yet, if it is tried again.
+    #[must_use]
+    pub fn settled(self) -> Option<super::Delivery> {
+        let error = match self.outcome {
+            DeliveryOutcome::Delivered => None,
+            DeliveryOutcome::Retrying { .. } => return None,
+            DeliveryOutcome::Failed { why, .. } => Some(why),
+        };
+        Some(super::Delivery {
+            notification: self.notification,
+            receiver: self.receiver.to_string(),
+            integration: self.integration.to_owned(),
+            at_ms: self.at_ms,
+            error,
+        })
+    }
+}
+
 /// See [`DeliveryResult`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {

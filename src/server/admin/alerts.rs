@@ -24,6 +24,7 @@ use crate::alert::Severity;
 use crate::alert::manager::{
     Acknowledge, Alerts, Filter, HistoryFilter, Matchers, NewSilence, Refusal, State, Which, history,
 };
+use crate::alert::receivers;
 use crate::config::units::parse_duration;
 
 /// Most ids of one request to clear.
@@ -42,6 +43,20 @@ pub trait DeadLetters: Send + Sync {
 
     /// Throws one away; false if there is none of this id.
     fn delete(&self, id: u64) -> bool;
+}
+
+impl DeadLetters for receivers::Handle {
+    fn list(&self) -> Value {
+        serde_json::to_value(self.dead_letters()).unwrap_or_default()
+    }
+
+    fn retry(&self, id: u64) -> bool {
+        receivers::Handle::retry(self, id)
+    }
+
+    fn delete(&self, id: u64) -> bool {
+        receivers::Handle::delete(self, id)
+    }
 }
 
 /// A refusal in the form of all errors.
