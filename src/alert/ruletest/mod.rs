@@ -1,7 +1,7 @@
 //! Judges rule files without a server: `rules check` and `rules test`, with the verdicts of promtool.
 //!
 //! - [`check`] reads rule files and says all that is wrong with them, and with what [`lint`] finds suspicious.
-//! - [`file`] reads test files in promtool's format; [`run`] loads samples into memory, evaluates the groups step by step with
+//! - [`mod@file`] reads test files in promtool's format; [`run`] loads samples into memory, evaluates the groups step by step with
 //!   [`Group`](super::rules::Group), the same as in the server, and compares; `differ` shows where result and expectation part.
 //!
 //! Two things are as promtool has them and not as the server: an alert without data is over at once where the rule does not say
