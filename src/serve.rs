@@ -215,13 +215,8 @@ impl Parts {
         self.scraping = Some(scraping);
         let outbox = rules::Outbox::new(&registry)?;
         let (detection, scores) = Prepared::new(&config.detect, &registry)?;
-        let feeds: Vec<Box<dyn Feed>> = vec![
-            scraped,
-            Box::new(inbox.feed()),
-            Box::new(groups.feed()),
-            Box::new(outbox.feed()),
-            scores,
-        ];
+        let feeds: Vec<Box<dyn Feed>> =
+            vec![scraped, Box::new(inbox.feed()), Box::new(groups.feed()), Box::new(outbox.feed()), scores];
 
         let collect = config.collect.clone();
         let ticker = Ticker::start(collect, collectors, feeds, registry.clone(), epoch, clock).await?;
@@ -270,10 +265,11 @@ impl Parts {
         self.detection = Some(detection);
 
         let performance = monitor.clone();
+        let dead_letters = self.delivery.as_ref().map(|delivery| Arc::new(delivery.handle()) as _);
         let admin = Admin {
-            performance: Some(Arc::new(move || performance.snapshot(clock.now()))),
+            performance: admin.performance.or(Some(Arc::new(move || performance.snapshot(clock.now())))),
             alerts: Some(alerts.clone()),
-            dead_letters: self.delivery.as_ref().map(|delivery| Arc::new(delivery.handle()) as _),
+            dead_letters: admin.dead_letters.or(dead_letters),
             ..admin
         };
         let app = App::new(server::Parts {

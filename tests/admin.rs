@@ -6,23 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt, StreamExt};
-use gaugecast::alert::manager::{self, Alerts, Managing, Ways};
 use gaugecast::alert::{Active, Origin, Phase, Report};
 use gaugecast::clock::Clock;
 use gaugecast::config::{Config, Loaded, Sources};
 use gaugecast::monitor::{ConnectionFigures, Errors, OperationFigures, Overview, SecurityFigures, Snapshot};
 use gaugecast::query::Labels;
 use gaugecast::registry::Registry;
-use gaugecast::series::Epoch;
 use gaugecast::serve::{Running, start_with};
 use gaugecast::server::auth::Scope;
 use gaugecast::server::auth::file::TokenFile;
 use gaugecast::server::{Admin, DeadLetters, Reload};
-use gaugecast::stream::Events;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
@@ -79,10 +75,6 @@ impl Server {
     }
 
     async fn start_with(tokens: bool, change: impl FnOnce(&mut Config)) -> Self {
-        Self::start_whole(tokens, change, None).await
-    }
-
-    async fn start_whole(tokens: bool, change: impl FnOnce(&mut Config), alerts: Option<Alerts>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.server.listen = vec![([127, 0, 0, 1], 0).into()];
@@ -108,7 +100,7 @@ impl Server {
             performance: Some(Arc::new(|| snapshot(1000))),
             ..Admin::default()
         };
-        let admin = Admin { alerts, dead_letters: Some(Arc::new(Dead::default())), ..admin };
+        let admin = Admin { dead_letters: Some(Arc::new(Dead::default())), ..admin };
         let reload: Reload = Box::new(|| Box::pin(async { Ok("in force: --log.level".to_owned()) }));
         let running = start_with(&config, Registry::new(), Some(reload), admin).await.unwrap();
         let address = running.addresses()[0];
@@ -487,43 +479,30 @@ impl DeadLetters for Dead {
     }
 }
 
-/// A manager to which two alerts were reported, and what it must not lose while it runs.
-struct Alerting {
-    managing: Managing,
-    _ways: (mpsc::Sender<Report>, mpsc::Receiver<gaugecast::alert::Notification>),
-}
-
-impl Alerting {
-    async fn start() -> Self {
-        let (clock, registry) = (Clock::start(), Registry::new());
-        let (reports, reported) = mpsc::channel(4);
-        let (notifications, notified) = mpsc::channel(4);
-        let (_, deliveries) = mpsc::channel(4);
-        let events = Events::new(Epoch(1), clock, &registry).unwrap();
-        let ways = Ways { reports: reported, notifications, deliveries, events, storage: None };
-        let managing = Managing::start(&manager::Config::default(), ways, &registry, clock).await.unwrap();
-        let active = |job: &str| Active {
-            labels: Labels::new([("alertname", "Down"), ("severity", "critical"), ("job", job)]),
-            annotations: std::collections::BTreeMap::new(),
-            phase: Phase::Firing,
-            value: 0.0,
-            active_at_ms: 1,
-            fired_at_ms: Some(2),
-            generator: "/".into(),
-        };
-        let mut standing = managing.alerts().standing();
-        let active = vec![active("api"), active("db")];
-        let report = Report { source: "rule".into(), origin: Origin::Rule, at: clock.now(), active };
-        reports.send(report).await.unwrap();
-        standing.changed().await.unwrap();
-        Alerting { managing, _ways: (reports, notified) }
-    }
+/// A server to which two alerts were reported, and nothing else.
+async fn alerting(tokens: bool) -> Server {
+    let server = Server::start_with(tokens, |config| config.alert.rules.built_in = false).await;
+    let active = |job: &str| Active {
+        labels: Labels::new([("alertname", "Down"), ("severity", "critical"), ("job", job)]),
+        annotations: std::collections::BTreeMap::new(),
+        phase: Phase::Firing,
+        value: 0.0,
+        active_at_ms: 1,
+        fired_at_ms: Some(2),
+        generator: "/".into(),
+    };
+    let mut standing = server.running.alerts().standing();
+    let active = vec![active("api"), active("db")];
+    let at = Clock::start().now();
+    let report = Report { source: "rule".into(), origin: Origin::Rule, at, active };
+    server.running.reports().send(report).await.unwrap();
+    standing.changed().await.unwrap();
+    server
 }
 
 #[tokio::test]
 async fn f116_and_b69_alerts_are_picked_and_cleared_once_however_often_it_is_asked() {
-    let alerting = Alerting::start().await;
-    let server = Server::start_whole(false, |_| {}, Some(alerting.managing.alerts())).await;
+    let server = alerting(false).await;
     let path = "/api/v1/admin/performance/alerts";
     let count =
         async |query: &str| server.get(&format!("{path}{query}")).await.json()["data"]["count"].clone();
@@ -559,13 +538,11 @@ async fn f116_and_b69_alerts_are_picked_and_cleared_once_however_often_it_is_ask
     let history = server.get("/api/v1/admin/alerts/history?limit=1").await.json();
     assert_eq!(history["data"].as_array().unwrap().len(), 1);
     server.running.stop().await;
-    alerting.managing.stop().await;
 }
 
 #[tokio::test]
 async fn f84_an_alert_is_taken_snoozed_and_given_back_and_f83_silenced_by_whoever_may() {
-    let alerting = Alerting::start().await;
-    let server = Server::start_whole(true, |_| {}, Some(alerting.managing.alerts())).await;
+    let server = alerting(true).await;
     let reader = server.token("reader", &[Scope::Read]).await;
     let ops = server.token("ops", &[Scope::Read, Scope::AlertsWrite]).await;
     let ask = async |token: &str, method: &str, path: &str, body: &str| {
@@ -599,7 +576,6 @@ async fn f84_an_alert_is_taken_snoozed_and_given_back_and_f83_silenced_by_whoeve
     let of = |who: &str| audit.iter().filter(|line| line["who"] == who).count();
     assert_eq!((of("token ops"), of("nobody")), (7, 1), "{audit:?}");
     server.running.stop().await;
-    alerting.managing.stop().await;
 }
 
 #[tokio::test]

@@ -4,45 +4,30 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
-use gaugecast::alert::manager::{self, Managing, Route, Ways};
+use gaugecast::alert::manager::{self, Route};
 use gaugecast::alert::{Active, Origin, Phase, Report};
 use gaugecast::clock::Clock;
 use gaugecast::config::Config;
 use gaugecast::query::Labels;
 use gaugecast::registry::Registry;
-use gaugecast::series::Epoch;
 use gaugecast::serve::{self, Running};
-use gaugecast::server::Admin;
-use gaugecast::stream::Events;
 use serde_json::Value;
-use tokio::sync::mpsc;
 
 struct World {
     clock: Clock,
-    reports: mpsc::Sender<Report>,
-    managing: Managing,
     running: Running,
     url: String,
-    // Kept, so that the manager is connected.
-    _told: mpsc::Receiver<gaugecast::alert::Notification>,
 }
 
 impl World {
     async fn new() -> Self {
-        let clock = Clock::start();
-        let (reports, reported) = mpsc::channel(16);
-        let (tell, told) = mpsc::channel(16);
-        let (_, deliveries) = mpsc::channel(16);
-        let events = Events::new(Epoch(1), clock, &Registry::new()).unwrap();
-        let ways = Ways { reports: reported, notifications: tell, deliveries, events, storage: None };
-        let manager = manager::Config { route: Some(Route::new("team")), ..manager::Config::default() };
-        let managing = Managing::start(&manager, ways, &Registry::new(), clock).await.unwrap();
         let mut config = Config::default();
         config.server.listen = vec![([127, 0, 0, 1], 0).into()];
-        let admin = Admin { alerts: Some(managing.alerts()), ..Admin::default() };
-        let running = serve::start_with(&config, Registry::new(), None, admin).await.unwrap();
+        config.alert.manager.route = Some(Route::new("team"));
+        config.alert.rules.built_in = false;
+        let running = serve::start(&config, Registry::new(), None).await.unwrap();
         let url = format!("http://{}", running.addresses()[0]);
-        World { clock, reports, managing, running, url, _told: told }
+        World { clock: Clock::start(), running, url }
     }
 
     async fn report(&self, name: &str, severity: &str) {
@@ -57,7 +42,7 @@ impl World {
             generator: "/#explore".into(),
         };
         let report = Report { source: name.into(), origin: Origin::Rule, at: now, active: vec![active] };
-        self.reports.send(report).await.unwrap();
+        self.running.reports().send(report).await.unwrap();
     }
 
     /// What amtool says; it is run away from the threads that answer it.
@@ -87,7 +72,6 @@ impl World {
 
     async fn stop(self) {
         self.running.stop().await;
-        self.managing.stop().await;
     }
 }
 
@@ -102,7 +86,7 @@ async fn amtool_sees_our_alerts_and_silences_them() {
     world.report("HighLoad", "critical").await;
     world.report("DiskFull", "warning").await;
     // Answered after the reports, since the manager takes what comes in its order or has taken them before.
-    while world.managing.alerts().list(manager::Filter::default()).await.unwrap().len() < 2 {
+    while world.running.alerts().list(manager::Filter::default()).await.unwrap().len() < 2 {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.names(&[]).await, ["HighLoad", "DiskFull"]);

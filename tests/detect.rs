@@ -1,4 +1,5 @@
 //! `gaugecast detect` from outside: files, folders, pipes, what it refuses; and docs/anomalies.md against the program.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::io::Write;

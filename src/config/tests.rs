@@ -166,10 +166,12 @@ fn blocks_of_prometheus_that_do_nothing_yet_are_refused_by_name() {
     for key in ["otlp", "remote_read"] {
         assert!(told.contains(&format!("`{key}` is not supported by this version")), "{told}");
     }
-    let others = Fixture::new("global: {query_log_file: x}
+    let others = Fixture::new(
+        "global: {query_log_file: x}
 runtime: {}
 tracing: {}
-");
+",
+    );
     let warnings = others.load().warnings;
     assert_eq!(warnings.len(), 3);
     assert!(warnings[1].ends_with("g.yml:2: `runtime` is not supported by this version and has no effect"));

@@ -80,8 +80,11 @@ mod tests {
     use crate::clock::Moment;
     use crate::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Scope, Table};
 
+    /// Name, labels, value.
+    type Sample<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
+
     /// A tick after so many seconds with these series; a foreign host beside it.
-    fn tick(seconds: u64, own: &[(&str, &[(&str, &str)], f64)]) -> Arc<Tick> {
+    fn tick(seconds: u64, own: &[Sample<'_>]) -> Arc<Tick> {
         let mut table = Table::new(Epoch(1), 100);
         for (scope, factor) in [(Scope::Own, 1.0), (Scope::Foreign, 1000.0)] {
             let source = table.add_source("test", scope);

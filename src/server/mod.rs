@@ -11,9 +11,9 @@
 //!
 //! It ends by the [`CancellationToken`](tokio_util::sync::CancellationToken) given to [`Server::run`].
 
-mod anomalies;
 mod admin;
 mod alertmanager;
+mod anomalies;
 mod app;
 mod assets;
 mod audit;

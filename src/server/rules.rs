@@ -139,7 +139,7 @@ pub(super) fn rules(board: &Board, parts: &Parts) -> Result<Response<Body>, Prob
             .filter(|rule| asked.wants(rule))
             .map(|rule| self::rule(rule, asked.alerts))
             .collect();
-        (!rules.is_empty() || group.rules().is_empty()).then(|| (group, rules))
+        (!rules.is_empty() || group.rules().is_empty()).then_some((group, rules))
     });
     let mut shown = shown;
     let page: Vec<(&Arc<Group>, Vec<Value>)> =

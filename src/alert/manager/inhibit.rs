@@ -10,6 +10,9 @@ use crate::alert::Severity;
 /// Most alerts that are named as the reason why one is inhibited.
 const NAMED: usize = 8;
 
+/// The labels that source and target must have in common.
+type Common<'a> = Vec<(&'a str, &'a str)>;
+
 /// For each firing alert that is inhibited those that do it.
 ///
 /// As in Alertmanager an alert that is itself silenced or inhibited inhibits all the same, and one that is source and target of a
@@ -23,7 +26,7 @@ pub(super) fn inhibited<'a>(
         alerts.filter(|record| record.fires()).map(|record| (record, record.labels())).collect();
     let mut found: HashMap<Fingerprint, Vec<Fingerprint>> = HashMap::new();
     for rule in rules {
-        let mut sources: HashMap<Vec<(&str, &str)>, Vec<(Fingerprint, bool)>> = HashMap::new();
+        let mut sources: HashMap<Common<'_>, Vec<(Fingerprint, bool)>> = HashMap::new();
         for (record, labels) in firing.iter().filter(|(_, labels)| rule.source.match_all(labels)) {
             let both = rule.target.match_all(labels);
             sources.entry(common(&rule.equal, labels)).or_default().push((record.id, both));

@@ -109,6 +109,9 @@ pub(super) struct Alerts {
     pub(super) is_over: bool,
 }
 
+/// What is compared: labels and value, by the labels without the name.
+type Compared = HashMap<Labels, (Labels, f64)>;
+
 /// What is true at an evaluation.
 struct True {
     annotations: BTreeMap<String, String>,
@@ -156,7 +159,7 @@ impl Asked<'_> {
     }
 
     /// What is compared, by labels without the name; nothing where that cannot be told.
-    fn compared(&self) -> Result<Option<HashMap<Labels, (Labels, f64)>>, String> {
+    fn compared(&self) -> Result<Option<Compared>, String> {
         if self.alerting.compared.is_empty() {
             return Ok(None);
         }

@@ -99,7 +99,7 @@ impl Levels {
         };
         self.count(level, place, 1.0);
         self.rows += 1;
-        if self.rows % NARROW == 0 && self.total > 64.0 {
+        if self.rows.is_multiple_of(NARROW) && self.total > 64.0 {
             self.narrow(context);
         }
         if self.rows >= FORGET {
