@@ -98,7 +98,7 @@ pub fn parts() -> &'static [Part] {
             key: "receivers",
             help: "Who is told of alerts, and how, as in Alertmanager; see alerting.md",
             list: true,
-            example: "- name: team\n  webhook_configs:\n    - url: http://localhost:8080/alerts",
+            example: "- name: team\n  webhook_configs:\n    - url: http://localhost:8080/alerts\n- name: pager\n  webhook_configs:\n    - url: http://localhost:8080/page",
             at_start: true,
             read: crate::alert::receivers::read,
             differs: |a, b| a.alert.receivers.receivers != b.alert.receivers.receivers,

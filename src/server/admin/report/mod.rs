@@ -304,13 +304,22 @@ pub(super) mod tests {
             security: SecurityFigures::default(),
             connections: crate::monitor::ConnectionFigures::default(),
             allocations: None,
-            verdicts: vec![Verdict {
-                criterion: Criterion::MeanResponse,
-                ok: Some(false),
-                value: Some(12.0),
-                threshold: 10.0,
-                reasons: vec!["the mean is 12 ms".into()],
-            }],
+            verdicts: vec![
+                Verdict {
+                    criterion: Criterion::MeanResponse,
+                    ok: Some(false),
+                    value: Some(12.0),
+                    threshold: 10.0,
+                    reasons: vec!["the mean is 12 ms".into()],
+                },
+                Verdict {
+                    criterion: Criterion::ErrorRatio,
+                    ok: Some(true),
+                    value: Some(0.008),
+                    threshold: 0.01,
+                    reasons: Vec::new(),
+                },
+            ],
         }
     }
 
