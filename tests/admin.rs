@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use gaugecast::alert::{Active, Origin, Phase, Report};
@@ -156,6 +157,8 @@ impl Server {
     }
 
     async fn counted(&self, reason: &str) -> bool {
+        // The page may be of a tick before the count.
+        self.running.ticks().fresh(Duration::ZERO).await;
         let page = self.get("/metrics").await.body;
         page.contains(&format!("gaugecast_http_rejected_total{{reason=\"{reason}\"}}"))
     }

@@ -28,13 +28,11 @@ pub(super) fn serve(program: bool) -> String {
             "Usage: gaugecast [COMMAND] [FLAGS]\n\n\
              Commands:\n  \
                serve              Run the exporter (also without a command)\n  \
-               check config       Tell everything wrong with a configuration; of a server: check ready, healthy\n  \
-               config show        Print the configuration in force; --origin tells who set what\n  \
-               config default     Print a commented file with every default; also: config schema\n  \
+               check config       Tell what is wrong with a configuration; also: check ready, rules check, rules test\n  \
+               config show        Print the configuration in force; also: config default, config schema\n  \
                watch SELECTOR…    Show live values of a server in the terminal, or as JSON lines\n  \
                baseline save NAME Keep the figures of a range, to compare with: baseline diff, trend, list\n  \
                detect FILE…       Run recorded rows through an anomaly detector; --list shows which there are\n  \
-               rules check FILE…  Check rule files; rules test runs their unit tests, as promtool does\n  \
                token create NAME  Make a token that requests need (--web.token-file); also: token list, revoke\n  \
                loadtest           Load a WebSocket server with many connections; completions SHELL; man\n",
         );

@@ -44,7 +44,9 @@ pub(super) fn command() -> Command {
                         .long("lint")
                         .value_parser(PossibleValuesParser::new(["all", "duplicate-rules", "none"]))
                         .default_value("duplicate-rules")
-                        .help("What to warn of beside faults"),
+                        .hide_possible_values(true)
+                        .value_name("WHAT")
+                        .help("What to warn of beside faults: all, duplicate-rules, none"),
                 )
                 .arg(
                     Arg::new("lint-fatal")

@@ -171,7 +171,16 @@ fn load_with(table: &[Setting], sources: &Sources) -> Result<Loaded, ConfigError
         fit_together(&mut config, &origins, file.as_ref(), &mut errors);
     }
     if let Some(file) = &file {
-        warnings.extend(readable_secrets(table, &origins, secret, &file.path));
+        let is_set = |setting: &&Setting| {
+            let shown = setting.field.get(&mut config);
+            setting.secret && shown.words().iter().any(|word| !word.is_empty())
+        };
+        let secrets = table
+            .iter()
+            .filter(is_set)
+            .filter(|setting| matches!(origins.get(&setting.flag), Some(Place::File(..))));
+        let key = secrets.map(|setting| setting.key.as_deref().unwrap_or_default()).next().or(secret);
+        warnings.extend(key.and_then(|key| readable_secret(key, &file.path)));
     }
     if config.file.strict {
         errors.extend(warnings.iter().map(|warning| ConfigError {
@@ -420,11 +429,8 @@ fn fit_together(
 
 /// A warning when a file that anyone on the machine can read holds a secret.
 #[cfg(unix)]
-fn readable_secrets(table: &[Setting], origins: &Origins, part: Option<&str>, path: &Path) -> Option<String> {
+fn readable_secret(key: &str, path: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt;
-    let in_file = |setting: &&Setting| matches!(origins.get(&setting.flag), Some(Place::File(..)));
-    let secret = table.iter().filter(|setting| setting.secret).find(in_file);
-    let key = secret.map(|secret| secret.key.as_deref().unwrap_or_default()).or(part)?;
     let mode = std::fs::metadata(path).ok()?.permissions().mode();
     (mode & 0o004 != 0).then(|| {
         let path = path.display();
@@ -437,7 +443,7 @@ fn readable_secrets(table: &[Setting], origins: &Origins, part: Option<&str>, pa
 
 /// Other systems have no such bits.
 #[cfg(not(unix))]
-fn readable_secrets(_: &[Setting], _: &Origins, _: Option<&str>, _: &Path) -> Option<String> {
+fn readable_secret(_: &str, _: &Path) -> Option<String> {
     None
 }
 

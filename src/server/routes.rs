@@ -369,7 +369,9 @@ impl Pattern {
 
     fn variable<'a>(&self, path: &'a str) -> Option<&'a str> {
         let name = path.strip_prefix(self.before.as_str())?.strip_suffix(self.after.as_str())?;
-        (!name.is_empty() && (self.rest || !name.contains('/'))).then_some(name)
+        // A slash that was encoded is part of the name where it is clear how far that goes.
+        let within = self.rest || !self.after.is_empty() || !name.contains('/');
+        (!name.is_empty() && within).then_some(name)
     }
 }
 
