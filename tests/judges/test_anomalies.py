@@ -95,7 +95,9 @@ def test_an_anomaly_is_seen_as_event_score_and_list_within_two_ticks(
         assert [one["id"] for one in listed["current"]] == [begin["id"]]
 
         write(tmp_path, 10)
-        end = until(lambda message: message["type"] == "event" and message["kind"] == "anomaly" and message["state"] == "end")
+        end = until(
+            lambda message: message["type"] == "event" and message["kind"] == "anomaly" and message["state"] == "end"
+        )
         assert end["id"] == begin["id"]
         listed = json.loads(gaugecast.get("/api/v1/anomalies").data)["data"]
         assert listed["current"] == [] and listed["recent"][0]["until"] == end["t"]

@@ -79,7 +79,20 @@ def test_errors_are_what_it_says(server: Gaugecast, described: dict) -> None:
 def test_whatever_is_asked_of_it_it_never_fails(server: Gaugecast, described: dict) -> None:
     """Asks every operation with values that its schema allows and with such that it does not, for a bounded time."""
     chance = random.Random(7)
-    texts = ["", "a", "\0", "é\u202e", "{", '{__name__=~".*"}', "node_load1[5m]", "-1", "1e309", "NaN", "9" * 40, "up" * 500]
+    texts = [
+        "",
+        "a",
+        "\0",
+        "é\u202e",
+        "{",
+        '{__name__=~".*"}',
+        "node_load1[5m]",
+        "-1",
+        "1e309",
+        "NaN",
+        "9" * 40,
+        "up" * 500,
+    ]
     operations = [
         (path, method, operation)
         for path, item in described["paths"].items()
@@ -100,7 +113,9 @@ def test_whatever_is_asked_of_it_it_never_fails(server: Gaugecast, described: di
         body, headers = None, {}
         for kind in operation.get("requestBody", {}).get("content", {}):
             headers["Content-Type"] = kind
-            body = chance.choice(["", "{}", "[]", "null", '{"level":1}', "a=b&c", "\xff", "query=" + quote(chance.choice(texts))])
+            body = chance.choice(
+                ["", "{}", "[]", "null", '{"level":1}', "a=b&c", "\xff", "query=" + quote(chance.choice(texts))]
+            )
         url = server.origin + path + "?" + urlencode(query)
         response = server.http.request(method.upper(), url, body=body, headers=headers)
         assert response.status != 500, (method, url, body, response.data)
