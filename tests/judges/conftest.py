@@ -18,6 +18,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -191,6 +193,75 @@ def gaugecast(textfiles: Path) -> Iterator[Gaugecast]:
     gaugecast = start_gaugecast(f"--collector.textfile.directory={textfiles}")
     yield gaugecast
     gaugecast.program.stop()
+
+
+class Hook:
+    """An HTTP server that keeps what it is sent and answers as it is told to: `answer` takes the number of the request
+    and its handler."""
+
+    def __init__(self, answer: Callable[[int, BaseHTTPRequestHandler], object]) -> None:
+        self.requests: queue.Queue[tuple[str, Message, bytes]] = queue.Queue()
+        self.count = 0
+        self.released = threading.Event()
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                hook.count += 1
+                number = hook.count
+                hook.requests.put((self.path, self.headers, body))
+                answer(number, self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def next(self) -> tuple[str, Message, bytes]:
+        return self.requests.get(timeout=DEADLINE)
+
+    def close(self) -> None:
+        self.released.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def status(code: int, body: bytes = b"", **headers: str) -> Callable[[int, BaseHTTPRequestHandler], None]:
+    def answer(_: int, handler: BaseHTTPRequestHandler) -> None:
+        with contextlib.suppress(OSError):
+            handler.send_response(code)
+            for name, value in headers.items():
+                handler.send_header(name.replace("_", "-"), value)
+            handler.send_header("Content-Length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.write(body)
+
+    return answer
+
+
+def each(*answers: Callable) -> Callable:
+    """One after the other; the last for all that come later."""
+    return lambda number, handler: answers[min(number, len(answers)) - 1](number, handler)
+
+
+@pytest.fixture
+def hook() -> Iterator[Callable[..., Hook]]:
+    with contextlib.ExitStack() as running:
+
+        def begin(*answers: Callable) -> Hook:
+            hook = Hook(each(*(answers or (status(200),))))
+            running.callback(hook.close)
+            return hook
+
+        yield begin
 
 
 def free_port() -> int:

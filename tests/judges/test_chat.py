@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -64,16 +65,21 @@ class Chat:
         return response.headers["X-Gaugecast-Offset"], response.data.decode()
 
 
-@pytest.fixture
-def chat() -> Iterator[Chat]:
+@contextlib.contextmanager
+def chatting(*flags: str) -> Iterator[Chat]:
     if not CHAT.exists():
         pytest.fail(f"{CHAT} is missing; cargo build --examples makes it")
-    arguments = ["--faults", "--web.listen-address=127.0.0.1:0", "--log.level=warn"]
-    program = Program([str(CHAT), *arguments])
+    program = Program([str(CHAT), "--faults", "--web.listen-address=127.0.0.1:0", "--log.level=warn", *flags])
     try:
         yield Chat(program)
     finally:
         program.stop()
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    with chatting() as chat:
+        yield chat
 
 
 def everything(first: Client, second: Client) -> dict[str, int]:
