@@ -169,6 +169,7 @@ def test_failed_logins_blocks_and_patterns_are_events_of_security(chat: Chat) ->
     assert security(metrics, "suspicious_pattern") == 1
     assert security(metrics, "rate_limited") == 0
     assert metrics["gaugecast_security_response_seconds_count"] == 6
+    assert not any(series.startswith("gaugecast_operation_errors_total") and "login" in series for series in metrics)
 
 
 def test_faults_make_it_slow_and_fail_and_end_again(chat: Chat) -> None:
