@@ -121,6 +121,8 @@ pub(super) fn read<'a>(
         walk.section("", &root);
     }
     errors.append(&mut walk.errors);
+    // Wherever they stand: some are judged against others above them in the table.
+    walk.parts.sort_by_key(|(part, ..)| parts().iter().position(|other| other.key == part.key));
     let Walk { layer, parts, warnings, .. } = walk;
     Some(ReadFile { path: path.to_owned(), layer, warnings, parts, text })
 }

@@ -42,7 +42,7 @@ pub struct Part {
     pub(crate) differs: fn(&Config, &Config) -> bool,
 }
 
-/// All parts, in the order they are shown.
+/// All parts, in the order they are read and shown.
 #[must_use]
 pub fn parts() -> &'static [Part] {
     const PARTS: &[Part] = &[

@@ -210,6 +210,15 @@ fn sections_without_content_are_as_if_they_were_not_there() {
 }
 
 #[test]
+fn a_route_may_stand_above_the_receivers_that_it_names() {
+    let (route, receivers) = ("route: {receiver: team}\n", "receivers: [{name: team, log_configs: [{}]}]\n");
+    let both =
+        [route.to_owned() + receivers, receivers.to_owned() + route].map(|yaml| Fixture::new(&yaml).load());
+    assert!(both[0].config.alert.manager.route.is_some());
+    assert_eq!(both[0].config.alert, both[1].config.alert);
+}
+
+#[test]
 fn variables_in_the_file_stand_for_the_environment() {
     let yaml = "web: {max_requests: \"${MAX}\"}\nlog: {level: '${LEVEL:-warn}'}\n";
     let loaded = Fixture::new(yaml).env("MAX", "9").load();
