@@ -30,6 +30,11 @@ const REQUESTS: usize = 64;
 /// How long after a change the state is saved.
 const STATE_AFTER: Duration = Duration::from_secs(1);
 
+/// How long after a notification the state is saved: who is killed before tells it again, or does not know afterwards that its
+/// end is to be told. Not at once, since the receivers write down first that they have it: what only we had written down would be
+/// told by nobody.
+const TOLD_AFTER: Duration = Duration::from_millis(100);
+
 /// How long after a change the history is saved. It is some megabytes.
 const HISTORY_AFTER: Duration = Duration::from_secs(30);
 
@@ -244,11 +249,13 @@ impl Task {
         if effects.dropped > 0 {
             warn!(alerts = effects.dropped, "there is no room for more alerts");
         }
+        let state_after = if effects.notifications.is_empty() { STATE_AFTER } else { TOLD_AFTER };
         for notification in effects.notifications {
             (self.ways.tell)(notification);
         }
         if effects.changed && self.files.is_some() {
-            self.save_state.get_or_insert_with(|| Instant::now() + STATE_AFTER);
+            let due = Instant::now() + state_after;
+            self.save_state = Some(self.save_state.map_or(due, |at| at.min(due)));
             self.save_history.get_or_insert_with(|| Instant::now() + HISTORY_AFTER);
         }
     }
@@ -318,4 +325,63 @@ fn load<T: serde::de::DeserializeOwned>(file: &StateFile, unix_ms: i64) -> Optio
         warn!(%error, "a saved state cannot be read");
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::config::Route;
+    use super::*;
+    use crate::alert::{Active, Origin, Phase};
+    use crate::query::Labels;
+    use crate::series::Epoch;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_was_told_is_written_down_sooner_than_other_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (registry, clock) = (Registry::new(), Clock::start());
+        let route = Route { group_wait: Duration::ZERO, ..Route::new("team") };
+        let config = Config { route: Some(route), ..Config::default() };
+        let ((reports, reported), (_results, settled)) = (mpsc::channel(1), mpsc::channel(1));
+        let (told, mut heard) = mpsc::channel(1);
+        let ways = Ways {
+            reports: reported,
+            tell: Box::new(move |notification| told.try_send(notification).unwrap()),
+            results: settled,
+            standing: watch::channel(Arc::default()).0,
+            events: Events::new(Epoch(7), clock, &registry).unwrap(),
+            storage: Some(folder.path().to_owned()),
+        };
+        let managing = Managing::start(&config, ways, &registry, clock).await.unwrap();
+        let now = clock.now();
+        let report = |phase| Report {
+            source: "rule".into(),
+            origin: Origin::Rule,
+            at: now,
+            active: vec![Active {
+                labels: Labels::new([("alertname", "A")]),
+                annotations: BTreeMap::new(),
+                phase,
+                value: 1.0,
+                active_at_ms: now.unix_ms,
+                fired_at_ms: (phase == Phase::Firing).then_some(now.unix_ms),
+                generator: "/".into(),
+            }],
+        };
+        // What is only pending may wait; the notification does not wait with it.
+        for (phase, is_told) in [(Phase::Pending, false), (Phase::Firing, true)] {
+            reports.send(report(phase)).await.unwrap();
+            if is_told {
+                heard.recv().await.unwrap();
+            }
+        }
+        let since = Instant::now();
+        let path = folder.path().join("alerts.json");
+        while !path.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(since.elapsed() < STATE_AFTER);
+        managing.stop().await;
+    }
 }
