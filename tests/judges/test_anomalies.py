@@ -73,9 +73,9 @@ def test_an_anomaly_is_seen_as_event_score_and_list_within_two_ticks(
         seen: dict[str, dict] = {}
 
         def both(message: dict) -> bool:
-            if message["type"] == "delta" and message["channel"] == plain:
-                if any(value == 50 for _, value, *_ in message["values"]):
-                    seen.setdefault("delta", message)
+            delta = message["type"] == "delta" and message["channel"] == plain
+            if delta and any(value == 50 for _, value, *_ in message["values"]):
+                seen.setdefault("delta", message)
             if message["type"] == "event" and message["kind"] == "anomaly":
                 seen.setdefault(message["state"], message)
             return {"delta", "begin", "confirmed"} <= seen.keys()

@@ -1,7 +1,7 @@
 """The detector judged by the Numenta Anomaly Benchmark: `gaugecast detect` over its files, one setting for all of them.
 
-Data, labels and scorer are the half of NAB that stands beside this repository in `../shared/nab`; where it is not, these tests
-say so and skip, and the synthetic ones below judge alone.
+Data, labels and scorer are the half of NAB that stands beside this repository in `../shared/nab`; where it is not,
+these tests say so and skip, and the synthetic ones below judge alone.
 """
 
 from __future__ import annotations
