@@ -25,6 +25,8 @@ export interface ConnectOptions {
   readonly share?: boolean
   /** The kinds of events that are wanted; by default all that happen, and no readings (`performance`). */
   readonly events?: readonly string[]
+  /** A token of the scope `stream`, for a server that asks for one. A function is called before each connection. */
+  readonly token?: string | (() => string | undefined)
 }
 
 /** How to subscribe, beside `interval`, `limit` and `exact`. */
@@ -130,6 +132,7 @@ export class Live {
   private readonly subscriptions = new Map<string, Subscription>()
   private readonly tabs: Tabs | null
   private readonly events: readonly string[] | undefined
+  private readonly token: ConnectOptions['token']
   private readonly ended = new AbortController()
   private wire: Wire | null = null
   private timer: ReturnType<typeof setTimeout> | undefined
@@ -138,11 +141,12 @@ export class Live {
   /** @internal */
   constructor(
     private readonly base: URL,
-    { signal, transport = 'auto', share = false, events }: ConnectOptions,
+    { signal, transport = 'auto', share = false, events, token }: ConnectOptions,
   ) {
     const auto: readonly Transport[] = typeof WebSocket === 'function' ? ['websocket', 'sse'] : ['sse']
     this.machine = new Machine({ name: NAME, events, transports: transport === 'auto' ? auto : [transport] })
     this.events = events
+    this.token = token
     this.tabs = share && canShare() ? new Tabs(`gaugecast:${base.href}:${transport}`) : null
     if (signal?.aborted === true) {
       this.close()
@@ -311,7 +315,10 @@ export class Live {
         this.feed({ type: 'lost', ...loss })
       },
     }
-    const real = (to: Listener) => (transport === 'sse' ? openSse(this.base, to, this.events) : openWebSocket(this.base, to))
+    const real = (to: Listener) => {
+      const token = typeof this.token === 'function' ? this.token() : this.token
+      return transport === 'sse' ? openSse(this.base, to, this.events, token) : openWebSocket(this.base, to, token)
+    }
     try {
       this.wire = this.tabs === null ? real(listener) : this.tabs.open(transport, real, listener)
     } catch (error) {

@@ -45,7 +45,7 @@ const LATE_INTERVALS = 3
 const LATE_MS = 1_000
 
 /** Close codes after which the same attempt would end the same way (docs/protocol.md, "The end"). */
-const FOR_GOOD: ReadonlySet<number> = new Set([1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4410, 4413, 4426])
+const FOR_GOOD: ReadonlySet<number> = new Set([401, 1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4410, 4413, 4426])
 
 /** The connection as it is shown. Times are of the clock that the machine is given (`performance.now()`). */
 export interface State {

@@ -13,7 +13,7 @@ import type { Listener, Loss, Wire } from './wire.js'
 type Ask = Extract<ClientMessage, { type: 'subscribe' | 'update' }>
 
 /** Opens a wire to `base` + `api/v1/stream/sse`. `base` is `http:` or `https:` and ends in a slash. */
-export function openSse(base: URL, listener: Listener, events?: readonly string[]): Wire {
+export function openSse(base: URL, listener: Listener, events?: readonly string[], token?: string): Wire {
   const streams = new Map<string, { readonly asked: Ask; readonly abort: AbortController }>()
   let channels = 0
   let ended = false
@@ -34,7 +34,7 @@ export function openSse(base: URL, listener: Listener, events?: readonly string[
     const abort = new AbortController()
     streams.set(message.sub, { asked, abort })
     const channel = ++channels
-    follow(base, asked, events, abort.signal, {
+    follow(base, asked, events, token, abort.signal, {
       ...listener,
       message(told) {
         if (abort.signal.aborted) return
@@ -87,7 +87,14 @@ class Broken extends Error {
 }
 
 /** Follows one subscription. Returns when it was refused; any other end is an error. */
-async function follow(base: URL, asked: Ask, events: readonly string[] | undefined, signal: AbortSignal, listener: Listener): Promise<void> {
+async function follow(
+  base: URL,
+  asked: Ask,
+  events: readonly string[] | undefined,
+  token: string | undefined,
+  signal: AbortSignal,
+  listener: Listener,
+): Promise<void> {
   const url = new URL('api/v1/stream/sse', base)
   const to = url.searchParams
   for (const selector of asked.match ?? []) to.append('match[]', selector)
@@ -104,7 +111,8 @@ async function follow(base: URL, asked: Ask, events: readonly string[] | undefin
   if (events !== undefined) to.set('events', events.join())
   // In the address and not as a header, which would cost a page of another origin a second request.
   if (asked.resume) to.set('last_event_id', `${asked.resume.epoch}:${asked.resume.offset}`)
-  const response = await fetch(url, { headers: { Accept: 'text/event-stream' }, cache: 'no-store', signal })
+  const headers = { Accept: 'text/event-stream', ...(token && { Authorization: `Bearer ${token}` }) }
+  const response = await fetch(url, { headers, cache: 'no-store', signal })
   if (!response.ok) {
     const error = await refusal(response, asked)
     if (error instanceof Broken) throw error

@@ -4,11 +4,14 @@ import { SUBPROTOCOL } from './message.js'
 import type { ServerMessage } from './message.js'
 import type { Listener, Wire } from './wire.js'
 
-/** Opens one to `base` + `api/v1/stream/ws`. `base` is `http:` or `https:` and ends in a slash. */
-export function openWebSocket(base: URL, listener: Listener): Wire {
+/**
+ * Opens one to `base` + `api/v1/stream/ws`. `base` is `http:` or `https:` and ends in a slash. A token goes as a subprotocol:
+ * a browser sets no header here, and an address stands in logs.
+ */
+export function openWebSocket(base: URL, listener: Listener, token?: string): Wire {
   const url = new URL('api/v1/stream/ws', base)
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
-  const socket = new WebSocket(url.href, SUBPROTOCOL)
+  const socket = new WebSocket(url.href, token ? [SUBPROTOCOL, `bearer.${token}`] : SUBPROTOCOL)
   let ended = false
   const end = () => {
     ended = true

@@ -8,6 +8,7 @@ import type { Drawable } from './chart/queue'
 import { DrawQueue } from './chart/queue'
 import { Slots } from './model/slots'
 import { Store } from './model/store'
+import { Token } from './model/token'
 import type { Palette, Theme } from './theme'
 import { chooseTheme, currentTheme, readPalette } from './theme'
 
@@ -50,6 +51,9 @@ export class Page {
     (frame) => requestAnimationFrame(frame),
   )
   readonly cards = new Set<Card>()
+  readonly token = new Token()
+  /** The server wants a token, or another one, and why in its words; empty while it does not. */
+  tokenWanted = ''
   connection: ConnectionState
   windowMs = 300_000
   /** End of the window while paused (server's clock, ms), else null. */
@@ -87,12 +91,16 @@ export class Page {
         this.tell('structure')
       },
     )
-    this.live = connect(url)
+    this.live = connect(url, { token: () => this.token.value })
     this.connection = this.live.state
     this.live.on('state', (state) => {
       const phase = this.connection.phase
       this.connection = state
-      if (state.phase !== phase) this.markAll()
+      if (state.phase !== phase) {
+        this.markAll()
+        if (state.phase === 'closed') void this.wantsToken()
+        else this.tokenWanted = ''
+      }
       this.tell('connection')
     })
     this.live.on('welcome', ({ serverTime }) => {
@@ -156,6 +164,28 @@ export class Page {
 
   retry(): void {
     this.live.retry()
+  }
+
+  /** Shows the server this token from now on, until the tab is closed, and connects if it is good. */
+  async useToken(text: string): Promise<void> {
+    this.token.set(text)
+    // Asked before, since a bad one would be refused once over each transport, and ten are the most in a minute.
+    if (!(await this.wantsToken())) this.retry()
+  }
+
+  /** Does the server want a token, or another one? The page then says so. */
+  private async wantsToken(): Promise<boolean> {
+    try {
+      const response = await this.token.fetch('api/v1/status')
+      if (response.status !== 401 && response.status !== 429) return false
+      const { error } = (await response.json()) as { readonly error?: unknown }
+      this.tokenWanted = typeof error === 'string' ? error : `HTTP status ${response.status}`
+      this.tell('connection')
+      return true
+    } catch {
+      // The banner says that there is no connection.
+      return false
+    }
   }
 
   togglePause(): void {

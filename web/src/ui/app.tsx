@@ -11,6 +11,7 @@ import { FamilyCard } from './family-card'
 import { useTopics } from './hooks'
 import { Help, useKeys } from './keys'
 import { Targets } from './targets'
+import { TokenForm } from './token-form'
 import { Banner, TopBar } from './top-bar'
 
 export function App({ page }: { page: Page }) {
@@ -20,14 +21,15 @@ export function App({ page }: { page: Page }) {
   useTopics(page, 'connection', 'view')
   const { phase } = page.connection
   const offline = phase === 'offline' || phase === 'closed'
+  const asked = page.tokenWanted !== ''
   useEffect(() => {
     document.documentElement.classList.toggle('offline', offline)
   }, [offline])
   return (
     <>
       <TopBar page={page} find={find} />
-      <Banner page={page} />
-      {page.view === 'targets' ? <Targets page={page} /> : <Explore page={page} find={find} />}
+      {!asked && <Banner page={page} />}
+      {asked ? <TokenForm page={page} /> : page.view === 'targets' ? <Targets page={page} /> : <Explore page={page} find={find} />}
       {help && (
         <Help
           close={() => {

@@ -20,7 +20,7 @@ function useTargets(page: Page): Answer {
     const ended = new AbortController()
     const ask = async () => {
       try {
-        const response = await fetch('api/v1/targets?state=active', { signal: ended.signal, headers: { accept: 'application/json' } })
+        const response = await page.token.fetch('api/v1/targets?state=active', ended.signal)
         setAnswer({ targets: readTargets(await response.json()) })
       } catch (error) {
         // While the connection is lost the banner says so; what was told before stays.
