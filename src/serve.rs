@@ -89,6 +89,17 @@ pub enum StartError {
     Register(#[from] RegisterError),
 }
 
+/// Why a configuration does not come into force.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The collectors cannot be set up as configured.
+    #[error(transparent)]
+    Collectors(#[from] catalog::ConfigError),
+    /// The tokens cannot be read.
+    #[error("--web.token-file: {0}")]
+    Tokens(#[from] server::auth::file::FileError),
+}
+
 impl From<server::auth::AuthError> for StartError {
     fn from(error: server::auth::AuthError) -> Self {
         match error {
@@ -270,6 +281,7 @@ impl Parts {
             performance: admin.performance.or(Some(Arc::new(move || performance.snapshot(clock.now())))),
             alerts: Some(alerts.clone()),
             dead_letters: admin.dead_letters.or(dead_letters),
+            security: admin.security.or(Some(monitor.clone())),
             ..admin
         };
         let app = App::new(server::Parts {
@@ -423,13 +435,16 @@ impl Running {
         &self.history
     }
 
-    /// Collects by another configuration from now on: collectors, their filters and folders, paths, deadline, jobs that
-    /// scrape, receivers of remote write. What else differs needs a new start.
+    /// Works by another configuration from now on: collectors, their filters and folders, paths, deadline, jobs that
+    /// scrape, rules, routes and silences, receivers of remote write; and by what the token file holds now. What else differs needs
+    /// a new start. Says what changed of the tokens, if anything did.
     ///
     /// # Errors
-    /// When the collectors cannot be set up so; then nothing changes.
-    pub async fn reload(&self, config: &Config) -> Result<(), catalog::ConfigError> {
-        self.parts.reload(config).await
+    /// When the collectors cannot be set up so, or the tokens cannot be read; then nothing changes.
+    pub async fn reload(&self, config: &Config) -> Result<Option<String>, ReloadError> {
+        let tokens = self.app.read_tokens()?;
+        self.parts.reload(config).await?;
+        Ok(self.app.take_tokens(tokens))
     }
 
     /// The monitor of the registry: the application's, if it has made one.

@@ -1,6 +1,7 @@
 //! Who may do what, and what the administration shows and does, with the whole server over TCP.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,9 @@ use futures_util::{SinkExt, StreamExt};
 use gaugecast::alert::{Active, Origin, Phase, Report};
 use gaugecast::clock::Clock;
 use gaugecast::config::{Config, Loaded, Sources};
-use gaugecast::monitor::{ConnectionFigures, Errors, OperationFigures, Overview, SecurityFigures, Snapshot};
+use gaugecast::monitor::{
+    ConnectionFigures, Errors, OperationFigures, Overview, SecurityFigures, SecurityKind, Snapshot,
+};
 use gaugecast::query::Labels;
 use gaugecast::registry::Registry;
 use gaugecast::serve::{Running, start_with};
@@ -30,6 +33,7 @@ struct Server {
     drained: Arc<Mutex<usize>>,
     /// A token of the scope admin, if there are tokens.
     operator: String,
+    config: Config,
 }
 
 struct Answer {
@@ -105,7 +109,7 @@ impl Server {
         let reload: Reload = Box::new(|| Box::pin(async { Ok("in force: --log.level".to_owned()) }));
         let running = start_with(&config, Registry::new(), Some(reload), admin).await.unwrap();
         let address = running.addresses()[0];
-        Server { running, address, folder, drained, operator }
+        Server { running, address, folder, drained, operator, config }
     }
 
     fn tokens(&self) -> TokenFile {
@@ -119,7 +123,7 @@ impl Server {
     /// A token that the server knows from now on: it reads the file again at a reload.
     async fn token(&self, name: &str, scopes: &[Scope]) -> String {
         let text = self.tokens().create(name, scopes.to_vec(), 1, None).unwrap();
-        assert_eq!(self.bearer("POST", "/-/reload", &self.operator).await.status, 200);
+        self.running.reload(&self.config).await.unwrap();
         text
     }
 
@@ -426,6 +430,76 @@ async fn f114_the_metrics_of_1000_operations_and_f115_the_report_in_three_forms(
 }
 
 #[tokio::test]
+async fn a_bad_token_is_a_failed_login_for_the_monitor_and_one_too_many_a_limited_rate() {
+    let server = Server::start(true).await;
+    let security = || {
+        let monitor = server.running.monitor();
+        let figures = monitor.snapshot(monitor.now()).security;
+        let of = |kind| figures.by_kind.iter().find(|one| one.kind == kind).unwrap().count;
+        (of(SecurityKind::FailedLogin), of(SecurityKind::RateLimited), figures.last)
+    };
+    assert_eq!(server.get("/api/v1/status").await.status, 401);
+    assert_eq!(server.bearer("GET", "/api/v1/status", &server.operator).await.status, 200);
+    assert_eq!(security(), (0, 0, Vec::new()), "no token is no attempt");
+    for _ in 0..10 {
+        assert_eq!(server.bearer("GET", "/api/v1/status", "gct_wrong").await.status, 401);
+    }
+    for _ in 0..2 {
+        assert_eq!(server.bearer("GET", "/api/v1/label/x/values", "gct_wrong").await.status, 429);
+    }
+    let (failed, limited, last) = security();
+    assert_eq!((failed, limited), (10, 2));
+    assert_eq!((&*last[0].source, &*last[0].detail), ("127.0.0.1", "/api/v1/label/:name/values"));
+    assert_eq!(last[11].detail, "/api/v1/status");
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn f120_tokens_that_cannot_be_read_leave_the_configuration_and_a_bad_configuration_the_tokens() {
+    let server = Server::start(true).await;
+    let other = server.tokens().create("other", vec![Scope::Read], 1, None).unwrap();
+    let mut bad = server.config.clone();
+    bad.collect.filters.insert("collector.netdev.device-exclude".into(), "(".into());
+    assert!(server.running.reload(&bad).await.is_err());
+    let file = server.folder.path().join("tokens.json");
+    let good = std::fs::read(&file).unwrap();
+    std::fs::write(&file, "{").unwrap();
+    let refused = server.running.reload(&server.config).await.unwrap_err().to_string();
+    assert!(refused.starts_with("--web.token-file: "), "{refused}");
+    assert_eq!(server.bearer("GET", "/api/v1/status", &server.operator).await.status, 200);
+    std::fs::write(&file, good).unwrap();
+    let told = server.running.reload(&server.config).await.unwrap();
+    assert_eq!(told.as_deref(), Some("tokens: 1 added, 0 gone"));
+    assert_eq!(server.bearer("GET", "/api/v1/status", &other).await.status, 200);
+    assert_eq!(server.running.reload(&server.config).await.unwrap(), None);
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn docs_admin_md_names_every_route_of_the_administration_and_no_other() {
+    let server = Server::start(false).await;
+    let described = server.get("/api/v1/openapi.json").await.json();
+    let paths = described["paths"].as_object().unwrap();
+    let mut routes = BTreeSet::new();
+    for (path, item) in paths.iter().filter(|(path, _)| path.starts_with("/api/v1/admin/")) {
+        for method in item.as_object().unwrap().keys() {
+            routes.insert(format!("{} {}", method.to_uppercase(), path.replace("{id}", "ID")));
+        }
+    }
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/admin.md")).unwrap();
+    let mut told = BTreeSet::new();
+    for line in page.lines().filter(|line| line.starts_with("| `/api/v1/admin/")) {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let path = cells.next().unwrap().trim_matches('`');
+        for method in cells.next().unwrap().split(", ") {
+            told.insert(format!("{} {path}", method.split(' ').next().unwrap()));
+        }
+    }
+    assert_eq!(told, routes);
+    server.running.stop().await;
+}
+
+#[tokio::test]
 async fn f121_the_description_names_every_operation_with_its_scope() {
     let server = Server::start(false).await;
     let told = server.get("/api/v1/openapi.json").await.json();
@@ -459,7 +533,45 @@ async fn f119_the_configuration_is_shown_with_who_set_what() {
     let yaml = server.get("/api/v1/admin/config").await.json()["data"]["yaml"].as_str().unwrap().to_owned();
     assert!(yaml.contains("listen_address") && yaml.contains("default"), "{yaml}");
     assert_eq!(server.get("/api/v1/admin/targets").await.json()["data"]["jobs"], json!([]));
+    assert_eq!(
+        server.get("/api/v1/admin/rules").await.json()["data"]["groups"][0]["file"],
+        "application.rules.yml"
+    );
     server.running.stop().await;
+}
+
+#[tokio::test]
+async fn f119_no_secret_of_any_part_is_in_the_configuration_that_is_shown() {
+    const FILE: &str = r#"
+global: {smtp_from: a@example.com, smtp_smarthost: '127.0.0.1:1', smtp_auth_username: u, smtp_auth_password: S3CRET1}
+scrape_configs:
+  - job_name: a
+    basic_auth: {username: u, password: S3CRET2}
+    http_sd_configs:
+      - {url: 'http://127.0.0.1:1/sd?key=S3CRET3', authorization: {credentials: S3CRET4}}
+remote_write:
+  - url: http://127.0.0.1:1/write?key=S3CRET5
+    basic_auth: {username: u, password: S3CRET6}
+    headers: {X-Key: S3CRET7}
+alerting: {alertmanagers: [{basic_auth: {username: u, password: S3CRET8}, static_configs: [{targets: ['a:1']}]}]}
+route: {receiver: all}
+receivers:
+  - name: all
+    webhook_configs:
+      - {url: 'http://127.0.0.1:1/S3CRET9', secret: S3CRET10, http_config: {authorization: {credentials: S3CRET11}}}
+    slack_configs: [{channel: '#a', api_url: 'http://127.0.0.1:1/S3CRET12'}]
+    pagerduty_configs: [{routing_key: S3CRET13}]
+    email_configs: [{to: b@example.com, auth_password: S3CRET14}]
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gaugecast.yml");
+    std::fs::write(&path, FILE).unwrap();
+    let flags = vec![("config.file".to_owned(), path.to_str().unwrap().to_owned())];
+    let sources = Sources { flags, ..Sources::default() };
+    let loaded = gaugecast::config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
+    let yaml = shown(&loaded);
+    assert!(yaml.contains("X-Key: <secret>") && yaml.contains("/sd?<secret>"), "{yaml}");
+    assert!(!yaml.contains("S3CRET") && yaml.matches("<secret>").count() >= 14, "{yaml}");
 }
 
 // -------------------------------------------------------------------------------------------------- alerts

@@ -4,6 +4,8 @@ use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::config::Secret;
+
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ask<'a> {
@@ -13,6 +15,8 @@ pub(super) struct Ask<'a> {
     pub(super) path: &'a str,
     /// A form for the body; none when empty.
     pub(super) form: &'a str,
+    /// Shown to the server.
+    pub(super) token: Option<&'a Secret>,
     /// As much of the answer is read, head included; what is behind it is left.
     pub(super) most: usize,
     /// Longest time until the whole answer is there.
@@ -40,9 +44,11 @@ pub(super) fn ask(addresses: &[SocketAddr], host: &str, asked: &Ask<'_>) -> std:
             format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n")
         }
     };
+    let bearer = asked.token.map(|token| format!("Authorization: Bearer {}\r\n", token.expose()));
+    let bearer = bearer.unwrap_or_default();
     write!(
         stream,
-        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: gaugecast\r\n{length}\r\n{form}"
+        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: gaugecast\r\n{bearer}{length}\r\n{form}"
     )?;
     let mut answer = Vec::new();
     let mut chunk = [0; 8192];

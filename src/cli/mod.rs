@@ -41,7 +41,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue};
 
-use crate::config::{self, ConfigErrors, Loaded, Sources};
+use crate::config::{self, ConfigErrors, Loaded, Secret, Sources};
 
 /// Wrong usage or configuration, as with Prometheus and clap.
 const USAGE: u8 = 2;
@@ -208,6 +208,19 @@ fn print(text: &str) -> ExitCode {
             tell(&format!("error: cannot write to stdout: {error}\n"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The token of `GAUGECAST_TOKEN`, for commands that ask a server. The environment of a process is shown to its user only, its
+/// command line to everybody.
+fn token_of_environment() -> Result<Option<Secret>, String> {
+    match std::env::var("GAUGECAST_TOKEN") {
+        Ok(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(Secret::new(text)))
+        }
+        Ok(text) if text.is_empty() => Ok(None),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        _ => Err("GAUGECAST_TOKEN holds no token".into()),
     }
 }
 

@@ -27,7 +27,8 @@ pub(super) fn ask(config: &Config, what: &str) -> Result<String, String> {
     }
     let path = format!("{}/-/{what}", config.route_prefix);
     let url = format!("http://{address}{path}");
-    let asked = Ask { method: "GET", path: &path, form: "", most: MAX_ANSWER, deadline: DEADLINE };
+    let asked =
+        Ask { method: "GET", path: &path, form: "", token: None, most: MAX_ANSWER, deadline: DEADLINE };
     let (status, body) =
         http::ask(&[address], &address.to_string(), &asked).map_err(|error| format!("{url}: {error}"))?;
     let first: String = body.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();

@@ -199,16 +199,16 @@ impl Process {
             Err(errors) => Err(errors.to_string()),
             Ok(loaded) => match self.running.reload(&loaded.config).await {
                 Err(error) => Err(error.to_string()),
-                Ok(()) => Ok(loaded),
+                Ok(tokens) => Ok((loaded, tokens)),
             },
         };
         match outcome {
-            Ok(loaded) => {
+            Ok((loaded, tokens)) => {
                 for warning in &loaded.warnings {
                     warn!("{warning}");
                 }
                 log.apply(&loaded.config.log);
-                let told = told(&config::changed(&self.loaded.config, &loaded.config));
+                let told = told(&config::changed(&self.loaded.config, &loaded.config), tokens);
                 info!(changes = told, "configuration loaded again");
                 self.running.events().publish(&events::Reload { ok: true, message: told.clone() });
                 *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded.clone());
@@ -229,20 +229,20 @@ impl Process {
     }
 }
 
-/// Which settings changed, and which of them wait for a new start.
-fn told(changed: &[config::Change]) -> String {
-    if changed.is_empty() {
-        return "nothing changed".into();
-    }
+/// Which settings changed, and which of them wait for a new start; and what changed of the tokens.
+fn told(changed: &[config::Change], tokens: Option<String>) -> String {
     let list = |at_start: bool| {
         let names = changed.iter().filter(|change| change.at_start == at_start);
         names.map(|change| &*change.name).collect::<Vec<_>>().join(", ")
     };
-    match (list(false), list(true)) {
-        (now, later) if later.is_empty() => format!("in force: {now}"),
-        (now, later) if now.is_empty() => format!("in force after a restart: {later}"),
-        (now, later) => format!("in force: {now}; after a restart: {later}"),
-    }
+    let said = |at_start, intro| {
+        Some(list(at_start)).filter(|names| !names.is_empty()).map(|names| format!("{intro}: {names}"))
+    };
+    let parts: Vec<String> = [said(false, "in force"), said(true, "in force after a restart"), tokens]
+        .into_iter()
+        .flatten()
+        .collect();
+    if parts.is_empty() { "nothing changed".into() } else { parts.join("; ") }
 }
 
 /// Why to stop.

@@ -152,7 +152,7 @@ impl Client {
     async fn dial(&mut self) -> Result<(), Lost> {
         let limit = self.options.connect_timeout;
         let greeted = timeout(limit, async {
-            let socket = open(&self.target, self.options.max_message).await?;
+            let socket = open(&self.target, &self.options).await?;
             self.conversation.connected(self.start.elapsed());
             self.link = Link::Up(Box::new(socket));
             while !self.conversation.is_welcomed() {
@@ -219,12 +219,18 @@ async fn exchange(
 }
 
 /// The opening handshake.
-async fn open(target: &Target, max_message: usize) -> Result<WebSocketStream<TcpStream>, Lost> {
+async fn open(target: &Target, options: &Options) -> Result<WebSocketStream<TcpStream>, Lost> {
     let network = |error: std::io::Error| Lost::Network(error.to_string());
     let socket = TcpStream::connect(target.address()).await.map_err(network)?;
     socket.set_nodelay(true).map_err(network)?;
     let mut request = target.to_string().into_client_request().map_err(lost)?;
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    let bearer = options.token.as_ref().map(|token| format!("Bearer {}", token.expose()));
+    if let Some(mut bearer) = bearer.and_then(|text| HeaderValue::try_from(text).ok()) {
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    }
+    let max_message = options.max_message;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(max_message))

@@ -48,6 +48,8 @@ pub use target::{BadTarget, Target};
 
 use std::time::Duration;
 
+use crate::config::Secret;
+
 /// How to connect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -55,6 +57,9 @@ pub struct Options {
     pub name: String,
     /// Which kinds of events are wanted; without a list all but `performance`, by default.
     pub events: Option<Vec<String>>,
+    /// A token of the scope `stream`, for a server that asks for one; none by default. One with anything but printable ASCII is
+    /// not sent.
+    pub token: Option<Secret>,
     /// How long a connection may take until the server's `welcome`; 10 s by default.
     pub connect_timeout: Duration,
     /// The first wait before coming back is random up to this; 0.5 s by default. It doubles with every failure.
@@ -73,6 +78,7 @@ impl Default for Options {
         Options {
             name: concat!("gaugecast/", env!("CARGO_PKG_VERSION")).into(),
             events: None,
+            token: None,
             connect_timeout: Duration::from_secs(10),
             shortest_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(20),

@@ -42,7 +42,11 @@ impl ReadFile<'_> {
         let settled = errors.is_empty();
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let mut secret = None;
-        for (part, at, node) in &self.parts {
+        // Not as the file has them: some check the names of others, and a route may stand above its receivers.
+        let order = |key| parts().iter().position(|part| part.key == key);
+        let mut ordered: Vec<_> = self.parts.iter().collect();
+        ordered.sort_by_key(|(part, ..)| order(part.key));
+        for (part, at, node) in ordered {
             let place = |at| Place::File(self.path.clone(), Some(at));
             let reading = Reading::new(env, folder, settled);
             (part.read)(config, &reading, node);

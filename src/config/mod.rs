@@ -316,12 +316,12 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// Variables under our prefix that are no settings: the filter of the log, what the build reads and sets (`cargo run`
+/// Variables under our prefix that are no settings: the filter of the log, the token of commands that ask a server, what the build reads and sets (`cargo run`
 /// passes the latter on), and those that Kubernetes sets for a Service called `gaugecast`
 /// (`GAUGECAST_PORT=tcp://…`).
 fn is_foreign(name: &str) -> bool {
     let rest = name.trim_start_matches("GAUGECAST_");
-    ["LOG", "BRANCH", "REVISION", "RUSTC", "FEATURES", "PORT"].contains(&rest)
+    ["LOG", "TOKEN", "BRANCH", "REVISION", "RUSTC", "FEATURES", "PORT"].contains(&rest)
         || ["BUILD_", "PORT_", "SERVICE_"].iter().any(|start| rest.starts_with(start))
         || ["_SERVICE_", "_PORT_"].iter().any(|part| rest.contains(part))
 }

@@ -314,6 +314,9 @@ impl<'a> Reading<'a> {
         let Value::Scalar { text, quoted } = &node.value else { return String::new() };
         if self.secrets.borrow().contains(&node.at) {
             "<secret>".into()
+        } else if let Some((url, _)) = text.split_once('?').filter(|(url, _)| is_url(url)) {
+            // Keys of services often stand behind it.
+            quote(&format!("{url}?<secret>"))
         } else if !quoted && (!text.contains(['$', '\n'])) {
             text.clone()
         } else if self.verbatim.borrow().contains(&node.at) {
@@ -322,6 +325,10 @@ impl<'a> Reading<'a> {
             quote(&expand(text, self.env).unwrap_or_else(|_| text.clone()))
         }
     }
+}
+
+fn is_url(text: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme))
 }
 
 /// A mapping whose keys are asked for one by one.
@@ -424,6 +431,13 @@ impl<'r, 'a, 'n> Map<'r, 'a, 'n> {
     /// Labels.
     pub(crate) fn labels(&self, key: &'static str) -> BTreeMap<String, String> {
         self.node(key).map(|node| self.reading.labels(node)).unwrap_or_default()
+    }
+
+    /// The values of a mapping are shown to nobody: some of them may be secrets.
+    pub(crate) fn hide(&self, key: &'static str) {
+        if let Some(Value::Map(entries)) = self.node(key).map(|node| &node.value) {
+            self.reading.secrets.borrow_mut().extend(entries.iter().map(|(_, value)| value.at));
+        }
     }
 
     /// A secret, given here or in the file that another key names; both are an error.

@@ -15,6 +15,7 @@ use super::http::{Answer, Head};
 use super::sse;
 use super::url::Transport;
 use super::wire::{self, Handshake, Message, Refusal};
+use crate::config::Secret;
 use crate::tls::{Connector, Stream};
 
 /// How long to stay away when a server asks for it, at most.
@@ -89,6 +90,8 @@ pub struct Target {
     pub tls: Option<Connector>,
     /// What is spoken.
     pub protocol: Protocol,
+    /// Shown to the server.
+    pub token: Option<Secret>,
     /// Own addresses to connect from, in turn; none leaves it to the system.
     pub sources: Vec<IpAddr>,
     /// How long opening may take.
@@ -275,6 +278,16 @@ pub async fn open(
         .unwrap_or_else(|_| Err(Failure::new("timeout", "not open within the time for connecting")))
 }
 
+/// The request with a token, as its first header.
+pub(super) fn authorized(request: String, token: Option<&Secret>) -> String {
+    match (token, request.split_once("\r\n")) {
+        (Some(token), Some((line, rest))) => {
+            format!("{line}\r\nAuthorization: Bearer {}\r\n{rest}", token.expose())
+        }
+        _ => request,
+    }
+}
+
 /// A request whose answer is awaited.
 struct Sent {
     request: String,
@@ -289,9 +302,11 @@ enum Awaits {
 impl Sent {
     fn new(target: &Target, last_id: &str) -> Self {
         let (host, path) = (&target.host, &target.path);
+        let with_token = |request| authorized(request, target.token.as_ref());
         match target.transport {
             Transport::Sse => {
-                Self { request: sse::request(host, path, last_id), awaits: Awaits::Events(Answer::default()) }
+                let request = with_token(sse::request(host, path, last_id));
+                Self { request, awaits: Awaits::Events(Answer::default()) }
             }
             Transport::WebSocket => {
                 let subprotocol = match &target.protocol {
@@ -299,7 +314,7 @@ impl Sent {
                     Protocol::Any { subprotocol, .. } => subprotocol.as_deref(),
                 };
                 let (request, handshake) = Handshake::begin(host, path, subprotocol);
-                Self { request, awaits: Awaits::Upgrade(handshake) }
+                Self { request: with_token(request), awaits: Awaits::Upgrade(handshake) }
             }
         }
     }

@@ -554,7 +554,12 @@ impl<'a> Test<'a> {
         let generator = process(None);
         let server = match (self.options.server_pid, &self.options.server_metrics) {
             (Some(pid), _) => process(Some(pid)),
-            (None, Some(url)) => scrape(url, self.scraper.as_ref()).await,
+            (None, Some(url)) => {
+                // The token is for the server under load, and for no other.
+                let own = url.authority() == self.options.url.authority();
+                let token = self.options.token.as_ref().filter(|_| own);
+                scrape(url, self.scraper.as_ref(), token).await
+            }
             (None, None) => None,
         };
         let network = Some(self.workers.network.totals());

@@ -36,6 +36,7 @@ pub use generator::{Event, Look, run};
 use scenario::{Kind, Ramp};
 pub use url::Url;
 
+use crate::config::Secret;
 use crate::tls::{Trust, TrustError};
 
 /// What is wanted of a test.
@@ -47,6 +48,8 @@ pub struct Options {
     pub trust: Trust,
     /// What is spoken there.
     pub protocol: Protocol,
+    /// Shown to a server that asks for a token.
+    pub token: Option<Secret>,
     /// Name of the preset that the rest started from.
     pub preset: String,
     /// Connections to hold, 1 to [`scenario::MOST_CONNECTIONS`].

@@ -48,6 +48,7 @@ pub(super) async fn target(options: &Options) -> Result<Target, Error> {
         transport: url.transport,
         tls: if url.tls { Some(Connector::new(&options.trust)?) } else { None },
         protocol: options.protocol.clone(),
+        token: options.token.clone(),
         sources,
         connect_timeout: options.connect_timeout,
         ping_interval: options.ping_interval,

@@ -9,7 +9,9 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::connect::authorized;
 use super::url::Url;
+use crate::config::Secret;
 use crate::tls::{Connector, Stream};
 
 /// Samples kept; when there are more, every other one goes and only every second one is taken from then on.
@@ -139,8 +141,8 @@ pub fn page(text: &str) -> Option<Reading> {
     })
 }
 
-/// Gets the page of a URL and reads the process from it; within two seconds, at most 16 MiB.
-pub async fn scrape(url: &Url, tls: Option<&Connector>) -> Option<Reading> {
+/// Gets the page of a URL, with a token if there is one, and reads the process from it; within two seconds, at most 16 MiB.
+pub async fn scrape(url: &Url, tls: Option<&Connector>, token: Option<&Secret>) -> Option<Reading> {
     let (host, path) = (url.authority(), &url.path);
     let get = async {
         let stream = TcpStream::connect((url.host.as_str(), url.port)).await.ok()?;
@@ -150,6 +152,7 @@ pub async fn scrape(url: &Url, tls: Option<&Connector>) -> Option<Reading> {
         };
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/plain\r\nConnection: close\r\n\r\n");
+        let request = authorized(request, token);
         stream.write_all(request.as_bytes()).await.ok()?;
         stream.flush().await.ok()?;
         let mut answer = Vec::new();

@@ -37,10 +37,8 @@ const END_MS: i64 = 5 * 60_000;
 
 /// Its operations.
 pub(super) fn table() -> Vec<Operation> {
-    let shows = |path, about, work| get(path, about, work).gives(&["application/json"], "");
-    let changes = |method, path, about, work| {
-        operation(method, path, Scope::AlertsWrite, about, work).gives(&["application/json"], "")
-    };
+    let shows = |path, about, work| get(path, about, work);
+    let changes = |method, path, about, work| operation(method, path, Scope::AlertsWrite, about, work);
     let filter = Parameter::may("filter", Kind::Texts, "matchers such as job=\"api\"");
     let picks = [
         filter,
@@ -50,24 +48,32 @@ pub(super) fn table() -> Vec<Operation> {
         Parameter::may("receiver", Kind::Text, "a regular expression for the name of a receiver"),
     ];
     vec![
-        shows("/api/v2/status", "Version, in Alertmanager's form", does!(c => status(&c))),
-        shows("/api/v2/receivers", "The receivers of the route", does!(c => receivers(&c).await)),
+        shows("/api/v2/status", "Version, in Alertmanager's form", does!(c => status(&c))).json("AmStatus"),
+        shows("/api/v2/receivers", "The receivers of the route", does!(c => receivers(&c).await))
+            .json("AmReceivers"),
         shows("/api/v2/alerts", "What fires, in Alertmanager's form", does!(c => alerts(&c).await))
-            .asks(&picks),
+            .asks(&picks)
+            .json("AmAlerts"),
         changes(
             Method::POST,
             "/api/v2/alerts",
             "Take alerts as a Prometheus sends them",
             does!(c => post(&c).await),
         )
-        .reads("application/json", ""),
-        shows("/api/v2/alerts/groups", "What fires by group", does!(c => groups(&c).await)).asks(&picks),
+        .reads("application/json", "AmPosted")
+        .gives(&[], ""),
+        shows("/api/v2/alerts/groups", "What fires by group", does!(c => groups(&c).await))
+            .asks(&picks)
+            .json("AmGroups"),
         shows("/api/v2/silences", "Silences, in Alertmanager's form", does!(c => silences(&c).await))
-            .asks(&[filter]),
+            .asks(&[filter])
+            .json("AmSilences"),
         changes(Method::POST, "/api/v2/silences", "Add or change a silence", does!(c => silence(&c).await))
-            .reads("application/json", ""),
-        shows("/api/v2/silence/:id", "A silence", does!(c => one(&c).await)),
-        changes(Method::DELETE, "/api/v2/silence/:id", "End a silence now", does!(c => expire(&c).await)),
+            .reads("application/json", "AmSilenceWish")
+            .json("AmSilenceId"),
+        shows("/api/v2/silence/:id", "A silence", does!(c => one(&c).await)).json("AmSilence"),
+        changes(Method::DELETE, "/api/v2/silence/:id", "End a silence now", does!(c => expire(&c).await))
+            .gives(&[], ""),
     ]
 }
 

@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 
 use super::admin::Admin;
 use super::audit::Audit;
-use super::auth::{Auth, AuthError};
+use super::auth::file::FileError;
+use super::auth::{Auth, AuthError, NewTokens};
 use super::body::Body;
 use super::config::Config;
 use super::crowd::Crowd;
@@ -235,6 +236,16 @@ impl App {
             admin: parts.admin,
             metrics,
         })))
+    }
+
+    /// Reads the token file, if there is one, without letting it count; see [`App::take_tokens`].
+    pub(crate) fn read_tokens(&self) -> Result<NewTokens, FileError> {
+        self.auth.read()
+    }
+
+    /// Lets tokens count that were read. Says what changed, if anything did.
+    pub(crate) fn take_tokens(&self, new: NewTokens) -> Option<String> {
+        self.auth.take(new, &self.clock.now())
     }
 
     /// How far the program is.

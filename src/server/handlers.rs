@@ -258,9 +258,6 @@ pub(super) async fn reload(app: &App) -> Result<Response<Body>, Problem> {
         )
         .details(json!({ "setting": "--web.enable-lifecycle" })));
     };
-    if let Err(why) = app.auth.reload(&app.clock.now()) {
-        return Err(Problem::internal(why));
-    }
     match reload().await {
         Ok(changed) => {
             let mut response = line(StatusCode::OK, &changed);

@@ -215,7 +215,13 @@ impl Router {
         let now = app.clock.now();
         let who = match app.auth.admit(operation.need, operation.streams, &parts, peer, &now) {
             Ok(who) => who,
-            Err(Denied { problem, audit }) => {
+            Err(denied) => {
+                if let (Some(kind), Some(monitor)) = (denied.event(), &app.admin.security) {
+                    let source = peer.map(|peer| peer.ip().to_canonical().to_string());
+                    let source = source.as_deref().unwrap_or("unknown");
+                    monitor.security().report_at(kind, source, operation.label, now);
+                }
+                let Denied { problem, audit } = denied;
                 if let Some(reason) = audit {
                     let who = "nobody".to_owned();
                     app.audit

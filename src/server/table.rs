@@ -26,6 +26,18 @@ const LIMIT: Parameter = Parameter::may("limit", Integer, "most entries of the a
 const EXPRESSION: Parameter = Parameter::must("query", Text, "PromQL expression");
 const TIMEOUT: Parameter = Parameter::may("timeout", Duration, "shorter than query.timeout");
 
+/// What `/api/v1/rules` is asked.
+pub(super) const RULES: [Parameter; 8] = [
+    Parameter::may("type", Choice(&["alert", "record"]), "only these; both by default"),
+    Parameter::may("rule_name[]", Texts, "only rules of these names"),
+    Parameter::may("rule_group[]", Texts, "only groups of these names"),
+    Parameter::may("file[]", Texts, "only groups of these files"),
+    Parameter::may("match[]", Texts, "only rules with labels that one of these selectors accepts"),
+    Parameter::may("exclude_alerts", Choice(&["true", "false"]), "true leaves the alerts out"),
+    Parameter::may("group_limit", Integer, "most groups of the answer"),
+    Parameter::may("group_next_token", Text, "where the answer before ended"),
+];
+
 /// Rules and their alerts.
 fn judged(rows: &mut Vec<Operation>) {
     rows.extend([
@@ -34,16 +46,7 @@ fn judged(rows: &mut Vec<Operation>) {
             "The rules that are evaluated, with their alerts",
             does!(c => rules::rules(c.app.rules.as_ref().ok_or_else(Problem::not_found)?, &c.parts)),
         )
-        .asks(&[
-            Parameter::may("type", Choice(&["alert", "record"]), "only these; both by default"),
-            Parameter::may("rule_name[]", Texts, "only rules of these names"),
-            Parameter::may("rule_group[]", Texts, "only groups of these names"),
-            Parameter::may("file[]", Texts, "only groups of these files"),
-            Parameter::may("match[]", Texts, "only rules with labels that one of these selectors accepts"),
-            Parameter::may("exclude_alerts", Choice(&["true", "false"]), "true leaves the alerts out"),
-            Parameter::may("group_limit", Integer, "most groups of the answer"),
-            Parameter::may("group_next_token", Text, "where the answer before ended"),
-        ])
+        .asks(&RULES)
         .json("Rules"),
         get(
             "/api/v1/alerts",

@@ -7,19 +7,61 @@ from urllib.parse import quote, urlencode
 
 import jsonschema
 import pytest
-from conftest import Gaugecast, start_gaugecast
+from conftest import Gaugecast, eventually, start_gaugecast
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 # How long the fuzzer may ask.
 FUZZING = 20.0
 
 
+# Something of everything: a rule that fires, receivers that fail for good, targets, remote write, all at once.
+CONFIG = """
+web: {enable_lifecycle: true}
+global: {evaluation_interval: 1s}
+rule_files: [rules.yml]
+scrape_configs: [{job_name: nobody, static_configs: [{targets: ['127.0.0.1:1']}]}]
+route: {receiver: nobody, group_wait: 0s}
+receivers: [{name: nobody, webhook_configs: [{url: 'http://127.0.0.1:1/hook'}]}]
+"""
+RULES = """
+groups:
+  - name: judged
+    interval: 1s
+    rules:
+      - {alert: Always, expr: vector(1), labels: {severity: critical}, annotations: {summary: it is so}}
+      - {record: judged:one, expr: vector(1)}
+"""
+
+
 @pytest.fixture(scope="module")
-def server():
-    gaugecast = start_gaugecast()
+def server(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("described")
+    (folder / "gaugecast.yml").write_text(CONFIG)
+    (folder / "rules.yml").write_text(RULES)
+    gaugecast = start_gaugecast(f"--config.file={folder / 'gaugecast.yml'}")
+    gaugecast.alert = eventually(lambda: firing(gaugecast), "the alert fires")
+    end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    for path, wish in {
+        "/api/v1/admin/silences": {"matchers": ["a=\"b\""], "for": "1h", "comment": "judged"},
+        f"/api/v1/admin/alerts/{gaugecast.alert}/acknowledge": {},
+        "/api/v2/silences": {
+            "matchers": [{"name": "a", "value": "b", "isRegex": False, "isEqual": True}],
+            "startsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "endsAt": end,
+            "createdBy": "judge",
+            "comment": "judged",
+        },
+    }.items():
+        response = gaugecast.http.request("POST", gaugecast.origin + path, json=wish)
+        assert response.status == 200, (path, response.data)
     yield gaugecast
     gaugecast.program.process.terminate()
     gaugecast.program.process.wait()
+
+
+def firing(server: Gaugecast) -> str | None:
+    alerts = json.loads(server.get("/api/v1/admin/performance/alerts?state=firing").data)["data"]["alerts"]
+    return next((alert["id"] for alert in alerts if alert["labels"]["alertname"] == "Always"), None)
 
 
 @pytest.fixture(scope="module")

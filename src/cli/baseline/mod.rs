@@ -221,7 +221,9 @@ fn ask(server: &Target, method: &str, path: &str, form: &str) -> Result<Value, S
     let failed = |error: &dyn std::fmt::Display| format!("http://{authority}: {error}");
     let addresses: Vec<_> = (host, port).to_socket_addrs().map_err(|error| failed(&error))?.collect();
     let path = format!("{}{path}", server.prefix());
-    let asked = Ask { method, path: &path, form, most: MAX_ANSWER, deadline: DEADLINE };
+    let token = super::token_of_environment()?;
+    let asked =
+        Ask { method, path: &path, form, token: token.as_ref(), most: MAX_ANSWER, deadline: DEADLINE };
     let (status, body) = http::ask(&addresses, &authority, &asked).map_err(|error| failed(&error))?;
     let Ok(mut answer) = serde_json::from_str::<Value>(&body) else {
         return Err(failed(&format!("answers {status} without JSON: is it a gaugecast with a history?")));

@@ -38,7 +38,8 @@ pub(in crate::cli) fn command() -> Command {
         .override_usage("gaugecast loadtest --url ws://HOST:PORT/PATH [FLAGS]\n       gaugecast loadtest --serve [FLAGS]")
         .after_help(
             "Exit codes: 0 all criteria hold, 99 one does not, 98 the generator was the bottleneck, \
-             105 interrupted, 2 wrong usage.\nMeasures for --expect: docs/load-testing.md, or --list-measures.",
+             105 interrupted, 2 wrong usage.\nMeasures for --expect: docs/load-testing.md, or --list-measures.\n\
+             A token, if the server asks for one, is taken from the environment: GAUGECAST_TOKEN.",
         )
         .arg(
             value("url", "URL", "Server to load: ws, wss (WebSocket), http, https (server-sent events); without a path, our stream")
@@ -288,6 +289,10 @@ pub(super) fn options(flags: &ArgMatches) -> Result<Options, Vec<String>> {
             Kind::ALL.into_iter().filter(|kind| names.iter().any(|name| *name == kind.name())).collect()
         }
     };
+    let token = super::super::token_of_environment().unwrap_or_else(|why| {
+        wrong.push(why);
+        None
+    });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     match target {
         Some(target) if wrong.is_empty() => Ok(Options {
@@ -298,6 +303,7 @@ pub(super) fn options(flags: &ArgMatches) -> Result<Options, Vec<String>> {
                 ..Trust::default()
             },
             protocol,
+            token,
             preset: preset.name.to_owned(),
             connections: usize::try_from(connections).unwrap_or(MOST_CONNECTIONS),
             rate: rate_wanted,

@@ -36,7 +36,8 @@ const SUB: &str = "watch";
 
 const AFTER: &str = "\
 SELECTOR is one of PromQL: node_load1, 'node_cpu_seconds_total{mode!=\"idle\"}', '{__name__=~\"node_.*\"}'.
-URL is host:port, http://host:port or ws://host:port; without one it is http://127.0.0.1:7171.";
+URL is host:port, http://host:port or ws://host:port; without one it is http://127.0.0.1:7171.
+A token, if the server asks for one, is taken from the environment: GAUGECAST_TOKEN.";
 
 /// The command as clap knows it.
 pub(super) fn command() -> Command {
@@ -183,8 +184,12 @@ async fn watch(asked: &Asked) -> Result<ExitCode, String> {
     let mut shown =
         if on_screen { Shown::Screen(Screen::new(asked.rate)) } else { Shown::Lines(Lines::new(asked.json)) };
     let follow = async {
-        let mut client =
-            client::connect(&asked.target, Options::default()).await.map_err(|error| error.to_string())?;
+        let mut client = client::connect(
+            &asked.target,
+            Options { token: super::token_of_environment()?, ..Options::default() },
+        )
+        .await
+        .map_err(|error| error.to_string())?;
         let subscription = match &asked.query {
             Some(query) => Subscription::query(SUB, query.as_str()),
             None => Subscription::new(SUB, asked.selectors.clone()),

@@ -167,6 +167,7 @@ fn receiver(map: &Map<'_, '_, '_>) -> Option<Receiver> {
     set(&mut receiver.name, map.text("name").filter(|name| !name.is_empty()));
     set(&mut receiver.timeout, positive(map, "remote_timeout"));
     receiver.headers = map.labels("headers");
+    map.hide("headers");
     for (name, value) in &receiver.headers {
         if RESERVED.contains(&&*name.to_ascii_lowercase()) {
             map.fault("headers", format!("the header {name:?} cannot be set here"));

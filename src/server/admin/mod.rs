@@ -5,6 +5,7 @@
 //! | `/api/v1/admin/clients` | GET | who is connected to the streams, and how each fares: [`clients`] |
 //! | `/api/v1/admin/clients/ID` | DELETE | sends one away |
 //! | `/api/v1/admin/targets` | GET | what is scraped, by job: [`views`] |
+//! | `/api/v1/admin/rules` | GET | the rules, as `/api/v1/rules` shows them |
 //! | `/api/v1/admin/config` | GET | the configuration in force, who set what, without secrets: [`views`] |
 //! | `/api/v1/admin/loglevel` | GET, PUT | how much the log says: [`process`] |
 //! | `/api/v1/admin/drain` | POST | stops the process as SIGTERM does: [`process`] |
@@ -25,10 +26,13 @@ use hyper::Method;
 
 use super::app::App;
 use super::auth::Scope;
+use super::problem::Problem;
 use super::routes::Kind::{Choice, Integer, Text, Texts};
 use super::routes::{Operation, Parameter, does, get, operation};
+use super::rules;
+use super::table::RULES;
 use crate::alert::manager::Alerts;
-use crate::monitor::Snapshot;
+use crate::monitor::{Monitor, Snapshot};
 
 mod alerts;
 mod clients;
@@ -51,6 +55,8 @@ pub struct Admin {
     pub drain: Option<Arc<dyn Fn() + Send + Sync>>,
     /// All that the monitor knows.
     pub performance: Option<Arc<dyn Fn() -> Snapshot + Send + Sync>>,
+    /// Takes what bad tokens are tried, as events of security.
+    pub security: Option<Monitor>,
     /// The alert manager.
     pub alerts: Option<Alerts>,
     /// What the receivers could not deliver.
@@ -89,6 +95,17 @@ pub(super) fn table(app: &App) -> Vec<Operation> {
         admin("/api/v1/admin/targets", "What is scraped, by job", does!(c => Ok(views::targets(&c.app))))
             .json("AdminTargets"),
     );
+    if app.rules.is_some() {
+        rows.push(
+            admin(
+                "/api/v1/admin/rules",
+                "The rules that are evaluated, with their alerts",
+                does!(c => rules::rules(c.app.rules.as_ref().ok_or_else(Problem::not_found)?, &c.parts)),
+            )
+            .asks(&RULES)
+            .json("Rules"),
+        );
+    }
     if app.admin.config.is_some() {
         rows.push(
             admin(

@@ -37,6 +37,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The same token, good for the same.
+    pub(super) fn is_same(&self, other: &Entry) -> bool {
+        let of = |entry: &Entry| (entry.name.clone(), entry.scopes.clone(), entry.expires_ms);
+        of(self) == of(other) && self.sha256.is(&other.sha256)
+    }
+
     /// Is its time over?
     #[must_use]
     pub fn is_expired(&self, now_ms: i64) -> bool {

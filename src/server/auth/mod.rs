@@ -48,6 +48,7 @@ use self::token::Hash;
 use super::problem::Problem;
 use super::request::parameters;
 use crate::clock::Moment;
+use crate::monitor::SecurityKind;
 use crate::registry::{Counter, Gauge, RegisterError, Registry};
 
 /// How often it is looked whether the file has changed.
@@ -94,6 +95,15 @@ pub(super) struct Denied {
 }
 
 impl Denied {
+    /// What the monitor is told of it: a bad token, or one too many of them.
+    pub(super) fn event(&self) -> Option<SecurityKind> {
+        match self.problem.status {
+            StatusCode::TOO_MANY_REQUESTS => Some(SecurityKind::RateLimited),
+            StatusCode::UNAUTHORIZED if self.audit.is_some() => Some(SecurityKind::FailedLogin),
+            _ => None,
+        }
+    }
+
     fn told(problem: Problem, audit: &'static str) -> Self {
         Denied { problem, audit: Some(audit) }
     }
@@ -228,9 +238,14 @@ impl Auth {
         }
     }
 
-    /// Reads the file again now, changed or not. Says what is wrong with it; the tokens before then stay.
-    pub(super) fn reload(&self, now: &Moment) -> Result<(), String> {
-        self.tokens.as_ref().map_or(Ok(()), |tokens| tokens.read(now).map_err(|error| error.to_string()))
+    /// Reads the file now, changed or not; the tokens before stay until [`Auth::take`].
+    pub(super) fn read(&self) -> Result<NewTokens, FileError> {
+        Ok(NewTokens(self.tokens.as_ref().map(|tokens| tokens.file.load()).transpose()?))
+    }
+
+    /// These tokens are good from now on. Says what changed, if anything did.
+    pub(super) fn take(&self, new: NewTokens, now: &Moment) -> Option<String> {
+        self.tokens.as_ref()?.take(new.0?, now)
     }
 
     /// Keeps when tokens were used, at the end.
@@ -335,6 +350,10 @@ fn too_many(again: Duration) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, message).because("login_rate").retry_after(seconds)
 }
 
+/// What a token file holds, read and not yet in force.
+#[derive(Debug)]
+pub(crate) struct NewTokens(Option<Vec<Entry>>);
+
 /// The tokens of a file as they were last read.
 #[derive(Debug)]
 struct Tokens {
@@ -409,7 +428,13 @@ impl Tokens {
     /// Reads the file.
     fn read(&self, now: &Moment) -> Result<(), FileError> {
         self.next.store(millis(now.since_start + LOOK), Ordering::Relaxed);
-        let entries = self.file.load()?;
+        self.take(self.file.load()?, now);
+        Ok(())
+    }
+
+    /// These are the tokens from now on. Says how many are new and how many are gone.
+    fn take(&self, entries: Vec<Entry>, now: &Moment) -> Option<String> {
+        self.next.store(millis(now.since_start + LOOK), Ordering::Relaxed);
         let before = self.known();
         let saved = &self.saving.lock().unwrap_or_else(PoisonError::into_inner).saved;
         let known = entries.into_iter().map(|entry| {
@@ -423,8 +448,11 @@ impl Tokens {
         });
         let known: Arc<[Known]> = known.collect();
         self.count.set(i64::try_from(known.len()).unwrap_or(i64::MAX));
+        let lacks = |all: &[Known], one: &Known| !all.iter().any(|other| other.entry.is_same(&one.entry));
+        let added = known.iter().filter(|one| lacks(&before, one)).count();
+        let gone = before.iter().filter(|one| lacks(&known, one)).count();
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
-        Ok(())
+        (added + gone > 0).then(|| format!("tokens: {added} added, {gone} gone"))
     }
 
     /// Reads the file again if it is another than before.

@@ -4,7 +4,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Report, judged, milliseconds, percent, word};
+use super::{Report, judged, milliseconds, percent, span, word};
 use crate::log::timestamp;
 use crate::monitor::OperationFigures;
 use crate::server::auth::token;
@@ -35,7 +35,7 @@ fn write(out: &mut String, report: &Report, nonce: &str) -> fmt::Result {
          <p>{}, gaugecast {}, up for {}</p></header>\n",
         timestamp(report.at_ms),
         report.version,
-        milliseconds(report.uptime_seconds * 1000.0),
+        span(report.uptime_seconds),
     )?;
     let overview = &report.overview;
     out.push_str("<dl>\n");
@@ -65,7 +65,9 @@ fn write(out: &mut String, report: &Report, nonce: &str) -> fmt::Result {
         out.push_str("</ul>\n");
     }
     out.push_str("</section>\n<section><h2>Verdicts</h2>\n");
-    table(out, &["Criterion", "Verdict", "Value", "Threshold", "Why"], &report.verdicts, |verdict| {
+    let heads =
+        [("Criterion", ""), ("Verdict", ""), ("Value", "number"), ("Threshold", "number"), ("Why", "why")];
+    table(out, &heads, &report.verdicts, |verdict| {
         let (value, threshold) = judged(verdict);
         let why = safe(&verdict.reasons.join("; ")).to_string();
         vec![verdict.criterion.as_str().into(), word(verdict.ok).into(), value, threshold, why]
@@ -73,7 +75,7 @@ fn write(out: &mut String, report: &Report, nonce: &str) -> fmt::Result {
     out.push_str("</section>\n<section><h2>Slowest operations</h2>\n");
     operations(out, &report.slowest)?;
     write!(out, "</section>\n<section><h2>Errors</h2>\n<p>{} in all.</p>\n", report.errors.total)?;
-    table(out, &["Kind", "Count"], &report.errors.by_kind, |kind| {
+    table(out, &[("Kind", "wide"), ("Count", "number")], &report.errors.by_kind, |kind| {
         vec![safe(&kind.kind).to_string(), kind.count.to_string()]
     })?;
     operations(out, &report.errors.failing)?;
@@ -85,7 +87,8 @@ fn write(out: &mut String, report: &Report, nonce: &str) -> fmt::Result {
             let (found, compared) = (regressions.found.len(), regressions.compared);
             writeln!(out, "<p>{found} of {compared} series of {} are worse.</p>", safe(name))?;
             let shown = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| format!("{value:.6}"));
-            table(out, &["Series", "Before", "Now", "Change"], &regressions.found, |one| {
+            let heads = [("Series", "wide"), ("Before", "number"), ("Now", "number"), ("Change", "number")];
+            table(out, &heads, &regressions.found, |one| {
                 let change = one.change.map_or_else(|| "–".into(), percent);
                 vec![safe(&one.series).to_string(), shown(one.before), shown(one.after), change]
             })?;
@@ -97,7 +100,9 @@ fn write(out: &mut String, report: &Report, nonce: &str) -> fmt::Result {
 }
 
 fn operations(out: &mut String, operations: &[OperationFigures]) -> fmt::Result {
-    let heads = ["Operation", "Runs", "Mean", "p95", "p99", "Longest", "Failed"];
+    let number = |head| (head, "number");
+    let figures = ["Runs", "Mean", "p95", "p99", "Longest", "Failed"].map(number);
+    let heads: Vec<_> = [("Operation", "")].into_iter().chain(figures).collect();
     table(out, &heads, operations, |one| {
         let [mean, p95, p99, max] = [one.mean_ms, one.p95_ms, one.p99_ms, one.max_ms].map(milliseconds);
         vec![
@@ -112,18 +117,27 @@ fn operations(out: &mut String, operations: &[OperationFigures]) -> fmt::Result 
     })
 }
 
-/// A table, of cells that are safe already; nothing without rows.
-fn table<T>(out: &mut String, heads: &[&str], rows: &[T], cells: impl Fn(&T) -> Vec<String>) -> fmt::Result {
+/// A table, of cells that are safe already, under heads with the class of their column; nothing without rows.
+fn table<T>(
+    out: &mut String,
+    heads: &[(&str, &str)],
+    rows: &[T],
+    cells: impl Fn(&T) -> Vec<String>,
+) -> fmt::Result {
     if rows.is_empty() {
         return Ok(());
     }
     // It scrolls by itself, and so has to be reached by the keyboard.
     out.push_str("<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>");
-    heads.iter().try_for_each(|head| write!(out, "<th scope=\"col\">{head}</th>"))?;
+    for (head, class) in heads {
+        write!(out, "<th scope=\"col\" class=\"{class}\">{head}</th>")?;
+    }
     out.push_str("</tr></thead>\n<tbody>\n");
     for row in rows {
         out.push_str("<tr>");
-        cells(row).iter().try_for_each(|cell| write!(out, "<td>{cell}</td>"))?;
+        for (cell, (_, class)) in cells(row).iter().zip(heads) {
+            write!(out, "<td class=\"{class}\">{cell}</td>")?;
+        }
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody></table></div>\n");

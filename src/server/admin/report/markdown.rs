@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Report, judged, milliseconds, percent, word};
+use super::{Report, judged, milliseconds, percent, span, word};
 use crate::log::timestamp;
 use crate::monitor::OperationFigures;
 
@@ -12,10 +12,10 @@ pub(super) fn page(report: &Report) -> String {
     let _ = writeln!(out, "# How it does: {}\n", word(report.ok));
     let _ = writeln!(
         out,
-        "{}, gaugecast {}, up for {:.0} s. {} operations, {} runs ({:.1} a second), mean {}, {} failed ({}).\n",
+        "{}, gaugecast {}, up for {}. {} operations, {} runs ({:.1} a second), mean {}, {} failed ({}).\n",
         timestamp(report.at_ms),
         report.version,
-        report.uptime_seconds,
+        span(report.uptime_seconds),
         overview.operations,
         overview.count,
         overview.window.per_second,

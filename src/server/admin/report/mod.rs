@@ -3,6 +3,8 @@
 //! [`Report::of`] makes it of a [`Snapshot`] and of a comparison with a saved baseline; [`markdown`] and [`html`] write it. What to do
 //! about it is said by [`advice`], and each piece of advice names the figures that it is made of.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
@@ -17,6 +19,7 @@ use super::super::problem::Problem;
 use super::super::request::parameters;
 use super::super::router::success;
 use super::super::routes::Call;
+use crate::config::units::format_duration;
 use crate::monitor::{KindCount, OperationFigures, Overview, Snapshot, Verdict};
 
 mod advice;
@@ -232,6 +235,11 @@ fn milliseconds(ms: f64) -> String {
         ..1000.0 => format!("{ms:.2} ms"),
         _ => format!("{:.2} s", ms / 1000.0),
     }
+}
+
+/// A long duration for people: `1d4h3m`, `42s`.
+fn span(seconds: f64) -> String {
+    format_duration(Duration::from_secs(Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs()))
 }
 
 fn percent(ratio: f64) -> String {
