@@ -1,4 +1,4 @@
-"""The description of the API, judged by other people's validators: as OpenAPI 3.1, against real answers, and by a fuzzer."""
+"""The description of the API judged by other people's validators: as OpenAPI 3.1 and against real answers; a fuzzer."""
 
 import json
 import random
