@@ -5,7 +5,8 @@ use super::lex::Fault;
 use super::parse::{Branch, Command, Node, NodeKind, Operand, Parsed, Pipe, What};
 use super::{Env, MAX_OUTPUT, TemplateError, Value};
 
-/// Work of one expansion: a node or an operand is 1, and so are 64 bytes that a function makes. It is some milliseconds.
+/// Work of one expansion: a node or an operand is 1, and so are 64 bytes that a function makes; an expression that is compiled is 500.
+/// It is some milliseconds.
 const MAX_STEPS: usize = 100_000;
 
 /// How deep templates may call each other.
@@ -278,7 +279,7 @@ impl<'a> State<'a> {
             Value::List(items) => items.len(),
             _ => 0,
         };
-        self.step(at, 1 + size)?;
+        self.step(at, function.steps() + size)?;
         Ok(value)
     }
 

@@ -12,6 +12,9 @@ const MAX_WIDTH: i64 = 1_000_000;
 pub(super) fn print(args: &[Value]) -> String {
     let mut out = String::new();
     for (i, arg) in args.iter().enumerate() {
+        if out.len() > MAX_OUTPUT {
+            break; // who called refuses it
+        }
         let is_text = |value: &Value| matches!(value, Value::Text(_));
         if i > 0 && !is_text(arg) && !is_text(&args[i - 1]) {
             out.push(' ');
@@ -23,7 +26,14 @@ pub(super) fn print(args: &[Value]) -> String {
 
 /// `println`: a space between all, a newline at the end.
 pub(super) fn println(args: &[Value]) -> String {
-    let mut out = args.iter().map(Value::shown).collect::<Vec<_>>().join(" ");
+    let mut out = String::new();
+    for (i, arg) in args.iter().enumerate() {
+        if out.len() > MAX_OUTPUT {
+            break; // who called refuses it
+        }
+        out.push_str(if i > 0 { " " } else { "" });
+        arg.print(&mut out);
+    }
     out.push('\n');
     out
 }
@@ -56,6 +66,9 @@ pub(super) fn printf(format: &str, args: &[Value]) -> Result<String, String> {
     if !printer.reordered && printer.next < args.len() {
         out.push_str("%!(EXTRA ");
         for (i, arg) in args[printer.next..].iter().enumerate() {
+            if out.len() > MAX_OUTPUT {
+                break; // who called refuses it
+            }
             let _ = write!(out, "{}{}", if i > 0 { ", " } else { "" }, arg.kind());
             if !matches!(arg, Value::Nil | Value::Missing) {
                 let _ = write!(out, "={}", arg.shown());
@@ -235,7 +248,7 @@ fn put(out: &mut String, value: &Value, verb: char, spec: &Spec) {
             for (i, item) in items.iter().enumerate() {
                 out.push_str(if i > 0 { " " } else { "" });
                 put(out, item, verb, spec);
-                if out.len() > 2 * MAX_OUTPUT {
+                if out.len() > MAX_OUTPUT {
                     return;
                 }
             }
@@ -248,7 +261,7 @@ fn put(out: &mut String, value: &Value, verb: char, spec: &Spec) {
                 put(out, &Value::text(key), verb, spec);
                 out.push(':');
                 put(out, item, verb, spec);
-                if out.len() > 2 * MAX_OUTPUT {
+                if out.len() > MAX_OUTPUT {
                     return;
                 }
             }

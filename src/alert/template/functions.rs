@@ -2,7 +2,6 @@
 //!
 //! `tmpl` is not among them: Prometheus has it in consoles only, and refuses rules that use it.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,6 +15,9 @@ const MAX_QUERIES: usize = 64;
 
 /// Most samples of all queries of one expansion.
 const MAX_SAMPLES: usize = 10_000;
+
+/// Longest text that is compared with a regular expression, in bytes. It is read once for each state that the expression can be in.
+const MAX_MATCHED: usize = 16 << 10;
 
 /// A function.
 pub(super) struct Function {
@@ -53,6 +55,11 @@ impl<'a> Around<'a> {
 }
 
 impl Function {
+    /// What a call is in steps beside what it makes: an expression is compiled each time.
+    pub(super) fn steps(&self) -> usize {
+        if matches!(self.name, "match" | "reReplaceAll") { 500 } else { 1 }
+    }
+
     /// Is it `and` or `or`, and which?
     pub(super) fn is_lazy(&self) -> bool {
         matches!(self.run, Run::Lazy)
@@ -134,11 +141,7 @@ static FUNCTIONS: &[Function] = &[
     pure("strvalue", 1, 1, |args| label("__value__", &args[0])),
     pure("value", 1, 1, |args| Ok(field(sample(&args[0])?, "Value"))),
     pure("sortByLabel", 2, 2, sort_by_label),
-    pure("args", 0, MANY, |args| {
-        let entries = args.iter().enumerate().map(|(i, arg)| (format!("arg{i}"), arg.clone()));
-        let entries: BTreeMap<String, Value> = entries.collect();
-        Ok(Value::Map(Arc::new(Map { entries, absent: Value::Missing })))
-    }),
+    pure("args", 0, MANY, arguments),
     pure("safeHtml", 1, 1, |args| text(&args[0]).map(Value::text)),
     asks("externalURL", 0, |around, _| Ok(Value::text(around.env.external_url))),
     asks("pathPrefix", 0, |around, _| Ok(Value::text(path(around.env.external_url)))),
@@ -169,7 +172,7 @@ static FUNCTIONS: &[Function] = &[
     pure("toLower", 1, 1, |args| text(&args[0]).map(str::to_lowercase).map(Value::text)),
     pure("graphLink", 1, 1, |args| link(text(&args[0])?, 0)),
     pure("tableLink", 1, 1, |args| link(text(&args[0])?, 1)),
-    pure("match", 2, 2, |args| Ok(Value::Bool(pattern(&args[0])?.is_match(text(&args[1])?)))),
+    pure("match", 2, 2, |args| Ok(Value::Bool(pattern(&args[0])?.is_match(matched(&args[1])?)))),
     pure("reReplaceAll", 3, 3, re_replace_all),
     pure("stripPort", 1, 1, |args| {
         let text = text(&args[0])?;
@@ -238,6 +241,20 @@ fn number_of(value: &Value) -> Result<f64, String> {
         Value::Text(text) => text.parse().map_err(|_| format!("parsing {text:?}: invalid syntax")),
         other => Err(format!("can't convert {} to float", other.kind())),
     }
+}
+
+/// A map of them. What it gives may be an argument of another, but no deeper: it is walked by functions that call themselves, and a
+/// template that wraps it in a loop would have the stack run over.
+fn arguments(args: &[Value]) -> Result<Value, String> {
+    let inner = |value: &Value| match value {
+        Value::Map(map) if map.absent == Value::Missing => Some(Arc::clone(map)),
+        _ => None,
+    };
+    if args.iter().filter_map(inner).any(|map| map.entries.values().any(|value| inner(value).is_some())) {
+        return Err("args within args within args".into());
+    }
+    let entries = args.iter().enumerate().map(|(i, arg)| (format!("arg{i}"), arg.clone()));
+    Ok(Value::Map(Arc::new(Map { entries: entries.collect(), absent: Value::Missing })))
 }
 
 fn query(around: &mut Around<'_>, args: &[Value]) -> Result<Value, String> {
@@ -387,15 +404,27 @@ fn link(expr: &str, tab: u8) -> Result<Value, String> {
 }
 
 fn pattern(value: &Value) -> Result<regex::Regex, String> {
-    regex::RegexBuilder::new(text(value)?).size_limit(1 << 20).build().map_err(|error| error.to_string())
+    regex::RegexBuilder::new(text(value)?).size_limit(256 << 10).build().map_err(|error| error.to_string())
+}
+
+fn matched(value: &Value) -> Result<&str, String> {
+    let text = text(value)?;
+    if text.len() > MAX_MATCHED {
+        return Err(format!("the text is longer than {MAX_MATCHED} bytes"));
+    }
+    Ok(text)
 }
 
 fn re_replace_all(args: &[Value]) -> Result<Value, String> {
-    let (pattern, by, text) = (pattern(&args[0])?, text(&args[1])?, text(&args[2])?);
-    // An empty match at each place, and a long replacement: refused before it is made.
-    let matches = pattern.find_iter(text).count();
-    if matches.saturating_mul(by.len() + text.len()) > 64 * MAX_OUTPUT {
-        return Err("too much to replace".into());
+    let (pattern, by, text) = (pattern(&args[0])?, text(&args[1])?, matched(&args[2])?);
+    // An empty match at each place and a long replacement, or one that names the match again and again: refused before it is made.
+    let names = by.matches('$').count();
+    let mut most = text.len();
+    for found in pattern.find_iter(text) {
+        most = most.saturating_add(by.len() + names.saturating_mul(found.len()));
+        if most > 64 * MAX_OUTPUT {
+            return Err("too much to replace".into());
+        }
     }
     Ok(Value::text(pattern.replace_all(text, by)))
 }

@@ -116,10 +116,24 @@ fn what_would_run_or_grow_without_end_is_stopped() {
         ("{{ printf \"%1000000d\" 1 }}", "bytes"),
         ("{{ printf \"%999999s%999999s%999999s\" \"\" \"\" \"\" }}", "bytes"),
         ("{{ range 100 }}{{ query \"q\" }}{{ end }}", "queries"),
+        ("{{ $a := args 1 }}{{ range 40 }}{{ $a = args $a $a }}{{ end }}{{ $a }}", "within args"),
+        ("{{ $a := args 1 }}{{ range 20000 }}{{ $a = args $a }}{{ end }}", "within args"),
+        ("{{ match \"a\" (printf \"%20000d\" 1) }}", "longer"),
+        ("{{ range 1000 }}{{ if match \"a\" \"b\" }}{{ end }}{{ end }}", "steps"),
+        (
+            &format!("{{{{ reReplaceAll \".*\" \"{}\" (printf \"%16000d\" 1) }}}}", "$0".repeat(20_000)),
+            "too much",
+        ),
         ("{{ reReplaceAll \"\" (printf \"%9999d\" 1) (printf \"%9999d\" 1) }}", "too much"),
     ] {
         let error = expand(text).unwrap().unwrap_err();
         assert!(error.message.contains(message), "{text}: {error}");
+    }
+    // Many times the same long text: refused before it is joined.
+    let many = "$t ".repeat(18_000);
+    for function in ["print", "println", "html", "js", "urlquery", "printf \"\""] {
+        let error = expand(&format!("{{{{ $t := printf \"%200000d\" 1 }}}}{{{{ $u := {function} {many}}}}}"));
+        assert!(error.unwrap().unwrap_err().message.contains("more than 262144 bytes"), "{function}");
     }
     for text in ["(".repeat(10_000), "if true}}{{".repeat(10_000), "x".repeat(MAX_TEXT)] {
         assert!(Template::parse(&format!("{{{{{text}")).is_err());

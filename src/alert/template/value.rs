@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::time;
+use super::{MAX_OUTPUT, time};
 use crate::query::{Labels, number};
 
 /// A value of a template. Cheap to clone.
@@ -110,7 +110,8 @@ impl Value {
         }
     }
 
-    /// Appends it as Go's `%v` does.
+    /// Appends it as Go's `%v` does. What holds others ends once `out` is longer than any expansion may be: maps that hold the same map
+    /// again and again would print without end.
     pub fn print(&self, out: &mut String) {
         match self {
             Value::Missing => out.push_str("<no value>"),
@@ -126,6 +127,9 @@ impl Value {
             Value::List(items) => {
                 out.push('[');
                 for (i, item) in items.iter().enumerate() {
+                    if out.len() > MAX_OUTPUT {
+                        return;
+                    }
                     out.push_str(if i > 0 { " " } else { "" });
                     item.print_inner(out);
                 }
@@ -134,6 +138,9 @@ impl Value {
             Value::Map(map) => {
                 out.push_str("map[");
                 for (i, (key, value)) in map.entries.iter().enumerate() {
+                    if out.len() > MAX_OUTPUT {
+                        return;
+                    }
                     out.push_str(if i > 0 { " " } else { "" });
                     out.push_str(key);
                     out.push(':');
