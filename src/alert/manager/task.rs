@@ -21,7 +21,7 @@ use crate::alert::receivers::DeliveryResult;
 use crate::alert::{Notification, Report, Standing};
 use crate::clock::Clock;
 use crate::registry::{RegisterError, Registry};
-use crate::state::{StateError, StateFile};
+use crate::state::StateFile;
 use crate::stream::Events;
 
 /// Requests that wait.
@@ -95,8 +95,8 @@ impl Managing {
             Some(files) => {
                 let now = clock.now().unix_ms;
                 let load = move || {
-                    let saved = load::<Saved>(&files.state, now).filter(Saved::is_known);
-                    (saved, load::<History>(&files.history, now).unwrap_or_default())
+                    let saved = files.state.load_or_put_aside(now, Saved::is_known);
+                    (saved, files.history.load_or_put_aside(now, |_| true).unwrap_or_default())
                 };
                 match tokio::task::spawn_blocking(load).await {
                     Ok(loaded) => loaded,
@@ -305,26 +305,6 @@ fn tell(event: &AlertEvent) {
         }
         _ => info!(alert, %severity, change, %labels, %id, reason = event.reason, "alert"),
     }
-}
-
-/// Reads a state. One that is damaged is put aside, and the program goes on without.
-fn load<T: serde::de::DeserializeOwned>(file: &StateFile, unix_ms: i64) -> Option<T> {
-    let error = match file.load() {
-        Ok(state) => return state,
-        Err(error) => error,
-    };
-    if let StateError::Malformed { path, .. } = &error {
-        let aside = path.with_extension(format!("json.corrupt-{unix_ms}"));
-        match std::fs::rename(path, &aside) {
-            Ok(()) => {
-                warn!(%error, aside = %aside.display(), "a saved state cannot be read and is put aside")
-            }
-            Err(moving) => warn!(%error, %moving, "a saved state cannot be read, nor be put aside"),
-        }
-    } else {
-        warn!(%error, "a saved state cannot be read");
-    }
-    None
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::dead::{DeadLetter, DeadLetters};
 use super::fate::Fate;
 use super::lane::Shared;
 use super::queue::Waiting;
-use crate::state::{StateError, StateFile};
+use crate::state::StateFile;
 
 /// The name of the state.
 const NAME: &str = "receivers";
@@ -45,21 +45,9 @@ const VERSION: u32 = 1;
 /// Takes up what the last run has left, and gives the file. One that cannot be understood is put aside.
 pub(super) fn restore(shared: &Shared, folder: &Path) -> StateFile {
     let file = StateFile::new(folder, NAME);
-    let saved = match file.load::<Saved>() {
-        Ok(Some(saved)) if saved.version == VERSION => saved,
-        Ok(None) => return file,
-        Ok(Some(saved)) => {
-            put_aside(shared, &file, &format!("it is of version {}", saved.version));
-            return file;
-        }
-        Err(StateError::Malformed { source, .. }) => {
-            put_aside(shared, &file, &source.to_string());
-            return file;
-        }
-        Err(error) => {
-            warn!(%error, "what waited for delivery cannot be read");
-            return file;
-        }
+    let now = shared.clock.now().unix_ms;
+    let Some(saved) = file.load_or_put_aside(now, |saved: &Saved| saved.version == VERSION) else {
+        return file;
     };
     shared.restore_dead(saved.dead);
     let mut channels: HashMap<(String, u64), usize> = HashMap::new();
@@ -97,18 +85,6 @@ pub(super) fn restore(shared: &Shared, folder: &Path) -> StateFile {
         info!(notifications = restored, "what waited for delivery before the restart waits again");
     }
     file
-}
-
-fn put_aside(shared: &Shared, file: &StateFile, why: &str) {
-    let to = file.path().with_extension(format!("json.corrupt-{}", shared.clock.now().unix_ms));
-    let moved = std::fs::rename(file.path(), &to);
-    let path = file.path().display();
-    match moved {
-        Ok(()) => {
-            warn!(%path, to = %to.display(), %why, "what waited for delivery cannot be understood; it is put aside")
-        }
-        Err(error) => warn!(%path, %error, %why, "what waited for delivery cannot be understood"),
-    }
 }
 
 /// Writes the file after each change until it is stopped, and then once more.

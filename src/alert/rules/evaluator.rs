@@ -354,16 +354,19 @@ impl Evaluator {
     /// Takes up the state of the life before.
     async fn restore(&mut self) {
         let Some(file) = self.common.setup.state.clone() else { return };
-        let loaded = tokio::task::spawn_blocking(move || file.load::<State>()).await;
-        let state = match loaded {
-            Ok(Ok(Some(state))) => state,
-            Ok(Ok(None)) | Err(_) => return,
-            Ok(Err(error)) => {
+        let now = self.clock.now();
+        let load = move || {
+            let was_saved = file.path().exists();
+            (was_saved, file.load_or_put_aside::<State>(now.unix_ms, |_| true))
+        };
+        let state = match tokio::task::spawn_blocking(load).await {
+            Ok((_, Some(state))) => state,
+            Ok((false, None)) | Err(_) => return,
+            Ok((true, None)) => {
                 self.metrics.state_failures.inc();
-                return warn!(%error, "the state of alerts cannot be read");
+                return;
             }
         };
-        let now = self.clock.now();
         let away = u64::try_from(now.unix_ms.saturating_sub(state.at_ms)).unwrap_or(0);
         let away = Duration::from_millis(away);
         if away > OUTAGE {
