@@ -207,6 +207,11 @@ fn one(asked: &Asked, name: &str, input: impl Read, output: impl Write) -> Resul
         if read.map_err(|error| Failed::Run(format!("cannot read {name}: {error}")))? == 0 {
             break;
         }
+        if line.len() as u64 == MAX_LINE && !line.ends_with(b"\n") {
+            output.flush().map_err(lost)?;
+            let at = replay.next_line();
+            return Err(Failed::Run(format!("{name}:{at}: the line is longer than {MAX_LINE} bytes")));
+        }
         row.clear();
         let told = replay.line(&String::from_utf8_lossy(&line), &mut row);
         output.write_all(row.as_bytes()).map_err(lost)?;

@@ -12,7 +12,7 @@
 //! - **New normal**: of an excursion to one side that lasts more than n rows nothing is learnt. If it lasts `adapt_after`, and at
 //!   least [`ADAPT_ROWS`] rows, it is taken for the new level: the baseline begins anew from the raw values of the excursion, and the verdict tells the [`Shift`].
 
-use super::{Detector, MAX_SCORE, Shift, Verdict};
+use super::{Detector, LARGEST, MAX_SCORE, Shift, Verdict};
 
 /// Raw rows kept to begin anew from.
 const RECENT: usize = 64;
@@ -147,6 +147,7 @@ impl<B: Baseline> Banded<B> {
         if !value.is_finite() {
             return Verdict::UNKNOWN;
         }
+        let value = value.clamp(-LARGEST, LARGEST);
         if self.recent.len() == RECENT {
             self.recent.remove(0);
         }

@@ -57,6 +57,9 @@ pub struct Verdict {
     pub shift: Option<Shift>,
 }
 
+/// Larger values are all alike to the detectors that compute with squares and differences, which so stay finite.
+pub(crate) const LARGEST: f64 = 1e150;
+
 /// A score never exceeds this.
 pub const MAX_SCORE: f64 = 100.0;
 

@@ -6,7 +6,7 @@
 
 use super::band::Banded;
 use super::mad::Mad;
-use super::{Detector, Verdict};
+use super::{Detector, LARGEST, Verdict};
 
 #[derive(Debug)]
 pub(super) struct Rate {
@@ -25,6 +25,7 @@ impl Detector for Rate {
         if !value.is_finite() {
             return Verdict::UNKNOWN;
         }
+        let value = value.clamp(-LARGEST, LARGEST);
         let Some((before_ms, before)) = self.last.replace((t_ms, value)) else {
             return Verdict::UNKNOWN;
         };

@@ -118,6 +118,12 @@ impl Replay {
         Ok(())
     }
 
+    /// The number of the line that comes next; the first is 1.
+    #[must_use]
+    pub fn next_line(&self) -> usize {
+        self.line + 1
+    }
+
     /// What has been seen so far.
     #[must_use]
     pub fn seen(&self) -> &Seen {

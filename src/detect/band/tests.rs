@@ -121,6 +121,16 @@ fn direction_and_least_deviation_are_kept() {
 }
 
 #[test]
+fn values_near_the_largest_there_are_keep_verdicts_finite() {
+    for kind in Kind::ALL {
+        let values = (0..600).map(|i| if i % 2 == 0 { f64::MAX } else { -f64::MAX });
+        for verdict in run(&mut *build(kind.name(), &[]), values.chain((0..600).map(usual))) {
+            assert!((0.0..=100.0).contains(&verdict.score), "{}: {verdict:?}", kind.name());
+        }
+    }
+}
+
+#[test]
 fn a_step_is_a_rate_at_its_first_row() {
     let verdicts =
         run(&mut *build("rate", &[]), (0..300).map(|i| usual(i) + if i < 200 { 0.0 } else { 90.0 }));

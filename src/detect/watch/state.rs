@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::config::{Direction, Watch};
 use crate::clock::Moment;
-use crate::detect::Detector;
+use crate::detect::{Detector, LARGEST};
 
 /// How much a value counts for the band: as much as the others in the first 100, then as one of 100.
 const WEIGHT: f64 = 0.01;
@@ -41,6 +41,7 @@ impl Band {
     }
 
     fn learn(&mut self, value: f64) {
+        let value = value.clamp(-LARGEST, LARGEST);
         self.seen += 1.0;
         if self.seen <= 1.0 {
             self.mean = value;
