@@ -142,6 +142,11 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // To open a pipe would block until somebody reads it, and hold up the end of the process.
+    #[cfg(unix)]
+    if fs::metadata(path).is_ok_and(|found| std::os::unix::fs::FileTypeExt::is_fifo(&found.file_type())) {
+        return Err(io::Error::other("it is a pipe"));
+    }
     let mut file = options.open(path)?;
     if file.metadata()?.len() >= MOST_BYTES {
         let mut before = path.as_os_str().to_owned();
@@ -223,6 +228,17 @@ mod tests {
         append(&path, "line\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "line\n");
         assert_eq!(fs::metadata(folder.path().join("audit.1")).unwrap().len(), MOST_BYTES);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_pipe_that_nobody_reads_holds_up_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let audit = Audit::new(Some(&path), &Registry::new()).unwrap();
+        audit.record(record("/")).await;
+        assert_eq!(audit.records.get(&Outcome { outcome: "failed" }).get(), 1);
     }
 
     #[test]

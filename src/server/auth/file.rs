@@ -18,6 +18,9 @@ use crate::state::{StateError, StateFile};
 /// Most tokens of a file: each is compared with at each request.
 pub const MOST: usize = 1000;
 
+/// Largest file, in bytes: [`MOST`] tokens are a tenth of it. It is read while a request waits.
+const MOST_BYTES: u64 = 4 << 20;
+
 /// One token, without its text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,7 +139,7 @@ impl TokenFile {
     /// # Errors
     /// See [`FileError`]; it has to be there.
     pub fn load(&self) -> Result<Vec<Entry>, FileError> {
-        let content: Option<Content> = StateFile::at(&self.0).load()?;
+        let content: Option<Content> = StateFile::at(&self.0).load_within(MOST_BYTES)?;
         let Content { tokens } = content.ok_or_else(|| FileError::Missing(self.0.clone()))?;
         let wrong = |reason: &str| FileError::Content { path: self.0.clone(), reason: reason.to_owned() };
         if tokens.len() > MOST {
@@ -211,7 +214,7 @@ impl TokenFile {
     /// # Errors
     /// See [`FileError`].
     pub fn used(&self) -> Result<BTreeMap<String, i64>, FileError> {
-        Ok(StateFile::at(&self.beside("used")).load()?.unwrap_or_default())
+        Ok(StateFile::at(&self.beside("used")).load_within(MOST_BYTES)?.unwrap_or_default())
     }
 
     /// Keeps when each token was last used.

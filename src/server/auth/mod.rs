@@ -13,7 +13,7 @@
 //!
 //! Without `--web.token-file` there is nobody to tell apart, so the rule is the oldest one: whoever can open a socket from this
 //! machine is trusted, and everybody may look. From this machine means from a loopback address and not passed on by a
-//! proxy: a request that names another client (`Forwarded`, `X-Forwarded-For`, `X-Real-IP`, `Via`) is as far away as that one. Pages of
+//! proxy: a request that names another client (`Forwarded`, `X-Forwarded-…`, `X-Real-IP`, `Via`) is as far away as that one. Pages of
 //! others in a browser on this machine are kept out by the check of `Host` and `Origin`, which comes before.
 //!
 //! With a token file each request needs a bearer token of the scope, from wherever it comes ([`Auth::admit`]): by
@@ -287,14 +287,14 @@ pub enum AuthError {
 
 /// Is this a program of this machine? A proxy on it speaks for others.
 fn is_local(peer: Option<SocketAddr>, headers: &HeaderMap) -> bool {
-    const PASSED_ON: [HeaderName; 4] = [
+    const PASSED_ON: [HeaderName; 3] = [
         HeaderName::from_static("forwarded"),
-        HeaderName::from_static("x-forwarded-for"),
         HeaderName::from_static("x-real-ip"),
         HeaderName::from_static("via"),
     ];
     peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
         && !PASSED_ON.iter().any(|name| headers.contains_key(name))
+        && !headers.keys().any(|name| name.as_str().starts_with("x-forwarded-"))
 }
 
 /// The characters of RFC 6750, 2.1.
