@@ -705,3 +705,51 @@ async fn f89_dead_letters_are_listed_tried_again_and_thrown_away() {
     }
     server.running.stop().await;
 }
+
+#[tokio::test]
+async fn alerts_that_are_posted_are_bounded_in_what_they_say_and_in_time() {
+    let server = alerting(false).await;
+    let json = [("Content-Type", "application/json")];
+    let post =
+        async |alert: Value| server.ask("POST", "/api/v2/alerts", &json, &json!([alert]).to_string()).await;
+    let labels = json!({ "alertname": "Posted" });
+    let long = post(json!({ "labels": { "alertname": "a".repeat(20_000) } })).await;
+    assert!(long.status == 400 && long.body.contains("16384 bytes"), "{}", long.body);
+    // No client could read a list with such a time.
+    for time in ["9e15", "-9e15", "-62135596801"] {
+        let late = post(json!({ "labels": labels, "endsAt": time })).await;
+        assert!(late.status == 400 && late.body.contains("1 to 9999"), "{time}: {}", late.body);
+    }
+    let silence = json!({
+        "matchers": [{ "name": "a", "value": "b" }], "startsAt": "2026-01-01T00:00:00Z", "endsAt": "9e15",
+        "createdBy": "a", "comment": "",
+    });
+    assert_eq!(server.ask("POST", "/api/v2/silences", &json, &silence.to_string()).await.status, 400);
+    assert_eq!(post(json!({ "labels": labels, "endsAt": "9999-12-31T23:59:59Z" })).await.status, 200);
+    assert!(server.get("/api/v2/alerts").await.body.contains("Posted"));
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing_though_it_asks_from_this_machine() {
+    let server = alerting(false).await;
+    let asked = [
+        ("POST", "/api/v2/alerts", r#"[{"labels":{"alertname":"Forged"}}]"#),
+        ("POST", "/api/v1/admin/performance/alerts", "{}"),
+        ("PUT", "/api/v1/admin/loglevel", r#"{"level":"debug"}"#),
+        ("POST", "/api/v1/admin/drain", ""),
+    ];
+    for (method, path, body) in asked {
+        for origin in ["http://evil.example", "null", "http://localhost:1"] {
+            let headers = [("Origin", origin), ("Content-Type", "application/json")];
+            assert_eq!(server.ask(method, path, &headers, body).await.status, 403, "{origin} {path}");
+        }
+        // What a page may send without asking first.
+        let headers = [("Content-Type", "text/plain"), ("X-Forwarded-Host", "evil.example")];
+        assert_eq!(server.ask(method, path, &headers, body).await.status, 403, "a proxy, {path}");
+    }
+    let posted = server.ask("POST", asked[0].1, &[("Content-Type", "text/plain")], asked[0].2).await;
+    assert_eq!(posted.status, 415);
+    assert!(!server.get("/api/v2/alerts").await.body.contains("Forged"));
+    server.running.stop().await;
+}

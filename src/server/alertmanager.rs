@@ -32,6 +32,13 @@ use crate::query::http::parse_time;
 /// Most alerts of one request. Prometheus sends at most 64 at once.
 const MOST_POSTED: usize = 10_000;
 
+/// Most bytes of what an alert says: labels, annotations, address. Alertmanager takes as much as a request holds; here as many as there may be
+/// stay below 200 MB.
+const MOST_SAID: usize = 16 << 10;
+
+/// The years 1 to 9999, Unix milliseconds: what RFC 3339 can write. One time outside would make the list unreadable for all clients.
+const WRITABLE_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+
 /// What a firing alert says of its end: as Prometheus has it, some minutes from now.
 const END_MS: i64 = 5 * 60_000;
 
@@ -214,7 +221,11 @@ async fn groups(call: &Call) -> Result<Response<Body>, Problem> {
 }
 
 fn time(text: &str) -> Result<i64, Problem> {
-    parse_time(text).map_err(Problem::bad_data)
+    let ms = parse_time(text).map_err(Problem::bad_data)?;
+    if !WRITABLE_MS.contains(&ms) {
+        return Err(Problem::bad_data(format!("{text:?} is in no year from 1 to 9999")));
+    }
+    Ok(ms)
 }
 
 fn read<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T, Problem> {
@@ -243,6 +254,10 @@ async fn post(call: &Call) -> Result<Response<Body>, Problem> {
         let labels = Labels::new(&wire.labels);
         if labels.is_empty() || wire.labels.keys().any(String::is_empty) {
             return Err(Problem::bad_data("an alert has at least one label, and each label a name"));
+        }
+        let said = wire.labels.iter().chain(&wire.annotations).map(|(name, text)| name.len() + text.len());
+        if said.sum::<usize>() + wire.generator.len() > MOST_SAID {
+            return Err(Problem::bad_data(format!("an alert says more than {MOST_SAID} bytes")));
         }
         // A time that Go has not set is the year 1.
         let of = |text: Option<String>| -> Result<Option<i64>, Problem> {

@@ -103,9 +103,14 @@ impl<'a> Told<'a> {
         (&self.alerts[..named], self.alerts.len() - named)
     }
 
-    /// The page of an alert.
+    /// The page of an alert: what another program has posted names one elsewhere, which counts if it is one of the web.
     pub(super) fn page(&self, alert: &Notified) -> String {
-        format!("{}{}", self.external_url, alert.generator)
+        let page = &*alert.generator;
+        match page {
+            page if page.starts_with('/') => format!("{}{page}", self.external_url),
+            page if page.starts_with("http://") || page.starts_with("https://") => page.to_owned(),
+            _ => self.alerts_page(),
+        }
     }
 
     /// The page of all alerts.
@@ -239,6 +244,21 @@ mod tests {
         assert_eq!(key(&["00ff"], 3), "00ff:3");
         assert_eq!(key(&["1", "2"], 3).len(), 32);
         assert_ne!(key(&["1", "2"], 3), key(&["1", "2"], 4));
+    }
+
+    #[test]
+    fn the_page_of_an_alert_is_ours_or_one_of_the_web() {
+        let mut one = notification("team", "g", &["1"]);
+        for (generator, page) in [
+            ("/#explore?expr=up", "http://g/#explore?expr=up"),
+            ("http://prometheus:9090/graph?g0.expr=up", "http://prometheus:9090/graph?g0.expr=up"),
+            ("javascript:alert(1)", "http://g/#alerts"),
+            ("", "http://g/#alerts"),
+        ] {
+            one.alerts[0].generator = generator.into();
+            let told = Told::new(&one, true, "http://g", 0).unwrap();
+            assert_eq!(told.page(&one.alerts[0]), page);
+        }
     }
 
     #[test]
