@@ -353,8 +353,16 @@ impl Parts {
         if let Some(scraping) = &self.scraping {
             scraping.reload(&config.scrape).await;
         }
+        // New receivers are there before the route names them, and old ones until it does no more.
+        let leaving = match &self.delivery {
+            Some(delivery) => Some(delivery.reload(&config.alert.receivers).await),
+            None => None,
+        };
         if let Some(managing) = &self.managing {
             managing.reload(&config.alert.manager).await;
+        }
+        if let Some(leaving) = leaving {
+            leaving.end();
         }
         if let Some(rules) = &self.rules {
             rules.reload(&config.alert.rules).await;
@@ -436,8 +444,8 @@ impl Running {
     }
 
     /// Works by another configuration from now on: collectors, their filters and folders, paths, deadline, jobs that
-    /// scrape, rules, routes and silences, receivers of remote write; and by what the token file holds now. What else differs needs
-    /// a new start. Says what changed of the tokens, if anything did.
+    /// scrape, rules, the route, receivers of alerts, Alertmanagers, receivers of remote write; and by what the token file holds
+    /// now. What else differs needs a new start. Says what changed of the tokens, if anything did.
     ///
     /// # Errors
     /// When the collectors cannot be set up so, or the tokens cannot be read; then nothing changes.

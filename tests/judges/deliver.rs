@@ -8,6 +8,7 @@
 //! | `dead` | null: prints the dead letters |
 //! | `retry`, `delete` | the number of a dead letter |
 //! | `metrics` | null: prints the page of metrics |
+//! | `reload` | null: goes over to what the file says now |
 //!
 //! It prints a JSON object a line: `ready`, a `result` of each attempt, a `report` of channels that fail, and the answers. When
 //! stdin ends it stops delivery and says `stopped`.
@@ -37,6 +38,7 @@ enum Command {
     Retry(u64),
     Delete(u64),
     Metrics(()),
+    Reload(()),
 }
 
 #[derive(Deserialize)]
@@ -74,11 +76,11 @@ async fn main() {
         (name.to_owned(), value.to_owned())
     });
     let sources = Sources { flags: flags.collect(), env: Vec::new() };
-    let loaded = config::load(&sources).unwrap_or_else(|errors| {
+    let load = || config::load(&sources).map(|loaded| loaded.config);
+    let config = load().unwrap_or_else(|errors| {
         println!("{errors}");
         std::process::exit(2);
     });
-    let config = loaded.config;
     let log = gaugecast::log::install(&config.log);
     let (standing, stands) = watch::channel(Arc::new(Standing::default()));
     let (results, mut told) = mpsc::channel(1000);
@@ -125,6 +127,10 @@ async fn main() {
                     Command::Dead(()) => println!("{}", json!({"dead": handle.dead_letters()})),
                     Command::Retry(id) => println!("{}", json!({"retried": handle.retry(id)})),
                     Command::Delete(id) => println!("{}", json!({"deleted": handle.delete(id)})),
+                    Command::Reload(()) => {
+                        delivery.reload(&load().unwrap().alert.receivers).await.end();
+                        println!("{}", json!({"reloaded": true}));
+                    }
                     Command::Metrics(()) => {
                         let mut page = Vec::new();
                         registry.page(&mut page);

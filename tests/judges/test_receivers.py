@@ -63,11 +63,11 @@ class Deliver:
     def __init__(self, folder: Path, config: str, *flags: str) -> None:
         if not DELIVER.exists():
             pytest.fail(f"{DELIVER} is not there: cargo build --example deliver")
-        path = folder / "gaugecast.yml"
-        path.write_text(config)
+        self.file = folder / "gaugecast.yml"
+        self.file.write_text(config)
         self.said: queue.Queue[dict] = queue.Queue()
         self.log: list[str] = []
-        argv = [str(DELIVER), f"--config.file={path}", "--web.external-url=http://gauge.example", *flags]
+        argv = [str(DELIVER), f"--config.file={self.file}", "--web.external-url=http://gauge.example", *flags]
         self.program = Program(argv, endless_stdin=True, heard=self._heard)
         self.until("ready")
 
@@ -101,6 +101,11 @@ class Deliver:
         self.do(metrics=None)
         found = [line for line in self.until("metrics").splitlines() if line.startswith(series)]
         return float(found[0].rsplit(" ", 1)[1]) if found else None
+
+    def reload(self, config: str) -> None:
+        self.file.write_text(config)
+        self.do(reload=None)
+        self.until("reloaded")
 
     def stop(self) -> None:
         self.program.process.stdin.close()
@@ -293,6 +298,71 @@ def test_what_waits_survives_a_kill(deliver, hook, tmp_path: Path) -> None:
     saved.write_text('{"version": 1, "lanes": [')
     deliver(config, storage).stop()
     assert len(list(saved.parent.glob("receivers.json.corrupt-*"))) == 1
+
+
+def test_a_reload_keeps_what_waits_tries_it_by_new_settings_and_buries_what_has_no_channel(deliver, hook) -> None:
+    down, fixed, other, fresh = hook(status(503, Retry_After="3000")), hook(), hook(status(503)), hook()
+    gone = hook(status(503, Retry_After="3000"))
+    stays = webhook("stays", other)
+    program = deliver(
+        "receivers:\n" + webhook("team", down) + webhook("gone", gone, ", secret: s") + stays
+    )
+    for receiver in ("team", "gone", "stays"):
+        program.do(send=notification(receiver, 1, receiver))
+        assert program.result(receiver=receiver)["outcome"] == "retrying"
+    # Another place in the file, another address of a receiver, one less and one more.
+    program.reload("receivers:\n" + stays + webhook("fresh", fresh) + webhook("team", fixed))
+    ends = [program.until("result", lambda one: one["receiver"] != "stays") for _ in range(2)]
+    assert {(one["receiver"], one["outcome"]) for one in ends} == {("team", "delivered"), ("gone", "failed")}
+    assert fixed.count == 1 and down.count == 1 and gone.count == 1
+    program.do(dead=None)
+    dead = program.until("dead")
+    assert [(one["receiver"], one["reason"], one["notification"]["id"]) for one in dead] == [("gone", "removed", 1)]
+    program.do(send=notification("fresh", 2, "f"))
+    assert program.result(receiver="fresh")["outcome"] == "delivered"
+    program.do(send=notification("gone", 3, "g"))
+    series = "gaugecast_notifications_without_receiver_total"
+    assert program.metric(series) == 1
+    assert program.metric('gaugecast_notification_queue_length{integration="webhook",receiver="stays"}') == 1
+    assert program.metric('gaugecast_notification_queue_length{integration="webhook",receiver="gone"}') is None
+    program.stop()
+
+
+def test_what_a_removed_channel_could_not_tell_its_fallback_tells(deliver, hook) -> None:
+    down, other = hook(status(503, Retry_After="3000")), hook()
+    team = webhook("team", down).replace("team\n", "team\n  fallback: [other]\n")
+    program = deliver("receivers:\n" + team + webhook("other", other))
+    program.do(send=notification("team", 1))
+    assert program.result(receiver="team")["outcome"] == "retrying"
+    program.reload("receivers:\n" + webhook("other", other))
+    assert program.result(receiver="other")["outcome"] == "delivered"
+    program.stop()
+
+
+def test_the_route_and_the_receivers_change_together_in_a_reload(start, tmp_path: Path, hook) -> None:
+    before, after = hook(), hook()
+    config = tmp_path / "gaugecast.yml"
+
+    def route(name: str, server: Hook) -> str:
+        return f"route: {{receiver: {name}, group_by: [alertname], group_wait: 0s}}\nreceivers:\n{webhook(name, server)}"
+
+    config.write_text(route("before", before))
+    gaugecast = start(f"--config.file={config}", "--rules.built-in=false")
+
+    def happens(name: str) -> None:
+        alerts = [{"labels": {"alertname": name}}]
+        assert gaugecast.http.request("POST", f"{gaugecast.origin}/api/v2/alerts", json=alerts).status == 200
+
+    happens("First")
+    assert json.loads(before.next()[2])["receiver"] == "before"
+    config.write_text(route("after", after))
+    gaugecast.program.signal(signal.SIGHUP)
+    # What still fires is told to whoever is responsible now.
+    told = json.loads(after.next()[2])
+    assert (told["receiver"], told["commonLabels"]["alertname"]) == ("after", "First")
+    happens("Second")
+    assert json.loads(after.next()[2])["commonLabels"]["alertname"] == "Second"
+    assert before.count == 1
 
 
 def test_slack_and_pagerduty_get_what_they_ask_for(deliver, hook) -> None:
@@ -501,6 +571,9 @@ def test_an_alertmanager_that_was_away_is_told_what_stands_and_what_has_ended(de
     with alertmanager(tmp_path, server, port) as url:
         eventually(lambda: len(alerts(url)) == 2, "both came with its start")
         assert ours.until("report") == []
+        told: set[str] = set()
+        while told != {"Always", "Other"}:
+            told |= {one["labels"]["alertname"] for one in json.loads(server.next()[2])["alerts"]}
     # While it is away one ends. Its storage has both, as they were.
     ended = int(time.time() * 1000)
     ours.do(standing=[stands(), stands(**other, ends_at_ms=ended)])

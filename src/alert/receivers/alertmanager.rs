@@ -2,7 +2,7 @@
 //! so one that is away delays none; a task above them that follows the files in which members are listed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use super::{FLUSH, random};
 use crate::alert::Standing;
 use crate::clock::Clock;
 use crate::collect::scrape::Folder;
+use crate::collect::scrape::relabel::Rule;
 use crate::http_client::{Fetcher, Line, Shared, Url, authority_of};
 
 /// Most members of one item: more is a mistake in a file.
@@ -34,7 +35,6 @@ pub(super) const WORD: &str = "alertmanager";
 /// What all members share.
 #[derive(Clone, Debug)]
 pub(super) struct Around {
-    pub(super) alerting: Arc<Alerting>,
     pub(super) external_url: Arc<str>,
     pub(super) external_labels: Arc<BTreeMap<String, String>>,
     /// How often rules are evaluated.
@@ -45,9 +45,72 @@ pub(super) struct Around {
     pub(super) clock: Clock,
 }
 
+/// The Alertmanagers of all items.
+#[derive(Debug)]
+pub(super) struct Members {
+    around: Around,
+    running: Mutex<Vec<Running>>,
+}
+
+/// The task of an item.
+#[derive(Debug)]
+struct Running {
+    item: Alertmanagers,
+    relabel: Arc<[Rule]>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Members {
+    /// Begins to tell them, until `stop`.
+    pub(super) fn start(around: Around, alerting: &Alerting, stop: &CancellationToken) -> Self {
+        let members = Members { around, running: Mutex::default() };
+        members.begin(alerting, stop);
+        members
+    }
+
+    /// Goes over to others. Those that are the same go on; it waits for the end of those that are not.
+    pub(super) async fn reload(&self, alerting: &Alerting, stop: &CancellationToken) {
+        let leaving: Vec<Running> = {
+            let mut running = self.running();
+            let stays = |one: &Running| {
+                alerting.alertmanagers.contains(&one.item) && *one.relabel == *alerting.relabel
+            };
+            running.extract_if(.., |one| !stays(one)).collect()
+        };
+        leaving.iter().for_each(|one| one.stop.cancel());
+        for one in leaving {
+            end((one.stop, one.task)).await;
+        }
+        self.begin(alerting, stop);
+    }
+
+    fn begin(&self, alerting: &Alerting, stop: &CancellationToken) {
+        let mut running = self.running();
+        for item in &alerting.alertmanagers {
+            if !running.iter().any(|one| one.item == *item) {
+                let (relabel, stop) = (Arc::from(&*alerting.relabel), stop.child_token());
+                let follow = follow(self.around.clone(), item.clone(), Arc::clone(&relabel), stop.clone());
+                running.push(Running { item: item.clone(), relabel, stop, task: tokio::spawn(follow) });
+            }
+        }
+    }
+
+    /// Waits for the end of all, which they have been told.
+    pub(super) async fn ended(&self) {
+        let running = std::mem::take(&mut *self.running());
+        for one in running {
+            end((one.stop, one.task)).await;
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Vec<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Follows the list of members of one item until it is stopped.
-pub(super) async fn follow(around: Around, which: usize, stop: CancellationToken) {
-    let config = around.alerting.alertmanagers[which].clone();
+async fn follow(around: Around, config: Alertmanagers, relabel: Arc<[Rule]>, stop: CancellationToken) {
     let fetcher: Shared = Arc::new(Fetcher::new(config.client.clone()));
     let mut folders: Vec<Folder> = config.files.iter().map(Folder::new).collect();
     let every = config.files.iter().map(|files| files.refresh).min();
@@ -70,7 +133,8 @@ pub(super) async fn follow(around: Around, which: usize, stop: CancellationToken
                     && let Some(url) = url(&config, address)
                 {
                     let (stop, around) = (stop.child_token(), around.clone());
-                    let told = Told { url, fetcher: Arc::clone(&fetcher), timeout: config.timeout, around };
+                    let (fetcher, relabel) = (Arc::clone(&fetcher), Arc::clone(&relabel));
+                    let told = Told { url, fetcher, timeout: config.timeout, relabel, around };
                     let task = tokio::spawn(told.run(stop.clone()));
                     running.insert(address.clone(), (stop, task));
                 }
@@ -135,6 +199,7 @@ struct Told {
     url: Url,
     fetcher: Shared,
     timeout: Duration,
+    relabel: Arc<[Rule]>,
     around: Around,
 }
 
@@ -149,7 +214,7 @@ impl Told {
         let mut closed = false;
         loop {
             let now_standing = Arc::clone(&standing.borrow_and_update());
-            let alerts = prepare(&now_standing, &around.external_labels, &around.alerting.relabel);
+            let alerts = prepare(&now_standing, &around.external_labels, &self.relabel);
             member.follow(&alerts);
             let due = member.due(&alerts, around.clock.now());
             if !due.is_empty() {

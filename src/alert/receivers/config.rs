@@ -83,6 +83,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Can it tell another program that somebody takes care?
+    pub(super) const fn acknowledges(&self) -> bool {
+        matches!(self, Kind::PagerDuty(_))
+    }
+
     /// The word of the label `integration`, as in Alertmanager.
     #[must_use]
     pub const fn word(&self) -> &'static str {

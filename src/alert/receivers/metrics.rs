@@ -150,7 +150,7 @@ impl Metrics {
     pub(super) fn channel(&self, receiver: &str, integration: &'static str) -> Figures {
         let labels = ByChannel { receiver: receiver.to_owned(), integration };
         self.told.get(&labels).inc_by(0);
-        self.queued.get(&labels).set(0);
+        self.queued.get(&labels).add(0);
         Figures { all: self.clone(), labels }
     }
 
@@ -192,6 +192,11 @@ impl Figures {
     /// A channel of a receiver that has several of its kind says how many more or fewer wait.
     pub(super) fn queued(&self, more: i64) {
         self.all.queued.get(&self.labels).add(more);
+    }
+
+    /// No channel has these labels any more: what is of the moment goes.
+    pub(super) fn forget(&self) {
+        self.all.queued.remove(&self.labels);
     }
 
     pub(super) fn attempt(&self, took: Duration) {

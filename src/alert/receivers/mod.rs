@@ -38,7 +38,7 @@ mod queue;
 mod saved;
 mod slack;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -49,6 +49,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::error;
 
 pub use config::{ATTEMPT, Alerting, Alertmanagers, Channel, Config, Global, Kind, Receiver};
@@ -63,8 +64,9 @@ pub use queue::{CAPACITY, GIVE_UP};
 pub use slack::Slack;
 pub use webhook::{SIGNATURE, TIMESTAMP, Webhook};
 
+use self::alertmanager::Members;
 use self::health::Health;
-use self::lane::Shared;
+use self::lane::{Lane, Shared};
 use self::metrics::Metrics;
 use super::{Notification, Report, Standing};
 use crate::client::random;
@@ -156,10 +158,28 @@ pub struct Delivery {
     shared: Arc<Shared>,
     /// Of the lanes and Alertmanagers.
     stop: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
+    lanes: TaskTracker,
+    members: Members,
     /// Of those that serve them.
     last: CancellationToken,
     helpers: Vec<JoinHandle<()>>,
+}
+
+/// Channels that a reload has removed; see [`Delivery::reload`].
+#[derive(Debug)]
+#[must_use = "they go on until they are ended"]
+pub struct Leaving {
+    shared: Arc<Shared>,
+    config: Config,
+    lanes: Vec<Arc<Lane>>,
+}
+
+impl Leaving {
+    /// Nobody sends to them any more: each tells what it can tell at once, for at most [`FLUSH`], and the rest are dead letters. Does not
+    /// wait for that.
+    pub fn end(self) {
+        self.shared.forget(&self.config, &self.lanes);
+    }
 }
 
 impl Delivery {
@@ -178,7 +198,6 @@ impl Delivery {
         let (stop, last) = (CancellationToken::new(), CancellationToken::new());
         let external_url: Arc<str> = around.external_url.trim_end_matches('/').into();
         let members = alertmanager::Around {
-            alerting: Arc::new(config.alerting.clone()),
             external_url: Arc::clone(&external_url),
             external_labels: Arc::new(around.external_labels),
             interval: around.interval,
@@ -187,21 +206,37 @@ impl Delivery {
             health: health.clone(),
             clock,
         };
-        let items = config.alerting.alertmanagers.len();
-        let mut tasks: Vec<JoinHandle<()>> = (0..items)
-            .map(|which| tokio::spawn(alertmanager::follow(members.clone(), which, stop.clone())))
-            .collect();
+        let members = Members::start(members, &config.alerting, &stop);
         let mut helpers = Vec::new();
         if let Some(reports) = around.reports {
             helpers.push(tokio::spawn(health.clone().run(reports, last.clone())));
         }
-        let shared = Arc::new(Shared::new(config, external_url, around.results, metrics, health, clock));
+        let shared = Arc::new(Shared::new(external_url, around.results, metrics, health, clock));
+        let (lanes, _) = shared.reload(config);
         if let Some(folder) = &around.storage {
             let file = saved::restore(&shared, folder);
             helpers.push(tokio::spawn(saved::keep(Arc::clone(&shared), file, last.clone())));
         }
-        tasks.extend(shared.run(&stop));
-        Ok(Delivery { shared, stop, tasks, last, helpers })
+        let delivery = Delivery { shared, stop, lanes: TaskTracker::new(), members, last, helpers };
+        delivery.run(lanes);
+        Ok(delivery)
+    }
+
+    fn run(&self, lanes: Vec<Arc<Lane>>) {
+        for lane in lanes {
+            self.lanes.spawn(Arc::clone(&self.shared).run(lane, self.stop.clone()));
+        }
+    }
+
+    /// Tells by other receivers and Alertmanagers from now on; to be called by one at a time. A channel that is as it was keeps what
+    /// waits. One with other settings takes over what waits for the channel of its kind that its receiver had, and tries it at once.
+    /// Channels that are gone are given back: they can be sent to until whoever sends knows of the change, and are to be ended then.
+    /// Waits for Alertmanagers that are gone, at most [`FLUSH`].
+    pub async fn reload(&self, config: &Config) -> Leaving {
+        let (new, lanes) = self.shared.reload(config);
+        self.run(new);
+        self.members.reload(&config.alerting, &self.stop).await;
+        Leaving { shared: Arc::clone(&self.shared), config: config.clone(), lanes }
     }
 
     /// Tells the receiver of a notification. Never waits; what is wrong shows in the results.
@@ -218,11 +253,9 @@ impl Delivery {
     /// Delivers what can be delivered at once, for at most [`FLUSH`], writes down the rest, and ends the tasks.
     pub async fn stop(self) {
         self.stop.cancel();
-        for task in self.tasks {
-            if let Err(error) = task.await {
-                error!(%error, "a receiver did not end well");
-            }
-        }
+        self.members.ended().await;
+        self.lanes.close();
+        self.lanes.wait().await;
         self.last.cancel();
         for task in self.helpers {
             if let Err(error) = task.await {

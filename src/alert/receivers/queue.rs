@@ -242,6 +242,21 @@ impl Queue {
         }
     }
 
+    /// The channel has other settings, so what was known of it means nothing: all is due.
+    pub(super) fn renew(&mut self, now: Moment) {
+        self.failures = 0;
+        self.pause.reset();
+        self.broken_until = None;
+        for item in &mut self.items {
+            item.due = item.due.min(now.since_start);
+        }
+    }
+
+    /// Takes out all that waits.
+    pub(super) fn take_all(&mut self) -> VecDeque<Item> {
+        std::mem::take(&mut self.items)
+    }
+
     fn works(&mut self, now: Moment) {
         if self.failures > 0 {
             for item in self.items.iter_mut().filter(|item| !item.asked) {

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::dead::{DeadLetter, DeadLetters};
 use super::fate::Fate;
-use super::lane::Shared;
+use super::lane::{REMOVED, Shared};
 use super::queue::Waiting;
 use crate::state::StateFile;
 
@@ -65,7 +65,7 @@ pub(super) fn restore(shared: &Shared, folder: &Path) -> StateFile {
             let fate = Arc::clone(fates.entry(key).or_default());
             if let Some(found) = shared.lane(&lane.receiver, &lane.integration, lane.channel) {
                 restored += 1;
-                shared.queue(found, waiting, fate);
+                shared.queue(&found, waiting, fate);
                 continue;
             }
             shared.keep(DeadLetter {
@@ -76,7 +76,7 @@ pub(super) fn restore(shared: &Shared, folder: &Path) -> StateFile {
                 at_ms: shared.clock.now().unix_ms,
                 attempts: waiting.attempts,
                 reason: "removed".into(),
-                why: "the channel is not configured any more".into(),
+                why: REMOVED.into(),
                 notification: waiting.notification,
             });
         }
@@ -98,10 +98,11 @@ pub(super) async fn keep(shared: Arc<Shared>, file: StateFile, stop: Cancellatio
             () = shared.changed.notified() => false,
             () = again => false,
         };
-        let lanes = shared.lanes.iter().map(|lane| SavedLane {
+        let lanes = shared.lanes();
+        let lanes = lanes.iter().map(|lane| SavedLane {
             receiver: lane.receiver.to_string(),
             integration: lane.integration().to_owned(),
-            channel: lane.place,
+            channel: lane.place(),
             waiting: lane.waiting(),
         });
         let lanes = lanes.filter(|lane| !lane.waiting.is_empty()).collect();
