@@ -609,7 +609,7 @@ async fn alerting(tokens: bool) -> Server {
     let mut standing = server.running.alerts().standing();
     let active = vec![active("api"), active("db")];
     let at = Clock::start().now();
-    let report = Report { source: "rule".into(), origin: Origin::Rule, at, active };
+    let report = Report { source: "rule".into(), origin: Origin::Rule, at, active, no_data: Vec::new() };
     server.running.reports().send(report).await.unwrap();
     standing.changed().await.unwrap();
     server

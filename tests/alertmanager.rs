@@ -41,7 +41,8 @@ impl World {
             fired_at_ms: Some(now.unix_ms),
             generator: "/#explore".into(),
         };
-        let report = Report { source: name.into(), origin: Origin::Rule, at: now, active: vec![active] };
+        let (active, no_data) = (vec![active], Vec::new());
+        let report = Report { source: name.into(), origin: Origin::Rule, at: now, active, no_data };
         self.running.reports().send(report).await.unwrap();
     }
 

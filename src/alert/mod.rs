@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod manager;
 mod notification;
+mod number;
 pub mod receivers;
 mod report;
 pub mod rules;

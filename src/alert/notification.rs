@@ -65,6 +65,8 @@ pub enum Cause {
     Flapping,
     /// The rate limit held others back; they are in here.
     Digest,
+    /// Somebody has taken all of the group that fires. Told only where another program can be told so: who reads it knows.
+    Acknowledged,
 }
 
 /// Does an alert fire?
@@ -95,7 +97,7 @@ pub struct Notified {
     /// Does it fire?
     pub status: Status,
     /// The value of the expression, as last seen.
-    #[serde(with = "number")]
+    #[serde(with = "super::number")]
     pub value: f64,
     /// Since when it fires, Unix milliseconds.
     pub starts_at_ms: i64,
@@ -106,30 +108,6 @@ pub struct Notified {
     /// Who takes care.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledged>,
-}
-
-/// A number in JSON, which has no infinities and no NaN: those are texts.
-mod number {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Number(f64),
-        Text(String),
-    }
-
-    #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
-    pub(super) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
-        if value.is_finite() { value.serialize(to) } else { value.to_string().serialize(to) }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-        match Written::deserialize(from)? {
-            Written::Number(value) => Ok(value),
-            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
-        }
-    }
 }
 
 /// Somebody takes care.
@@ -167,4 +145,21 @@ pub struct StandingAlert {
     pub ends_at_ms: Option<i64>,
     /// As in [`Notified`].
     pub generator: Arc<str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::receivers::testing::notification;
+
+    #[test]
+    fn a_number_that_json_has_not_survives_being_written_down() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.1, -0.0] {
+            let mut told = notification("team", "g", &["1"]);
+            told.alerts[0].value = value;
+            let written = serde_json::to_string(&told).unwrap();
+            let read: Notification = serde_json::from_str(&written).unwrap();
+            assert_eq!(read.alerts[0].value.to_bits(), value.to_bits(), "{written}");
+        }
+    }
 }

@@ -14,7 +14,8 @@ use crate::query::Labels;
 /// silent the manager takes what it said as over after some of its intervals.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Who says so, the same in each report: for a rule `file;group;index;name`, for a detector its name.
+    /// Who says so, the same in each report: for a rule `file;group;name;n`, where `n` counts the rules of one name in
+    /// the group, for a detector its name.
     pub source: Arc<str>,
     /// What it is.
     pub origin: Origin,
@@ -22,6 +23,9 @@ pub struct Report {
     pub at: Moment,
     /// The conditions, in any order, no two with the same labels.
     pub active: Vec<Active>,
+    /// Labels of conditions that were named before and are not now because there is no data for them any more: that is the reason
+    /// then why they are over. Mostly empty.
+    pub no_data: Vec<Labels>,
 }
 
 /// What a source is.

@@ -71,7 +71,9 @@ pub struct Route {
     pub go_on: bool,
     /// `group_by`.
     pub group_by: GroupBy,
-    /// `group_wait`: how long a new group waits for others to go with the first; 30 s by default.
+    /// `group_wait`: how long a new group waits for others to go with the first; 1 s by default. In Alertmanager it is 30 s,
+    /// since there the alerts of one cause come from many Prometheus; here they come from the rules of one process, and within
+    /// a second of each other from those of one group.
     pub group_wait: Duration,
     /// `group_interval`: how long until a group tells what has changed; 5 m by default.
     pub group_interval: Duration,
@@ -143,7 +145,7 @@ impl InhibitRule {
 }
 
 impl Route {
-    /// A root for one receiver with Alertmanager's defaults.
+    /// A root for one receiver with Alertmanager's defaults, but for `group_wait`.
     #[must_use]
     pub fn new(receiver: &str) -> Self {
         Route {
@@ -151,7 +153,7 @@ impl Route {
             matchers: Matchers::default(),
             go_on: false,
             group_by: GroupBy::Labels(BTreeSet::new()),
-            group_wait: Duration::from_secs(30),
+            group_wait: Duration::from_secs(1),
             group_interval: Duration::from_secs(300),
             repeat_interval: Duration::from_secs(4 * 3600),
             escalation: Vec::new(),

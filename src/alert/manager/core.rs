@@ -230,8 +230,11 @@ impl Manager {
         }
         source.heard = at.max(1);
         let before = std::mem::take(&mut source.alerts);
+        let no_data: BTreeSet<Fingerprint> =
+            report.no_data.iter().map(|labels| Fingerprint::of(report.origin, labels.iter())).collect();
         for id in before.iter().filter(|id| !said.contains_key(id)) {
             let over = match report.origin {
+                _ if no_data.contains(id) => "there is no data for it any more",
                 Origin::Anomaly => "what the detector saw is over",
                 _ => "its condition is over",
             };
@@ -895,9 +898,45 @@ impl Manager {
         let reason = if shown.note.is_empty() { reason } else { format!("{reason}: {}", shown.note) };
         self.restart_steps(id);
         self.note(id, Change::Acknowledged, &reason, now.unix_ms);
+        self.tell_taken(id, now);
         self.mutes_dirty = true;
         self.run(now);
         Ok(shown)
+    }
+
+    /// Tells the groups of an alert of which somebody has taken all that their receivers know to fire. Somebody has done that by hand,
+    /// so no rate limits it.
+    fn tell_taken(&mut self, id: Fingerprint, now: Moment) {
+        let groups: Vec<(String, Vec<Fingerprint>)> = self
+            .groups_of(id)
+            .filter(|group| group.knows(id))
+            .map(|group| {
+                (group.id.clone(), group.members.keys().copied().filter(|id| group.knows(*id)).collect())
+            })
+            .collect();
+        for (group, known) in groups {
+            let records =
+                || known.iter().filter_map(|id| self.alerts.get(id)).filter(|record| record.fires());
+            if !records().all(|record| record.ack.is_some()) {
+                continue;
+            }
+            let alerts: Vec<_> = records().map(|record| record.notified(Status::Firing)).collect();
+            let Some(group) = self.groups.get(&group).filter(|_| !alerts.is_empty()) else { continue };
+            let (receiver, group_key) = (group.receiver.as_str().into(), group.key.as_str().into());
+            let group_labels = group.labels.clone();
+            let id = self.next_id(now);
+            let (cause, at_ms, suppressed) = (Cause::Acknowledged, now.unix_ms, 0);
+            self.effects.notifications.push(Notification {
+                id,
+                receiver,
+                cause,
+                at_ms,
+                group_key,
+                group_labels,
+                alerts,
+                suppressed,
+            });
+        }
     }
 
     pub(super) fn unacknowledge(&mut self, id: &str, by: &str, now: Moment) -> Result<bool, Refusal> {

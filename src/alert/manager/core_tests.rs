@@ -1,6 +1,6 @@
 //! Every state of an alert, and every two that can meet, under a clock that is passed in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::config::{Config, Equal, GroupBy, InhibitRule, Route, Step};
@@ -86,7 +86,13 @@ impl World {
     /// A rule says so at a time. Rules are heard of every minute in between, so that none counts as gone.
     fn say(&mut self, source: &str, seconds: u64, active: Vec<Active>) {
         self.until(seconds);
-        let report = Report { source: source.into(), origin: Origin::Rule, at: at(seconds), active };
+        let report = Report {
+            source: source.into(),
+            origin: Origin::Rule,
+            at: at(seconds),
+            active,
+            no_data: Vec::new(),
+        };
         self.manager.report(report);
         self.look();
     }
@@ -480,6 +486,21 @@ fn an_alert_inhibits_another_and_two_that_are_both_do_not_inhibit_each_other() {
 }
 
 #[test]
+fn that_somebody_takes_a_group_is_told_when_all_of_it_is_taken() {
+    let mut all = route();
+    all.group_by = GroupBy::Labels(BTreeSet::new());
+    let mut world = World::new(config(all));
+    world.fire("A", "warning", 0);
+    world.fire("B", "warning", 0);
+    world.until(600);
+    world.told();
+    world.ack("A", None);
+    assert_eq!(world.told(), NONE);
+    world.ack("B", None);
+    assert_eq!(world.told(), ["team Acknowledged: B firing warning, A firing warning"]);
+}
+
+#[test]
 fn an_acknowledged_alert_is_not_repeated_until_that_runs_out_and_its_end_is_told() {
     let mut short = route();
     short.repeat_interval = Duration::from_secs(600);
@@ -487,6 +508,7 @@ fn an_acknowledged_alert_is_not_repeated_until_that_runs_out_and_its_end_is_told
     world.fire("A", "warning", 0);
     world.told();
     world.ack("A", Some(1500));
+    assert_eq!(world.told(), ["team Acknowledged: A firing warning"]);
     for minute in 1..25 {
         world.fire("A", "warning", minute * 60);
     }
@@ -494,6 +516,7 @@ fn an_acknowledged_alert_is_not_repeated_until_that_runs_out_and_its_end_is_told
     world.fire("A", "warning", 1500);
     assert_eq!(world.told(), ["team Repeat: A firing warning"]);
     world.ack("A", None);
+    world.told();
     world.end("A", "warning", 1600);
     world.until(1900);
     assert_eq!(world.told(), ["team Resolved: A resolved warning"]);
@@ -584,6 +607,10 @@ fn escalation_stops_when_somebody_takes_it_and_begins_anew_when_that_runs_out() 
     minutes(&mut world, 40..=50);
     assert_eq!(world.told(), ["lead Escalation: A firing warning"], "ten minutes after the snooze");
     world.ack("A", None);
+    let taken = ["team Acknowledged: A firing warning", "lead Acknowledged: A firing warning"];
+    let mut told = world.told();
+    told.sort_by(|a, b| b.cmp(a));
+    assert_eq!(told, taken);
     minutes(&mut world, 51..=90);
     assert_eq!(world.told(), NONE);
 }
@@ -658,6 +685,19 @@ fn a_source_that_falls_silent_holds_nothing_true() {
 }
 
 #[test]
+fn an_alert_that_is_over_for_want_of_data_says_so() {
+    let mut world = World::simple();
+    world.fire("A", "warning", 0);
+    world.until(60);
+    let labels = active("A", "warning", &[], Phase::Firing, 0).labels;
+    let (source, active) = ("A;warning".into(), Vec::new());
+    let report = Report { source, origin: Origin::Rule, at: at(60), active, no_data: vec![labels] };
+    world.manager.report(report);
+    let last = world.manager.history(&HistoryFilter::default()).remove(0);
+    assert_eq!((last.change, &*last.reason), (Change::Resolved, "there is no data for it any more"));
+}
+
+#[test]
 fn troubles_of_our_own_are_events_and_no_notifications() {
     let mut world = World::simple();
     let meta = Report {
@@ -665,6 +705,7 @@ fn troubles_of_our_own_are_events_and_no_notifications() {
         origin: Origin::Meta,
         at: at(0),
         active: vec![active("DeliveryFails", "critical", &[], Phase::Firing, 0)],
+        no_data: Vec::new(),
     };
     world.manager.report(meta);
     world.until(600);

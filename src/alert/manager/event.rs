@@ -34,7 +34,7 @@ pub struct AlertEvent {
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
     /// The value of its expression.
-    #[serde(with = "super::saved::number")]
+    #[serde(with = "crate::alert::number")]
     pub value: f64,
     /// Since when it fires, Unix milliseconds.
     pub starts_at: i64,

@@ -88,7 +88,7 @@ pub struct Transition {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its value.
-    #[serde(with = "super::saved::number")]
+    #[serde(with = "crate::alert::number")]
     pub value: f64,
     /// Why, in words.
     pub reason: String,

@@ -107,5 +107,6 @@ const fn word(cause: Cause) -> &'static str {
         Cause::Resolved => "resolved",
         Cause::Flapping => "flapping",
         Cause::Digest => "digest",
+        Cause::Acknowledged => "acknowledged",
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Instance {
     severity: String,
     phase: Phase,
     annotations: BTreeMap<String, String>,
-    #[serde(with = "super::saved::number")]
+    #[serde(with = "crate::alert::number")]
     value: f64,
     active_at_ms: i64,
     fired_at_ms: Option<i64>,
@@ -104,7 +104,7 @@ pub(super) struct Record {
     /// The level to which escalation has raised it.
     raised: Option<Severity>,
     annotations: BTreeMap<String, String>,
-    #[serde(with = "super::saved::number")]
+    #[serde(with = "crate::alert::number")]
     pub(super) value: f64,
     generator: String,
     active_at_ms: i64,

@@ -48,36 +48,3 @@ impl Saved {
         self.version == VERSION
     }
 }
-
-/// Numbers as JSON has them, and as texts where it has none.
-pub(super) mod number {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for it
-    pub(in super::super) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
-        match *value {
-            value if value.is_nan() => to.serialize_str("NaN"),
-            f64::INFINITY => to.serialize_str("+Inf"),
-            f64::NEG_INFINITY => to.serialize_str("-Inf"),
-            value => to.serialize_f64(value),
-        }
-    }
-
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Wire {
-            Number(f64),
-            Text(String),
-        }
-        match Wire::deserialize(from)? {
-            Wire::Number(value) => Ok(value),
-            Wire::Text(text) => match &*text {
-                "NaN" => Ok(f64::NAN),
-                "+Inf" => Ok(f64::INFINITY),
-                "-Inf" => Ok(f64::NEG_INFINITY),
-                other => Err(de::Error::custom(format!("{other:?} is no number"))),
-            },
-        }
-    }
-}

@@ -62,7 +62,7 @@ pub struct AlertView {
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
     /// The value as last seen; what JSON has no number for is a text, `"NaN"`, `"+Inf"`, `"-Inf"`.
-    #[serde(with = "super::saved::number")]
+    #[serde(with = "crate::alert::number")]
     pub value: f64,
     /// Since when the condition is true, Unix milliseconds.
     pub active_at_ms: i64,

@@ -81,7 +81,13 @@ impl Health {
             fired_at_ms: Some(*since),
             generator: Arc::from("/#alerts"),
         });
-        Report { source: SOURCE.into(), origin: Origin::Meta, at, active: active.collect() }
+        Report {
+            source: SOURCE.into(),
+            origin: Origin::Meta,
+            at,
+            active: active.collect(),
+            no_data: Vec::new(),
+        }
     }
 
     /// Sends a report at each change, and again while something fails, until it is stopped or nobody listens.

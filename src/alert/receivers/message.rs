@@ -74,7 +74,7 @@ impl<'a> Told<'a> {
             Cause::Escalation => title.push_str(" [ESCALATED]"),
             Cause::Flapping => title.push_str(" [FLAPPING]"),
             Cause::Digest => title.push_str(" [DIGEST]"),
-            Cause::Firing | Cause::Level | Cause::Repeat | Cause::Resolved => {}
+            Cause::Firing | Cause::Level | Cause::Repeat | Cause::Resolved | Cause::Acknowledged => {}
         }
         let labels = self.common_labels();
         let name = labels.get("alertname").copied();
@@ -118,14 +118,21 @@ impl<'a> Told<'a> {
         format!("{}/#alerts", self.external_url)
     }
 
-    /// Names what is told, the same at each attempt: fingerprint and transition of an alert, a hash of them for several.
+    /// Names what is told, the same at each attempt: fingerprint and transition of an alert, a hash of them for several. What
+    /// tells a state again has the number of its notification behind that, or a receiver would take it for one it knows.
     pub(super) fn idempotency_key(&self) -> String {
         let mut keys: Vec<String> =
             self.alerts.iter().map(|alert| format!("{}:{}", alert.fingerprint, alert.transition)).collect();
-        match keys.len() {
-            0 => format!("notification:{}", self.notification.id),
+        let key = match keys.len() {
+            0 => return format!("notification:{}", self.notification.id),
             1 => keys.remove(0),
             _ => hash(&keys.join("\n")),
+        };
+        match self.notification.cause {
+            Cause::Repeat => format!("{key}:repeat{}", self.notification.id),
+            Cause::Escalation => format!("{key}:escalation{}", self.notification.id),
+            Cause::Acknowledged => format!("{key}:acknowledged{}", self.notification.id),
+            Cause::Firing | Cause::Level | Cause::Resolved | Cause::Flapping | Cause::Digest => key,
         }
     }
 }
@@ -244,6 +251,9 @@ mod tests {
         assert_eq!(key(&["00ff"], 3), "00ff:3");
         assert_eq!(key(&["1", "2"], 3).len(), 32);
         assert_ne!(key(&["1", "2"], 3), key(&["1", "2"], 4));
+        let mut again = notification("team", "g", &["00ff"]);
+        (again.cause, again.id) = (Cause::Repeat, 7);
+        assert_eq!(Told::new(&again, true, "", 0).unwrap().idempotency_key(), "00ff:1:repeat7");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) fn moment(ms: u64) -> Moment {
 }
 
 /// A notification of a group with alerts of these fingerprints.
-pub(super) fn notification(receiver: &str, group: &str, alerts: &[&str]) -> Notification {
+pub(in crate::alert) fn notification(receiver: &str, group: &str, alerts: &[&str]) -> Notification {
     let texts = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };

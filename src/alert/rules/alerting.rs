@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use super::Evaluation;
 use super::condition::NoData;
 use super::file::{Alerting, RuleSpec, Text};
-use super::group::Notice;
 use crate::alert::Phase;
 use crate::alert::template::{Data, Env};
 use crate::clock::Moment;
@@ -174,9 +173,9 @@ impl Asked<'_> {
 }
 
 impl Alerts {
-    /// Evaluates the rule; what is worth telling beyond the alerts goes to `notices`. After an error all is as it was, but for one
+    /// Evaluates the rule; the labels of alerts that are over as there is no data for them go to `no_data`. After an error all is as it was, but for one
     /// over the limit, which leaves no alerts, as in Prometheus.
-    pub(super) fn evaluate(&mut self, asked: &Asked<'_>, notices: &mut Vec<Notice>) -> Result<(), String> {
+    pub(super) fn evaluate(&mut self, asked: &Asked<'_>, no_data: &mut Vec<Labels>) -> Result<(), String> {
         let alerting = asked.alerting;
         let mut holds: HashMap<Labels, True> = HashMap::new();
         let samples = asked.with.ask(&asked.rule.text, &asked.rule.expr, asked.at_ms)?;
@@ -224,18 +223,17 @@ impl Alerts {
             if alert.phase == Phase::Pending {
                 return false;
             }
-            let mut stays = false;
+            let (mut stays, is_gone) = (false, gone.contains(labels));
             if !alerting.keep.is_zero() {
                 let keep = *alert.keep.get_or_insert(Since::now(now));
                 stays = keep.elapsed(now) < alerting.keep;
             }
-            if gone.contains(labels) && alerting.no_data == NoData::Keep {
+            if is_gone && alerting.no_data == NoData::Keep {
                 alert.missing += 1;
-                let kept = alert.missing <= KEPT;
-                if !kept && !stays {
-                    notices.push(Notice::NoData { labels: labels.clone() });
-                }
-                stays |= kept;
+                stays |= alert.missing <= KEPT;
+            }
+            if is_gone && !stays {
+                no_data.push(labels.clone());
             }
             stays
         });

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use super::alerting::Saved;
 use super::feed::Outbox;
-use super::group::{Evaluated, Group, Notice};
+use super::group::{Evaluated, Group};
 use super::metrics::Metrics;
 use super::{Config, Evaluation};
 use crate::alert::{Origin, Phase, Report};
@@ -305,10 +305,6 @@ impl Evaluator {
                 self.metrics.reports_dropped.inc();
             }
         }
-        for notice in evaluated.notices {
-            let Notice::NoData { labels } = notice;
-            info!(alert = %labels, "the alert is over, as there is no data for it any more");
-        }
         self.publish();
     }
 
@@ -421,7 +417,8 @@ impl Evaluator {
 
 /// That nothing of a rule is true any more.
 fn over(source: &Arc<str>, at: Moment) -> Report {
-    Report { source: Arc::clone(source), origin: Origin::Rule, at, active: Vec::new() }
+    let (active, no_data) = (Vec::new(), Vec::new());
+    Report { source: Arc::clone(source), origin: Origin::Rule, at, active, no_data }
 }
 
 /// The first time at or after `now` that is the group's, by its name.

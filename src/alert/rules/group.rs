@@ -74,8 +74,6 @@ pub struct Evaluated {
     pub reports: Vec<Report>,
     /// Series: of each rule that was evaluated all that it gives now.
     pub results: Vec<Results>,
-    /// Worth telling beyond the alerts.
-    pub notices: Vec<Notice>,
     /// Rules that failed.
     pub failures: usize,
 }
@@ -100,16 +98,6 @@ pub struct Produced {
     pub at_ms: i64,
     /// Value.
     pub value: f64,
-}
-
-/// Something worth telling.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// An alert is over because there is no data, and not because its condition is not true any more.
-    NoData {
-        /// Of the alert.
-        labels: Labels,
-    },
 }
 
 impl Rule {
@@ -148,7 +136,7 @@ impl Rule {
         }
     }
 
-    fn report(&self, now: Moment) -> Report {
+    fn report(&self, now: Moment, no_data: Vec<Labels>) -> Report {
         let active = self.alerts().map(|alert| Active {
             labels: alert.labels.clone(),
             annotations: without_ours(&alert.annotations),
@@ -158,7 +146,8 @@ impl Rule {
             fired_at_ms: alert.fired_at_ms,
             generator: Arc::clone(&self.generator),
         });
-        Report { source: Arc::clone(&self.source), origin: Origin::Rule, at: now, active: active.collect() }
+        let (source, active) = (Arc::clone(&self.source), active.collect());
+        Report { source, origin: Origin::Rule, at: now, active, no_data }
     }
 
     /// That the rule has too many alerts, or no longer.
@@ -184,7 +173,8 @@ impl Rule {
             generator: Arc::clone(&self.generator),
         });
         let source = format!("{};limit", self.source).into();
-        Report { source, origin: Origin::Meta, at: now, active: active.into_iter().collect() }
+        let active = active.into_iter().collect();
+        Report { source, origin: Origin::Meta, at: now, active, no_data: Vec::new() }
     }
 
     fn is_alerting(&self) -> bool {
@@ -197,7 +187,7 @@ impl Rule {
         limit: usize,
         at_ms: i64,
         now: Moment,
-        notices: &mut Vec<Notice>,
+        no_data: &mut Vec<Labels>,
     ) -> Result<Vec<Produced>, String> {
         let produced = |labels, value| Produced { labels, at_ms, value };
         match &self.spec.kind {
@@ -208,7 +198,7 @@ impl Rule {
             RuleKind::Alerting(alerting) => {
                 let limit = if limit == 0 { MOST } else { limit };
                 let asked = Asked { rule: &self.spec, alerting, with: *with, limit, at_ms, now };
-                self.alerts.evaluate(&asked, notices)?;
+                self.alerts.evaluate(&asked, no_data)?;
                 let mut samples = Vec::new();
                 for alert in self.alerts.active.values() {
                     let state = match alert.phase {
@@ -296,7 +286,8 @@ impl Group {
             let begun = Instant::now();
             let was_over = rule.alerts.is_over;
             let with = Evaluation { source: &overlay, ..*with };
-            let result = rule.evaluate(&with, self.spec.limit, at_ms, now, &mut evaluated.notices);
+            let mut no_data = Vec::new();
+            let result = rule.evaluate(&with, self.spec.limit, at_ms, now, &mut no_data);
             let failed = result.is_err();
             match result {
                 Ok(samples) => {
@@ -321,7 +312,7 @@ impl Group {
             // One that failed says nothing, unless it is that there are too many: then there are none.
             let is_over = rule.alerts.is_over;
             if rule.is_alerting() && (!failed || is_over) {
-                evaluated.reports.push(rule.report(now));
+                evaluated.reports.push(rule.report(now, no_data));
             }
             if is_over || was_over {
                 evaluated.reports.push(rule.meta(&self.spec, is_over, now));

@@ -151,9 +151,8 @@ impl Metrics {
         if let Some(last) = group.last() {
             self.last_time.get(&label).set(seconds(last.unix_ms));
         }
-        if !evaluated.notices.is_empty() {
-            self.no_data.get(&label).inc_by(evaluated.notices.len() as u64);
-        }
+        let no_data: usize = evaluated.reports.iter().map(|report| report.no_data.len()).sum();
+        self.no_data.get(&label).inc_by(no_data as u64);
     }
 }
 

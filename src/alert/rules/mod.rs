@@ -3,7 +3,7 @@
 //! - [`file`] reads a rule file into [`GroupSpec`]s, or tells everything that is wrong with it; [`condition`] is what we know of an
 //!   expression beyond its result.
 //! - [`Group`] is a group in force and the pure core: [`Group::evaluate`] takes samples and the time, and gives [`Evaluated`]:
-//!   reports for the alert manager, series, notices. `alerting` and `recording` are the two kinds of rules.
+//!   reports for the alert manager, and series. `alerting` and `recording` are the two kinds of rules.
 //! - [`Rules`] is the task that evaluates the groups over the history; their series reach the table by [`Outbox`], and [`Board`] shows
 //!   the groups as they are.
 
@@ -34,7 +34,7 @@ pub use alerting::{Alert, Since};
 pub use evaluator::{Board, Rules, Setup};
 pub use feed::{Outbox, RuleFeed};
 pub use file::{Alerting, GroupSpec, RuleFile, RuleKind, RuleSpec, Text, parse};
-pub use group::{Evaluated, Group, Health, Notice, Produced, Results, Rule, Status};
+pub use group::{Evaluated, Group, Health, Produced, Results, Rule, Status};
 pub use load::built_in;
 pub(crate) use load::{matching, read, text};
 

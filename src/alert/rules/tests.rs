@@ -176,9 +176,8 @@ fn without_data_an_alert_is_kept_for_two_intervals_and_that_it_ends_is_told() {
     world.set(15, "m", stale());
     let evaluated = world.evaluate(15);
     assert_eq!(told(&evaluated.reports), "");
-    assert!(
-        matches!(&*evaluated.notices, [Notice::NoData { labels }] if labels.get("alertname") == Some("A"))
-    );
+    let no_data: Vec<_> = evaluated.reports.iter().flat_map(|report| &report.no_data).collect();
+    assert!(matches!(&*no_data, [labels] if labels.get("alertname") == Some("A")));
     let mut world = World::rule("m > 5", "");
     assert_eq!(world.at(0, Some(6.0)), "firing");
     assert_eq!(world.at(5, None), "firing");

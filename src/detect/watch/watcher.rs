@@ -520,7 +520,7 @@ impl Watcher {
                 Some(anomaly.active(open.confirmed.map(|at| at.unix_ms)))
             });
             let (source, origin) = (Arc::clone(&self.sources[watch]), Origin::Anomaly);
-            out.reports.push(Report { source, origin, at, active: active.collect() });
+            out.reports.push(Report { source, origin, at, active: active.collect(), no_data: Vec::new() });
         }
     }
 
