@@ -6,7 +6,7 @@
 //! delays no other, one that panics is as before, and who reads [`Board`] never waits. A group that is due before it has come to its end
 //! misses that iteration, which is counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -215,6 +215,7 @@ impl Evaluator {
         self.restore().await;
         let mut recorded = self.common.setup.recorded.clone();
         recorded.mark_changed();
+        let mut waited = None;
         loop {
             tokio::select! {
                 biased;
@@ -232,9 +233,8 @@ impl Evaluator {
                         break;
                     }
                     let offset = *recorded.borrow_and_update();
-                    let tick = self.common.setup.ticks.latest();
-                    // A later tick is already on its way into the history.
-                    if tick.offset == offset {
+                    let latest = self.common.setup.ticks.latest();
+                    if let Some(tick) = known(&mut waited, latest, offset) {
                         self.tick(&tick);
                     }
                 }
@@ -339,6 +339,10 @@ impl Evaluator {
             let sources = slot.group.rules().iter().map(|rule| Arc::clone(rule.source()));
             sources.for_each(|source| self.gone(source));
         }
+        // One that is back says itself what is true.
+        let rules = || self.slots.iter().flat_map(|slot| slot.group.rules());
+        let back: HashSet<Arc<str>> = rules().map(|rule| Arc::clone(rule.source())).collect();
+        self.leaving.retain(|source| !back.contains(source));
         self.publish();
     }
 
@@ -413,6 +417,18 @@ impl Evaluator {
             saved.is_ok()
         }));
     }
+}
+
+/// The tick to evaluate at, once the history has got as far as `recorded`: the latest, or else the one that was the latest when it was
+/// last asked for. So a history that is always a tick behind makes evaluations late by that and does not keep them from happening.
+fn known(waited: &mut Option<Arc<Tick>>, latest: Arc<Tick>, recorded: u64) -> Option<Arc<Tick>> {
+    if latest.offset <= recorded {
+        *waited = None;
+        return Some(latest);
+    }
+    let known = waited.take_if(|waited| waited.offset <= recorded);
+    waited.get_or_insert(latest);
+    known
 }
 
 /// That nothing of a rule is true any more.

@@ -159,3 +159,19 @@ async fn alerts_survive_a_stop_in_the_file_of_the_state() {
     assert_eq!(b.phase(), Some(Phase::Pending));
     world.stop().await;
 }
+
+#[test]
+fn a_history_that_is_always_behind_delays_evaluations_and_does_not_prevent_them() {
+    let mut table = Table::new(Epoch(1), 10);
+    let ticks: Vec<Arc<Tick>> = (0..6).map(|second| table.commit(moment(second), 0)).collect();
+    let mut waited = None;
+    let mut at = |latest: usize, recorded: usize| {
+        let tick = known(&mut waited, Arc::clone(&ticks[latest]), ticks[recorded].offset);
+        tick.map(|tick| tick.at.since_start.as_secs())
+    };
+    assert_eq!(at(0, 0), Some(0), "it has the latest");
+    assert_eq!(at(2, 1), None, "that is on its way");
+    assert_eq!(at(3, 2), Some(2), "and has come while there was another");
+    assert_eq!(at(5, 4), Some(3));
+    assert_eq!(at(5, 5), Some(5));
+}
