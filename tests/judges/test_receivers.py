@@ -304,9 +304,7 @@ def test_a_reload_keeps_what_waits_tries_it_by_new_settings_and_buries_what_has_
     down, fixed, other, fresh = hook(status(503, Retry_After="3000")), hook(), hook(status(503)), hook()
     gone = hook(status(503, Retry_After="3000"))
     stays = webhook("stays", other)
-    program = deliver(
-        "receivers:\n" + webhook("team", down) + webhook("gone", gone, ", secret: s") + stays
-    )
+    program = deliver("receivers:\n" + webhook("team", down) + webhook("gone", gone, ", secret: s") + stays)
     for receiver in ("team", "gone", "stays"):
         program.do(send=notification(receiver, 1, receiver))
         assert program.result(receiver=receiver)["outcome"] == "retrying"
@@ -344,7 +342,9 @@ def test_the_route_and_the_receivers_change_together_in_a_reload(start, tmp_path
     config = tmp_path / "gaugecast.yml"
 
     def route(name: str, server: Hook) -> str:
-        return f"route: {{receiver: {name}, group_by: [alertname], group_wait: 0s}}\nreceivers:\n{webhook(name, server)}"
+        return (
+            f"route: {{receiver: {name}, group_by: [alertname], group_wait: 0s}}\nreceivers:\n{webhook(name, server)}"
+        )
 
     config.write_text(route("before", before))
     gaugecast = start(f"--config.file={config}", "--rules.built-in=false")
@@ -382,6 +382,76 @@ def test_slack_and_pagerduty_get_what_they_ask_for(deliver, hook) -> None:
     events = [json.loads(server.next()[2]) for _ in range(2)]
     assert [event["event_action"] for event in events] == ["trigger", "resolve"]
     assert events[0]["dedup_key"] == events[1]["dedup_key"] and events[0]["payload"]["severity"] == "critical"
+    program.stop()
+
+
+TEMPLATES = [
+    "[{{ .Status | toUpper }}:{{ .Alerts.Firing | len }}] {{ .GroupLabels.alertname }} for {{ .CommonLabels.team }}",
+    "{{ range .Alerts }}{{ .Annotations.summary | title }} {{ .Labels.instance }} {{ .Status }};{{ end }}",
+    "{{ range .CommonLabels.SortedPairs }}{{ .Name }}={{ .Value }} {{ end }}{{ .CommonLabels.none }}.",
+    "{{ .CommonAnnotations.summary }} {{ len .CommonLabels.Names }} {{ .CommonLabels.Values }} {{ .Receiver }}",
+    "{{ if gt (len .Alerts.Resolved) 0 }}over{{ else }}{{ with index .Alerts 0 }}{{ .StartsAt.Unix }}"
+    " {{ .GeneratorURL }}{{ end }}{{ end }}",
+    '{{ define "line" }}<{{ .GeneratorURL }}|{{ .Labels.instance }}>{{ end }}{{ range .Alerts.Firing }}'
+    '{{ template "line" . }}{{ end }}',
+    '{{- range $i, $alert := .Alerts -}} {{ $i }} {{ match "^web" $alert.Labels.instance }} '
+    '{{ reReplaceAll "-.*" "" $alert.Labels.instance }} {{- end }}',
+]
+
+
+def test_templates_of_messages_say_what_alertmanager_says(deliver, hook, tmp_path: Path) -> None:
+    theirs, ours, port = hook(), hook(), free_port()
+
+    def receivers(url: str) -> str:
+        configs = [{"api_url": url, "title": text, "text": text, "channel": "#ops"} for text in TEMPLATES]
+        return json.dumps([{"name": "team", "slack_configs": configs}])
+
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(
+        "route: {receiver: team, group_by: [alertname], group_wait: 0s}\n" + f"receivers: {receivers(theirs.url)}\n"
+    )
+    flags = [f"--config.file={config}", f"--storage.path={tmp_path}/am", "--cluster.listen-address="]
+    flags += [f"--web.listen-address=127.0.0.1:{port}", "--web.external-url=http://gauge.example"]
+    judge = Program([tool("prometheus-alertmanager"), *flags])
+    url = f"http://127.0.0.1:{port}"
+    one = alert(instance="web-1", team="a")
+    starts = one["starts_at_ms"] = one["starts_at_ms"] // 1000 * 1000
+    one["annotations"] = {"summary": "the load is high"}
+    try:
+        eventually(lambda: ready(url), "Alertmanager is ready")
+        posted = {
+            "labels": one["labels"],
+            "annotations": one["annotations"],
+            "startsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(starts // 1000)),
+            "generatorURL": "http://gauge.example" + one["generator"],
+        }
+        assert urllib3.request("POST", f"{url}/api/v2/alerts", json=[posted]).status == 200
+        program = deliver(f"receivers: {receivers(ours.url)}\n")
+        program.do(send=notification("team", 1, "g", one))
+
+        def said(server: Hook) -> list[tuple[str, str]]:
+            attachments = [json.loads(server.next()[2])["attachments"][0] for _ in TEMPLATES]
+            return sorted((attachment["title"], attachment["text"]) for attachment in attachments)
+
+        # Alertmanager's data have the text of the template as it is; it cuts the white space around it off.
+        assert said(ours) == said(theirs)
+        program.stop()
+    finally:
+        judge.stop()
+
+
+def test_a_body_of_ones_own_is_json_whatever_a_label_says_and_a_template_that_fails_keeps_nobody_ignorant(
+    deliver, hook
+) -> None:
+    server = hook()
+    body = '{"text": "{{ .CommonLabels.instance }} {{ .Status }}"}'
+    config = "receivers:\n" + webhook("team", server, f", body: {json.dumps(body)}")
+    program = deliver(config + webhook("odd", server, ", body: '{{ .Nothing }}'"))
+    program.do(send=notification("team", 1, "g", alert(instance='a"b\\')))
+    assert json.loads(server.next()[2]) == {"text": 'a"b\\ firing'}
+    program.do(send=notification("odd", 2))
+    assert json.loads(server.next()[2])["version"] == "4"
+    assert any("a template of a message fails" in line for line in program.log)
     program.stop()
 
 

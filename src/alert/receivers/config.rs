@@ -1,7 +1,7 @@
 //! Settings of the receivers: `receivers` in Alertmanager's keys, `alerting` in Prometheus' keys, and the keys of `global` that
 //! Alertmanager has for both.
 //!
-//! What a key means is what it means there. Keys that this version has not (templates of its own, other integrations, other
+//! What a key means is what it means there. Keys that this version has not (other integrations, other
 //! discoveries) are refused by name and place. `log_configs`, `fallback` and `webhook_configs[].secret` are ours.
 
 use std::collections::{BTreeMap, HashSet};
@@ -496,8 +496,8 @@ mod tests {
             ("receivers: [{name: a, webhook_configs: [{url: x}]}]", "is not a URL"),
             ("receivers: [{name: a, slack_configs: [{}]}]", "Slack needs `api_url`"),
             (
-                "receivers: [{name: a, slack_configs: [{api_url: 'http://a', title: b}]}]",
-                "`title` is not supported",
+                "receivers: [{name: a, slack_configs: [{api_url: 'http://a', title: '{{ .Status'}]}]",
+                "1:68 template:1:1: unclosed action",
             ),
             ("receivers: [{name: a, pagerduty_configs: [{}]}]", "PagerDuty needs `routing_key`"),
             ("receivers: [{name: a, email_configs: [{to: x}]}]", "\"x\" is not an address"),

@@ -20,6 +20,7 @@ use lettre::{AsyncTransport, Tokio1Executor};
 use super::config::{Global, Texts, needed, smarthost};
 use super::message::{Told, facts, hash, one_line};
 use super::queue::Outcome;
+use super::template::{Text, plain};
 use crate::alert::Status;
 use crate::config::Credential;
 use crate::config::section::Map;
@@ -51,6 +52,12 @@ pub struct Email {
     pub server_name: Option<String>,
     /// `headers`: more of them.
     pub headers: BTreeMap<String, String>,
+    /// `headers.Subject`: a template, in place of the title.
+    pub subject: Option<Text>,
+    /// `text`: a template of the part of plain text.
+    pub text: Option<Text>,
+    /// `html`: a template of the part of HTML. Values are escaped.
+    pub html: Option<Text>,
 }
 
 /// Reads an address of mail, with a name before it if there is one.
@@ -75,15 +82,8 @@ const RESERVED: &[&str] = &[
 ];
 
 impl Email {
-    pub(super) const UNSUPPORTED: &[&str] = &[
-        "auth_identity",
-        "auth_secret",
-        "auth_secret_file",
-        "force_implicit_tls",
-        "html",
-        "text",
-        "threading",
-    ];
+    pub(super) const UNSUPPORTED: &[&str] =
+        &["auth_identity", "auth_secret", "auth_secret_file", "force_implicit_tls", "threading"];
 
     pub(super) fn read(map: &Map<'_, '_, '_>, global: &Global) -> Option<Email> {
         let to = map.parsed("to", |text| text.split(',').map(mailbox).collect::<Result<Vec<_>, _>>());
@@ -115,7 +115,12 @@ impl Email {
         };
         let require_tls = map.flag("require_tls").unwrap_or(global.smtp_require_tls);
         let Client { trust, server_name, .. } = Client::read_tls(map);
-        let headers: Texts = map.labels("headers");
+        let mut headers: Texts = map.labels("headers");
+        let subject = headers.keys().find(|name| name.eq_ignore_ascii_case("subject")).cloned();
+        let subject = subject.and_then(|name| headers.remove(&name)).and_then(|text| {
+            Text::parse(text).map_err(|why| map.fault("headers", format!("Subject: {why}"))).ok()
+        });
+        let (text, html) = (Text::read(map, "text"), Text::read(map, "html"));
         for name in headers.keys() {
             if RESERVED.contains(&&*name.to_ascii_lowercase()) {
                 map.fault("headers", format!("the header {name:?} cannot be set here"));
@@ -133,6 +138,9 @@ impl Email {
             trust,
             server_name,
             headers,
+            subject,
+            text,
+            html,
         })
     }
 
@@ -197,9 +205,11 @@ impl Email {
         );
         let key =
             format!("{}\n{}\n{}", told.idempotency_key(), told.notification.id, told.notification.at_ms);
+        let own = |text: &Option<Text>, escape| text.as_ref()?.expand(told, escape);
+        let subject = own(&self.subject, plain).map_or_else(|| told.title(), |text| one_line(&text));
         let mut builder = Message::builder()
             .from(self.from.clone())
-            .subject(told.title())
+            .subject(subject)
             .date(UNIX_EPOCH + Duration::from_millis(date))
             // The same at each attempt, so that a mail that came twice is shown once.
             .message_id(Some(format!("<{}@gaugecast>", hash(&key))))
@@ -215,7 +225,9 @@ impl Email {
             let name = HeaderName::new_from_ascii(name.to_owned()).map_err(|error| wrong(&error))?;
             builder = builder.raw_header(HeaderValue::new(name, one_line(value)));
         }
-        let body = MultiPart::alternative_plain_html(text(told), html(told));
+        let plain_part = own(&self.text, plain).unwrap_or_else(|| text(told));
+        let html_part = own(&self.html, escape).unwrap_or_else(|| html(told));
+        let body = MultiPart::alternative_plain_html(plain_part, html_part);
         builder.multipart(body).map_err(|error| wrong(&error))
     }
 }
@@ -337,6 +349,9 @@ mod tests {
             trust: Trust::default(),
             server_name: None,
             headers: BTreeMap::from([("X-Team".to_owned(), "ops\r\nBcc: c@example.org".to_owned())]),
+            subject: None,
+            text: None,
+            html: None,
         }
     }
 

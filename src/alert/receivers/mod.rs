@@ -37,6 +37,7 @@ mod pagerduty;
 mod queue;
 mod saved;
 mod slack;
+mod template;
 #[cfg(test)]
 pub(super) mod testing;
 mod webhook;
@@ -62,6 +63,7 @@ pub use members::{RESEND, TELL_RESOLVED};
 pub use pagerduty::PagerDuty;
 pub use queue::{CAPACITY, GIVE_UP};
 pub use slack::Slack;
+pub use template::Text;
 pub use webhook::{SIGNATURE, TIMESTAMP, Webhook};
 
 use self::alertmanager::Members;

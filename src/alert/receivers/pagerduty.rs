@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::config::{Global, Texts, http, needed};
 use super::http::Request;
 use super::message::{Told, cut, facts, hash};
+use super::template::{Text, plain};
 use super::webhook::unwritable;
 use crate::alert::{Severity, Status};
 use crate::config::Credential;
@@ -43,13 +44,14 @@ pub struct PagerDuty {
     pub about: BTreeMap<&'static str, String>,
     /// `details`: more of them.
     pub details: BTreeMap<String, String>,
+    /// `description`: a template, in place of the text by default.
+    pub description: Option<Text>,
     /// `http_config`.
     pub client: Client,
 }
 
 impl PagerDuty {
-    pub(super) const UNSUPPORTED: &[&str] =
-        &["description", "images", "links", "service_key", "service_key_file", "source"];
+    pub(super) const UNSUPPORTED: &[&str] = &["images", "links", "service_key", "service_key_file", "source"];
 
     pub(super) fn read(map: &Map<'_, '_, '_>, global: &Global) -> Option<PagerDuty> {
         let routing_key = map.credential("routing_key", "routing_key_file");
@@ -61,13 +63,24 @@ impl PagerDuty {
         let (about, details): (_, Texts) = (about.collect(), map.labels("details"));
         let client_name = map.text("client").unwrap_or_else(|| "gaugecast".into());
         let client_url = map.text("client_url");
+        let description = Text::read(map, "description");
         let client = http(map);
         let routing_key = needed(map, "routing_key", "PagerDuty", routing_key)?;
         let url = match map.node("url") {
             Some(_) => url?,
             None => Url::parse(&global.pagerduty_url).ok()?,
         };
-        Some(PagerDuty { routing_key, url, severity, client_name, client_url, about, details, client })
+        Some(PagerDuty {
+            routing_key,
+            url,
+            severity,
+            client_name,
+            client_url,
+            about,
+            details,
+            description,
+            client,
+        })
     }
 
     /// The request.
@@ -120,8 +133,10 @@ impl PagerDuty {
         let source = labels.get("instance").or_else(|| labels.get("job")).copied();
         let since =
             told.alerts.iter().map(|alert| alert.starts_at_ms).min().unwrap_or(told.notification.at_ms);
+        let own = self.description.as_ref().and_then(|text| text.expand(told, plain));
+        let summary = own.unwrap_or_else(|| told.title());
         event["payload"] = json!({
-            "summary": cut(&told.title(), SUMMARY),
+            "summary": cut(&summary, SUMMARY),
             "source": source.unwrap_or(told.external_url),
             "severity": severity,
             "timestamp": iso(since),
@@ -175,6 +190,7 @@ mod tests {
             client_url: None,
             about: BTreeMap::from([("class", "load".to_owned())]),
             details: BTreeMap::from([("team".to_owned(), "a".to_owned())]),
+            description: None,
             client: Client::default(),
         }
     }

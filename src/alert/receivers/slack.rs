@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::config::{Global, http, needed};
 use super::http::Request;
 use super::message::{Told, cut, facts};
+use super::template::Text;
 use super::webhook::{read_url, unwritable, url};
 use crate::alert::{Severity, Status};
 use crate::config::Credential;
@@ -36,6 +37,10 @@ pub struct Slack {
     pub icon_emoji: Option<String>,
     /// `icon_url`: likewise.
     pub icon_url: Option<String>,
+    /// `title`: a template, in place of the text by default.
+    pub title: Option<Text>,
+    /// `text`: likewise.
+    pub text: Option<Text>,
     /// `http_config`.
     pub client: Client,
 }
@@ -57,9 +62,7 @@ impl Slack {
         "mrkdwn_in",
         "pretext",
         "short_fields",
-        "text",
         "thumb_url",
-        "title",
         "title_link",
         "update_message",
     ];
@@ -79,6 +82,8 @@ impl Slack {
             username: given("username"),
             icon_emoji: given("icon_emoji"),
             icon_url: given("icon_url"),
+            title: Text::read(map, "title"),
+            text: Text::read(map, "text"),
             client: http(map),
         };
         Some(Slack { url: needed(map, "api_url", "Slack", url)?, ..slack })
@@ -93,32 +98,17 @@ impl Slack {
     }
 
     fn payload(&self, told: &Told<'_>) -> Value {
-        let title = cut(&told.title(), TITLE);
-        let mut text = Text::default();
-        let (named, more) = told.named();
-        for alert in named {
-            let (headline, lines) = facts(alert);
-            text.line(&format!("*{}*", escape(&cut(&headline, 500))));
-            for (name, said) in lines {
-                text.line(&format!("{name}: {}", escape(&cut(&said, 500))));
-            }
-            // In a link only the bar and the bracket mean something.
-            let page = told.page(alert).replace('|', "%7C").replace('<', "%3C").replace('>', "%3E");
-            text.line(&format!("<{}|open>", page.replace('&', "&amp;")));
-        }
-        if more > 0 {
-            text.line(&format!("and {more} more"));
-        }
-        if let Some(note) = told.note() {
-            text.line(&note);
-        }
+        let own = |text: &Option<Text>| text.as_ref()?.expand(told, escape);
+        let title = own(&self.title).map(|title| cut(&title, TITLE));
+        let title = title.unwrap_or_else(|| escape(&cut(&told.title(), TITLE)));
+        let text = own(&self.text).map(|text| cut(&text, TEXT)).unwrap_or_else(|| by_default(told));
         let mut payload = json!({
             "attachments": [{
-                "fallback": escape(&title),
+                "fallback": title,
                 "color": color(told),
-                "title": escape(&title),
+                "title": title,
                 "title_link": told.alerts_page(),
-                "text": text.0,
+                "text": text,
                 "mrkdwn_in": ["text"],
                 "footer": "gaugecast",
                 "ts": told.notification.at_ms.div_euclid(1000),
@@ -139,11 +129,34 @@ impl Slack {
     }
 }
 
+/// The text of a message whose user has written none.
+fn by_default(told: &Told<'_>) -> String {
+    let mut text = Lines::default();
+    let (named, more) = told.named();
+    for alert in named {
+        let (headline, lines) = facts(alert);
+        text.line(&format!("*{}*", escape(&cut(&headline, 500))));
+        for (name, said) in lines {
+            text.line(&format!("{name}: {}", escape(&cut(&said, 500))));
+        }
+        // In a link only the bar and the bracket mean something.
+        let page = told.page(alert).replace('|', "%7C").replace('<', "%3C").replace('>', "%3E");
+        text.line(&format!("<{}|open>", page.replace('&', "&amp;")));
+    }
+    if more > 0 {
+        text.line(&format!("and {more} more"));
+    }
+    if let Some(note) = told.note() {
+        text.line(&note);
+    }
+    text.0
+}
+
 /// Lines up to the limit: a line is there whole or not at all, so that no entity and no link is cut.
 #[derive(Default)]
-struct Text(String, bool);
+struct Lines(String, bool);
 
-impl Text {
+impl Lines {
     fn line(&mut self, line: &str) {
         const REST: &str = "…";
         if self.1 {
@@ -187,6 +200,8 @@ mod tests {
             username: None,
             icon_emoji: None,
             icon_url: None,
+            title: None,
+            text: None,
             client: Client::default(),
         }
     }

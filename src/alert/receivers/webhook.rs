@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::config::{http, needed};
 use super::http::Request;
 use super::message::{Told, hex};
+use super::template::{self, Text};
 use crate::alert::{Notified, Status};
 use crate::config::Credential;
 use crate::config::section::Map;
@@ -37,6 +38,8 @@ pub struct Webhook {
     pub max_alerts: usize,
     /// `secret` or `secret_file`: requests are signed with it.
     pub secret: Option<Credential>,
+    /// `body`: a template for the whole body, in place of Alertmanager's payload. Values are escaped as in texts of JSON.
+    pub body: Option<Text>,
     /// `http_config`.
     pub client: Client,
 }
@@ -50,6 +53,7 @@ impl Webhook {
             url: Credential::File("".into()),
             max_alerts: map.count("max_alerts").unwrap_or(0),
             secret: map.credential("secret", "secret_file"),
+            body: Text::read(map, "body"),
             client: http(map),
         };
         Some(Webhook { url: needed(map, "url", "a webhook", url)?, ..webhook })
@@ -57,7 +61,11 @@ impl Webhook {
 
     /// The request.
     pub(super) fn request(&self, told: &Told<'_>) -> Result<Request, Failure> {
-        let body = Bytes::from(serde_json::to_vec(&Payload::new(told, self.max_alerts)).map_err(unwritable)?);
+        let own = self.body.as_ref().and_then(|text| text.expand(told, template::json));
+        let body = match own {
+            Some(body) => Bytes::from(body),
+            None => serde_json::to_vec(&Payload::new(told, self.max_alerts)).map_err(unwritable)?.into(),
+        };
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let value = |text: &str| HeaderValue::from_str(text).map_err(unwritable);
@@ -204,6 +212,7 @@ mod tests {
             url: Credential::Given(Secret::new("http://a/hook")),
             max_alerts: 0,
             secret: Some(Credential::Given(Secret::new("Jefe"))),
+            body: None,
             client: Client::default(),
         };
         let one = notification("team", "g", &["00ff"]);

@@ -254,7 +254,7 @@ fn arguments(args: &[Value]) -> Result<Value, String> {
         return Err("args within args within args".into());
     }
     let entries = args.iter().enumerate().map(|(i, arg)| (format!("arg{i}"), arg.clone()));
-    Ok(Value::Map(Arc::new(Map { entries: entries.collect(), absent: Value::Missing })))
+    Ok(Value::Map(Arc::new(Map { entries: entries.collect(), absent: Value::Missing, methods: false })))
 }
 
 fn query(around: &mut Around<'_>, args: &[Value]) -> Result<Value, String> {
@@ -462,5 +462,40 @@ fn path(url: &str) -> &str {
 
 /// A method of a value; only times have some.
 pub(super) fn method(of: &Value, name: &str, args: &[Value]) -> Option<Result<Value, String>> {
-    time::method(of, name, args)
+    time::method(of, name, args).or_else(|| notified(of, name, args))
+}
+
+/// The name of the type of an alert in a message.
+pub(in crate::alert) const ALERT: &str = "template.Alert";
+
+/// The methods of what messages are made of, as in Alertmanager: of its lists of alerts and its maps of labels.
+fn notified(of: &Value, name: &str, args: &[Value]) -> Option<Result<Value, String>> {
+    let list = |values: Vec<Value>| Some(Ok(Value::List(values.into())));
+    match (of, name) {
+        _ if !args.is_empty() => None,
+        (Value::List(alerts), "Firing" | "Resolved") => {
+            let is_it = |alert: &&Value| match alert {
+                Value::Record(record) if record.kind == ALERT => {
+                    field(record, "Status").shown().eq_ignore_ascii_case(name)
+                }
+                _ => false,
+            };
+            list(alerts.iter().filter(is_it).cloned().collect())
+        }
+        (Value::Map(map), "SortedPairs" | "Names" | "Values") if map.methods => {
+            // The name of the alert first, then by name.
+            let first = |name: &String| name != "alertname";
+            let mut pairs: Vec<_> = map.entries.iter().collect();
+            pairs.sort_by_key(|(name, _)| first(name));
+            let pairs = pairs.into_iter().map(|(key, value)| match name {
+                "Names" => Value::text(key),
+                "Values" => value.clone(),
+                _ => {
+                    Value::record("template.Pair", vec![("Name", Value::text(key)), ("Value", value.clone())])
+                }
+            });
+            list(pairs.collect())
+        }
+        _ => None,
+    }
 }

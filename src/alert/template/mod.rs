@@ -21,7 +21,7 @@ use crate::query::Labels;
 mod builtin;
 mod exec;
 mod format;
-mod functions;
+pub(in crate::alert) mod functions;
 mod lex;
 mod parse;
 mod time;

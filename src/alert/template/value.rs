@@ -41,6 +41,8 @@ pub struct Map {
     pub entries: BTreeMap<String, Value>,
     /// What a key that is not there gives: empty text in a map of texts, [`Value::Missing`] in one of anything.
     pub absent: Value,
+    /// Has it the methods of a map of labels in a message: `SortedPairs`, `Names`, `Values`?
+    pub methods: bool,
 }
 
 /// Named fields in order; see [`Value::Record`].
@@ -62,7 +64,13 @@ impl Value {
     /// A map of texts, such as labels.
     pub fn texts<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
         let entries = pairs.into_iter().map(|(name, value)| (name.to_owned(), Value::text(value)));
-        Value::Map(Arc::new(Map { entries: entries.collect(), absent: Value::text("") }))
+        Value::Map(Arc::new(Map { entries: entries.collect(), absent: Value::text(""), methods: false }))
+    }
+
+    /// A map of texts in a message, which has methods.
+    pub fn labels<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Value {
+        let entries = pairs.into_iter().map(|(name, value)| (name.to_owned(), Value::text(value)));
+        Value::Map(Arc::new(Map { entries: entries.collect(), absent: Value::text(""), methods: true }))
     }
 
     /// Fields of a kind.
