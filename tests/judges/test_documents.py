@@ -66,3 +66,22 @@ def test_every_flag_that_a_document_or_deployment_file_names_exists() -> None:
     unknown = {(name, flag) for name, line in lines for flag in ours.findall(line) if flag not in known}
     # One flag a collector: `--help` lists them by pattern.
     assert {(name, flag) for name, flag in unknown if not flag.startswith("--collector.")} == set()
+
+
+def examples() -> list[str]:
+    """The pieces of configuration in docs/alerting.md."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs/alerting.md").read_text(), re.M | re.S)
+    keys = ("global:", "route:", "receivers:", "inhibit_rules:", "rule_files:")
+    return [block for block in blocks if re.sub(r"^#.*\n", "", block).startswith(keys) and "\ntests:" not in block]
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda text: text.split("\n")[0])
+def test_an_example_of_alerting_is_a_configuration(example: str, tmp_path: Path) -> None:
+    # A piece names receivers that are in another one.
+    if "route:" in example and "\nreceivers:" not in example:
+        names = sorted(set(re.findall(r"receiver: ([\w-]+)", example)))
+        example += "receivers:\n" + "".join(f"- name: {name}\n" for name in names)
+    config = tmp_path / "gaugecast.yml"
+    config.write_text(example)
+    done = subprocess.run([BINARY, "check", "config", f"--config.file={config}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
