@@ -348,6 +348,7 @@ mod tests {
                 fired_at_ms: (phase == Phase::Firing).then_some(now.unix_ms),
                 generator: "/".into(),
             }],
+            no_data: Vec::new(),
         };
         // What is only pending may wait; the notification does not wait with it.
         for (phase, is_told) in [(Phase::Pending, false), (Phase::Firing, true)] {
