@@ -6,6 +6,8 @@
 
 use std::alloc::System;
 use std::hint::black_box;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -61,6 +63,34 @@ fn clock() {
     black_box(Instant::now().saturating_duration_since(start));
 }
 
+/// The same asked over HTTP, of a whole server.
+fn http(registry: Registry) -> Result<(), Box<dyn std::error::Error>> {
+    let mut config = gaugecast::config::Config::default();
+    config.server.listen = vec![([127, 0, 0, 1], 0).into()];
+    (config.server.limits.rate, config.server.limits.rate_burst) = (1_000_000, 1_000_000);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let running = runtime.block_on(gaugecast::serve::start(&config, registry, None))?;
+    let address = running.addresses()[0];
+    for path in ["metrics", "report"] {
+        let mut best = Duration::MAX;
+        let mut size = 0;
+        for _ in 0..100 {
+            let start = Instant::now();
+            let mut socket = TcpStream::connect(address)?;
+            let path = format!("/api/v1/admin/performance/{path}");
+            write!(socket, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            let mut answer = Vec::new();
+            socket.read_to_end(&mut answer)?;
+            assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+            (best, size) = (best.min(start.elapsed()), answer.len());
+        }
+        let ms = best.as_secs_f64() * 1e3;
+        println!("GET performance/{path:<8} of 1000 operations {ms:>8.2} ms, {size} bytes");
+    }
+    runtime.block_on(running.stop());
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let monitor = Monitor::new(&Registry::new(), Config::default())?;
     let (send, read) = (monitor.operation("send"), monitor.operation("read"));
@@ -113,6 +143,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("snapshot of 1000 operations              {:>8.2} ms", snapshot / 1e6);
     let json = best(1, || drop(black_box(serde_json::to_vec(&monitor.snapshot(monitor.now())))));
     println!("snapshot of 1000 operations as JSON      {:>8.2} ms", json / 1e6);
+    http(registry.clone())?;
     let mut page = Vec::new();
     let text = best(1, || {
         page.clear();

@@ -24,6 +24,8 @@ use gaugecast::registry::metrics::counter::Counter as RawCounter;
 use gaugecast::registry::metrics::family::Family as RawFamily;
 use gaugecast::registry::{Counter, Desc, Family, Registry};
 use gaugecast::series::{Epoch, Scope, Tick};
+use gaugecast::server::auth::Scope as TokenScope;
+use gaugecast::server::auth::file::TokenFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -155,6 +157,21 @@ async fn get(address: std::net::SocketAddr, path: &str) {
     assert!(answer.starts_with(b"HTTP/1.1 "));
 }
 
+/// A server with tokens and an audit file turns somebody away.
+async fn turn_away(seen: &mut Seen) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.server.listen = vec![([127, 0, 0, 1], 0).into()];
+    let tokens = folder.path().join("tokens.json");
+    TokenFile::new(&tokens).create("any", vec![TokenScope::Read], 0, None).unwrap();
+    config.server.token_file = Some(tokens);
+    config.server.audit_file = Some(folder.path().join("audit.jsonl"));
+    let running = gaugecast::serve::start(&config, Registry::new(), None).await.unwrap();
+    get(running.addresses()[0], "/api/v1/status?token=in-the-address").await;
+    note(seen, &running.ticks().fresh(Duration::ZERO).await);
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn the_reference_names_every_metric_of_our_own() {
     let mut seen = Seen::new();
@@ -162,6 +179,7 @@ async fn the_reference_names_every_metric_of_our_own() {
     misuse(&registry);
     tell(&registry);
     config::Metrics::register(&registry).unwrap();
+    turn_away(&mut seen).await;
 
     // A collector whose page is refused, on a ticker of its own that counts into the same registry.
     let collectors: Vec<Box<dyn Collector>> = vec![Box::new(Broken)];
