@@ -168,7 +168,8 @@ async fn turn_away(seen: &mut Seen) {
     config.server.audit_file = Some(folder.path().join("audit.jsonl"));
     let running = gaugecast::serve::start(&config, Registry::new(), None).await.unwrap();
     get(running.addresses()[0], "/api/v1/status?token=in-the-address").await;
-    note(seen, &running.ticks().fresh(Duration::ZERO).await);
+    let last = running.ticks().fresh(Duration::ZERO).await;
+    note(seen, &last);
     running.stop().await;
 }
 
@@ -239,7 +240,11 @@ async fn the_reference_names_every_metric_of_our_own() {
     }
     drop(client);
     let mut ticks = running.ticks().subscribe();
-    for family in ["gaugecast_scrapes_total", "gaugecast_sd_refresh_failures_total"] {
+    for family in [
+        "gaugecast_scrapes_total",
+        "gaugecast_sd_refresh_failures_total",
+        "gaugecast_rule_group_last_duration_seconds",
+    ] {
         ticks.wait_for(|tick| tick.schema.family(family).is_some()).await.unwrap();
     }
     let last = running.ticks().fresh(Duration::ZERO).await;
