@@ -41,6 +41,8 @@ mod record;
 mod saved;
 mod silence;
 mod task;
+#[cfg(test)]
+mod task_tests;
 mod view;
 
 use std::collections::BTreeMap;
