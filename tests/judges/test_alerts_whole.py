@@ -275,7 +275,7 @@ class Pair:
         return alertmanager(self.folder, self.through, self.port)
 
     def saved(self, *names: str) -> bool:
-        """Are exactly these alerts written down as firing, with who was told?"""
+        """Are these alerts written down?"""
         path = self.storage / "alerts.json"
         return path.exists() and all(f'"{name}"' in path.read_text() for name in names)
 
