@@ -226,7 +226,7 @@ impl Manager {
         }
         let source = self.sources.entry(Arc::clone(&report.source)).or_default();
         if source.heard > 0 && at > source.heard {
-            source.interval = Some(at - source.heard);
+            source.interval = Some(at.saturating_sub(source.heard));
         }
         source.heard = at.max(1);
         let before = std::mem::take(&mut source.alerts);

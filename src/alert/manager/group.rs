@@ -213,7 +213,7 @@ impl Group {
                 _ => {}
             }
         }
-        let long_ago = self.last_told.is_some_and(|told| at - told >= self.repeat);
+        let long_ago = self.last_told.is_some_and(|told| at.saturating_sub(told) >= self.repeat);
         news.repeats = long_ago && unattended && news.changed.is_empty() && !news.firing.is_empty();
         news
     }

@@ -24,7 +24,7 @@ impl Bucket {
     #[allow(clippy::cast_precision_loss)] // a few at most
     fn fill(&mut self, size: usize, at: Ms) {
         let size = size as f64;
-        let passed = (at - self.at).max(0) as f64;
+        let passed = at.saturating_sub(self.at).max(0) as f64;
         self.tokens = (self.tokens + passed * size / MINUTE).min(size);
         self.at = self.at.max(at);
     }
@@ -33,7 +33,7 @@ impl Bucket {
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     fn next(&self, size: usize) -> Ms {
         let missing = (1.0 - self.tokens).max(0.0);
-        self.at + (missing * MINUTE / size.max(1) as f64).ceil() as Ms
+        self.at.saturating_add((missing * MINUTE / size.max(1) as f64).ceil() as Ms)
     }
 }
 

@@ -323,7 +323,7 @@ impl Record {
             (Stage::Pending | Stage::Resolved, true) => {
                 let fired =
                     self.instances.iter().filter(|one| one.fires()).filter_map(|one| one.fired_at_ms).min();
-                let cool = self.ended.map(|ended| ended + ms(limits.cooldown));
+                let cool = self.ended.map(|ended| ended.saturating_add(ms(limits.cooldown)));
                 (self.stage, self.ends_at_ms) = (Stage::Firing, None);
                 match cool.filter(|cool| *cool > at) {
                     Some(cool) => {
@@ -368,7 +368,7 @@ impl Record {
             ));
         }
         let window = ms(limits.flap_window);
-        while self.changes.front().is_some_and(|change| at - change >= window) {
+        while self.changes.front().is_some_and(|change| at.saturating_sub(*change) >= window) {
             self.changes.pop_front();
         }
         let many = self.changes.len();
@@ -389,26 +389,33 @@ impl Record {
         if !told.is_empty() {
             self.updated_at_ms = unix_ms;
         }
-        self.instances.retain(|one| one.ended.is_none_or(|(ended, _)| at - ended < KEPT));
+        self.instances.retain(|one| one.ended.is_none_or(|(ended, _)| at.saturating_sub(ended) < KEPT));
         told
     }
 
     /// When time alone changes something.
     pub(super) fn due(&self, limits: &Limits) -> Option<Ms> {
-        let flaps = self.changes.back().filter(|_| self.flapping).map(|last| last + ms(limits.flap_window));
+        let flaps = self
+            .changes
+            .back()
+            .filter(|_| self.flapping)
+            .map(|last| last.saturating_add(ms(limits.flap_window)));
         let ack = self.ack.as_ref().and_then(|ack| ack.until).filter(|_| self.fires());
         let instances = self.instances.iter().map(|one| match one.ended {
-            Some((ended, _)) => ended + KEPT,
+            Some((ended, _)) => ended.saturating_add(KEPT),
             None => one.expires.unwrap_or(Ms::MAX),
         });
-        let gone = self.ended.filter(|_| !self.fires()).map(|ended| ended + KEPT.max(ms(limits.cooldown)));
+        let gone = self
+            .ended
+            .filter(|_| !self.fires())
+            .map(|ended| ended.saturating_add(KEPT.max(ms(limits.cooldown))));
         let all = [flaps, ack, self.hold, self.cleared, gone, instances.min()];
         all.into_iter().flatten().min().filter(|due| *due < Ms::MAX)
     }
 
     /// Is there nothing to remember of it?
     pub(super) fn is_over(&self, at: Ms, limits: &Limits) -> bool {
-        let cold = self.ended.is_none_or(|ended| at - ended >= KEPT.max(ms(limits.cooldown)));
+        let cold = self.ended.is_none_or(|ended| at.saturating_sub(ended) >= KEPT.max(ms(limits.cooldown)));
         !self.fires() && !self.flapping && !self.instances.iter().any(Instance::is_live) && cold
     }
 
