@@ -244,6 +244,8 @@ async fn the_reference_names_every_metric_of_our_own() {
         "gaugecast_scrapes_total",
         "gaugecast_sd_refresh_failures_total",
         "gaugecast_rule_group_last_duration_seconds",
+        "gaugecast_rule_no_data_total",
+        "gaugecast_alerts",
     ] {
         ticks.wait_for(|tick| tick.schema.family(family).is_some()).await.unwrap();
     }
