@@ -135,7 +135,7 @@ def exposed(gaugecast: Gaugecast) -> set[str]:
 
 
 def of_applications() -> set[str]:
-    """What the monitor exposes once an application uses it: the reference, which a Rust test holds against the program."""
+    """What the monitor exposes once an application uses it, by the reference, which a Rust test holds true."""
     rows = re.findall(
         r"^\| `(gaugecast_(?:operation|security|app|alloc)\w*)` \| (\w+) \|", METRICS.read_text(), re.MULTILINE
     )

@@ -111,7 +111,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_was_put_in_is_found_and_little_else(name: str, tmp_path: Path) -> None:
-    # After an outlier of 200,000 spans the scale is coarse for a while: a spike is seen, though not as loudly as without it.
+    # After an outlier of 200,000 spans the scale is coarse for a while: a spike is seen, though not as loudly.
     bits = SENSITIVE if name == "outlier first" else USUAL
     false = 0
     for seed in range(5):
