@@ -1,6 +1,6 @@
 //! Prometheus rule files, evaluated in process.
 //!
-//! - [`file`] reads a rule file into [`GroupSpec`]s, or tells everything that is wrong with it; [`condition`] is what we know of an
+//! - [`mod@file`] reads a rule file into [`GroupSpec`]s, or tells everything that is wrong with it; [`condition`] is what we know of an
 //!   expression beyond its result.
 //! - [`Group`] is a group in force and the pure core: [`Group::evaluate`] takes samples and the time, and gives [`Evaluated`]:
 //!   reports for the alert manager, and series. `alerting` and `recording` are the two kinds of rules.

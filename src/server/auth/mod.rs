@@ -18,7 +18,7 @@
 //!
 //! With a token file each request needs a bearer token of the scope, from wherever it comes ([`Auth::admit`]): by
 //! `Authorization`, for a WebSocket also as subprotocol `bearer.TOKEN`, for streams of a page by a [`ticket`]. What a
-//! token is, is told in [`token`], where they are kept in [`file`]; [`Auth::tend`] reads the file again when it changes.
+//! token is, is told in [`token`], where they are kept in [`mod@file`]; [`Auth::tend`] reads the file again when it changes.
 
 use std::collections::BTreeMap;
 use std::fmt;
