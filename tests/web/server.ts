@@ -2,13 +2,18 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import type { Server as HttpServer } from 'node:http'
 import { connect } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { extname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
 import type { Browser } from 'playwright-core'
+
+const TYPES: Readonly<Record<string, string>> = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml' }
+const CSP = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 export interface Server {
   readonly process: ChildProcess
@@ -16,8 +21,23 @@ export interface Server {
   readonly port: number
 }
 
-/** Starts the binary and waits until it says where the page is. */
+/**
+ * Starts the binary and waits until it says where the page is. With `PAGE_DIST`, a folder, its files stand in for those in
+ * the binary, so that the page can be worked on without building that.
+ */
 export async function start(port: number, ...flags: readonly string[]): Promise<Server> {
+  const server = await startBinary(port, ...flags)
+  const { PAGE_DIST: folder } = process.env
+  if (folder === undefined) return server
+  // A server that is started again is found where it was.
+  const front = fronts.get(server.port) ?? (await Proxy.to(server, folder))
+  fronts.set(server.port, front)
+  return { ...server, url: front.url }
+}
+
+const fronts = new Map<number, Proxy>()
+
+async function startBinary(port: number, ...flags: readonly string[]): Promise<Server> {
   // The rest of the environment is the binary's: it warns of GAUGECAST_ variables it does not know.
   const { GAUGECAST_BIN: binary, ...env } = process.env
   if (binary === undefined) throw new Error('GAUGECAST_BIN names the binary under test')
@@ -67,8 +87,15 @@ export class Proxy {
     readonly url: string,
   ) {}
 
-  static async to(server: Server): Promise<Proxy> {
+  /** @param folder whose files are given in place of the server's. */
+  static async to(server: Server, folder?: string): Promise<Proxy> {
     const http = createServer((asked, answer) => {
+      const file = folder === undefined ? undefined : join(folder, asked.url === '/' ? 'index.html' : (asked.url ?? ''))
+      if (file !== undefined && existsSync(file)) {
+        answer.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'text/plain', 'content-security-policy': CSP })
+        answer.end(readFileSync(file))
+        return
+      }
       if (asked.url?.includes('/stream/') === true) proxy.opened.http++
       const onward = request({ host: '127.0.0.1', port: server.port, path: asked.url, method: asked.method, headers: asked.headers }, (came) => {
         answer.writeHead(came.statusCode ?? 502, came.headers)

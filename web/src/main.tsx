@@ -1,7 +1,11 @@
 /** Starts the page: one connection, one state, one tree. */
 import 'uplot/dist/uPlot.min.css'
-import './tokens.css'
-import './style.css'
+import './style/tokens.css'
+import './style/base.css'
+import './style/frame.css'
+import './style/card.css'
+import './style/explore.css'
+import './style/targets.css'
 import { render } from 'preact'
 import { Page } from './page'
 import { App } from './ui/app'

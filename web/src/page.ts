@@ -6,9 +6,12 @@ import { connect } from '../client/index'
 import type { Live, State as ConnectionState } from '../client/index'
 import type { Drawable } from './chart/queue'
 import { DrawQueue } from './chart/queue'
+import { LiveQueries } from './model/live-query'
 import { Slots } from './model/slots'
 import { Store } from './model/store'
 import { Token } from './model/token'
+import type { Route } from './route'
+import { hrefOf, parseRoute } from './route'
 import type { Palette, Theme } from './theme'
 import { chooseTheme, currentTheme, readPalette } from './theme'
 
@@ -25,15 +28,11 @@ const CLOCKS_AGREE_MS = 1_000
 /** The server's own default limit of a subscription; a registry of more is shown in part and says so. */
 const MOST_SERIES = 10_000
 
-export type Topic = 'structure' | 'frame' | 'connection' | 'view' | 'target'
+/** What components listen for. `alert`, `anomaly` and `target` are events of the server of that kind. */
+export type Topic = 'structure' | 'frame' | 'connection' | 'view' | 'query' | Kind
 
-/** The pages, as they stand in the address behind `#`. */
-export const VIEWS = ['explore', 'targets'] as const
-export type View = (typeof VIEWS)[number]
-
-function viewOf(hash: string): View {
-  return VIEWS.find((view) => hash === `#${view}`) ?? 'explore'
-}
+const KINDS = ['alert', 'anomaly', 'target'] as const
+type Kind = (typeof KINDS)[number]
 
 /** A card as the page sees it. */
 export interface Card extends Drawable {
@@ -60,7 +59,8 @@ export class Page {
   pausedAt: number | null = null
   theme: Theme = currentTheme()
   palette: Palette = readPalette(this.theme)
-  view = viewOf(location.hash)
+  route: Route = parseRoute(location.hash)
+  readonly queries: LiveQueries
   query = ''
   prefix = ''
   /** What the server refused, in its words. */
@@ -108,11 +108,20 @@ export class Page {
       this.skewMs = Math.abs(skew) < CLOCKS_AGREE_MS ? 0 : skew
     })
     this.live.on('event', ({ kind }) => {
-      if (kind === 'target') this.tell('target')
+      const known = KINDS.find((one) => one === kind)
+      if (known !== undefined) this.tell(known)
     })
+    this.queries = new LiveQueries(
+      () => this.live,
+      () => {
+        this.markAll()
+        this.tell('query')
+      },
+    )
     addEventListener('hashchange', () => {
-      this.view = viewOf(location.hash)
-      scrollTo(0, 0)
+      const before = this.route
+      this.route = parseRoute(location.hash)
+      if (before.view !== this.route.view || before.about !== this.route.about) scrollTo(0, 0)
       this.viewChanged()
     })
     this.live.on('error', (error) => {
@@ -210,6 +219,14 @@ export class Page {
     const at = WINDOWS.findIndex((one) => one.ms === this.windowMs)
     const next = WINDOWS[Math.max(0, Math.min(WINDOWS.length - 1, at + by))]
     if (next !== undefined) this.setWindow(next.ms)
+  }
+
+  /** Sets parameters of this page in the address, where a link takes them from; no step back is kept of it. Empty ones go. */
+  setParams(changed: Readonly<Record<string, string>>): void {
+    const { view, about, params } = this.route
+    history.replaceState(null, '', hrefOf(view, about, new Map([...params, ...Object.entries(changed)])))
+    this.route = parseRoute(location.hash)
+    this.viewChanged()
   }
 
   find(query: string): void {

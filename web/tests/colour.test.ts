@@ -1,11 +1,11 @@
 /** The token table, computed: contrast (WCAG 2) and how well series can be told apart (OKLab, Machado 2009). */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parseToken } from '../src/theme'
 
 type Triple = readonly [number, number, number]
 
-const css = readFileSync(new URL('../src/tokens.css', import.meta.url), 'utf8')
+const css = readFileSync(new URL('../src/style/tokens.css', import.meta.url), 'utf8')
 const tokens = new Map([...css.matchAll(/--([\w-]+):\s*(light-dark\([^;]*\));/g)].map(([, name = '', value = '']) => [name, parseToken(value)]))
 
 const THEMES = ['light', 'dark'] as const
@@ -74,6 +74,9 @@ describe.each(THEMES)('%s', (theme) => {
 })
 
 test('no colour is written outside the tokens', () => {
-  const style = readFileSync(new URL('../src/style.css', import.meta.url), 'utf8')
+  const folder = new URL('../src/style/', import.meta.url)
+  const others = readdirSync(folder).filter((name) => name !== 'tokens.css')
+  expect(others.length).toBeGreaterThan(0)
+  const style = others.map((name) => readFileSync(new URL(name, folder), 'utf8')).join('')
   expect(style.match(/#[0-9a-f]{6}\b/gi)).toBeNull()
 })

@@ -13,7 +13,7 @@ import type { Scale, Shown, Unit } from '../format/number'
 import { observations, QUANTILE_SPAN_MS, quantiles, rates, values } from '../model/derive'
 import { makePlan, QUANTILES } from '../model/plan'
 import type { Plan } from '../model/plan'
-import type { FamilyInfo } from '../model/store'
+import type { FamilyInfo, Store } from '../model/store'
 import type { Card, Page } from '../page'
 
 /** Text changes at most so often (ms), however fast the charts. */
@@ -68,6 +68,8 @@ export class LiveCard implements Card {
 
   constructor(
     private readonly page: Page,
+    /** Where the numbers are: the registry's, or those of a query. */
+    private readonly source: Store,
     private readonly family: FamilyInfo,
     private readonly parts: Parts,
   ) {
@@ -123,7 +125,7 @@ export class LiveCard implements Card {
   }
 
   draw(): void {
-    if (!this.near || this.width <= 0 || this.page.store.lastTime === 0) return
+    if (!this.near || this.width <= 0 || this.source.lastTime === 0) return
     const plan = this.currentPlan()
     switch (plan.kind) {
       case 'chips':
@@ -142,7 +144,7 @@ export class LiveCard implements Card {
 
   private currentPlan(): Plan {
     const { family } = this
-    const { store } = this.page
+    const { source: store } = this
     if (this.plan === null || this.planned !== family.series.length) {
       this.plan = makePlan(family, (key) => store.value(key), this.plan ?? undefined)
       this.planned = family.series.length
@@ -165,8 +167,8 @@ export class LiveCard implements Card {
   }
 
   private drawChart(plan: Extract<Plan, { lines: readonly unknown[] }>): void {
-    const { store, windowEnd, windowMs } = this.page
-    const { columns } = store
+    const { windowEnd, windowMs } = this.page
+    const { columns } = this.source
     const from = windowEnd - windowMs
     this.deriveLatest(plan)
     if (this.frame !== null && this.chart !== null) {
@@ -193,7 +195,7 @@ export class LiveCard implements Card {
       from,
       to: windowEnd,
       range: this.rangeOf(plan, lines),
-      ended: plan.lines.map((line) => line.keys.length > 0 && line.keys.every((key) => store.stale(key) !== null)),
+      ended: plan.lines.map((line) => line.keys.length > 0 && line.keys.every((key) => this.source.stale(key) !== null)),
       ...(plan.kind === 'quantiles' && this.heat !== null ? { heat: this.heat } : {}),
     }
     this.frame = frame
@@ -232,7 +234,7 @@ export class LiveCard implements Card {
   /** Brings the heatmap up to the rows from `first` to `last`; all of it where window, width or theme are new. */
   private fillHeat(plan: Extract<Plan, { kind: 'quantiles' }>, first: number, last: number): void {
     const { page } = this
-    const { columns, intervalMs } = page.store
+    const { columns, intervalMs } = this.source
     const columnMs = Math.max(intervalMs, Math.ceil(page.windowMs / (this.width - 58)))
     const size = Math.ceil(page.windowMs / columnMs) + 2
     const heat = this.heat?.columnMs === columnMs && this.heat.ring.columns === size ? this.heat : null
@@ -277,7 +279,7 @@ export class LiveCard implements Card {
   }
 
   private deriveLatest(plan: Extract<Plan, { lines: readonly unknown[] }>): void {
-    const row = this.page.store.columns.indexAt(this.page.windowEnd + 1) - 1
+    const row = this.source.columns.indexAt(this.page.windowEnd + 1) - 1
     if (this.latest.length !== plan.lines.length) this.latest = new Float64Array(plan.lines.length)
     const { latest } = this
     this.derive(
@@ -299,7 +301,7 @@ export class LiveCard implements Card {
 
   /** The numbers of all lines for these rows. */
   private derive(plan: Extract<Plan, { lines: readonly unknown[] }>, first: number, last: number, outs: readonly Float64Array[]): void {
-    const { columns } = this.page.store
+    const { columns } = this.source
     const count = last - first
     if (plan.kind === 'quantiles') {
       quantiles(columns, plan, QUANTILES, first, last, outs)
@@ -355,7 +357,7 @@ export class LiveCard implements Card {
 
   /** The sum of all series at the cursor or now, where not every one has a line. */
   private sumOfAll(plan: Extract<Plan, { kind: 'lines' }>, frame: Frame): number {
-    const { columns } = this.page.store
+    const { columns } = this.source
     const time = this.cursor === null ? this.page.windowEnd : (frame.times[this.cursor] ?? NaN)
     const row = columns.indexAt(time + 1) - 1
     if (row < 0) return NaN
@@ -367,7 +369,7 @@ export class LiveCard implements Card {
   }
 
   private stateWord(plan: Plan, ended: boolean, word: string): string {
-    const { store, connected } = this.page
+    const { source: store, page: { connected } } = this
     if (!connected && this.cursor === null) return `${age(this.page.silenceMs / 1000)} ago`
     if (!ended || !('lines' in plan)) return word
     const since = plan.lines.flatMap((line) => line.keys.map((key) => store.stale(key) ?? 0))
@@ -471,7 +473,7 @@ export class LiveCard implements Card {
   }
 
   private stateTexts(plan: Extract<Plan, { kind: 'states' }>): void {
-    const { store } = this.page
+    const { source: store } = this
     const states = this.family.series.map((one) => store.value(one.key))
     const bad = states.filter((state) => state === plan.bad).length
     const shown = plan.bad === null ? states.filter((state) => state === 1).length : states.length - bad
@@ -504,7 +506,7 @@ export class LiveCard implements Card {
   }
 
   private drawAge(plan: Extract<Plan, { kind: 'age' }>): void {
-    const { store, windowEnd } = this.page
+    const { source: store, page: { windowEnd } } = this
     const moments = plan.lines.map((line) => store.value(line.keys[0] ?? -1) * 1000)
     const latest = Math.max(...moments)
     const seconds = (windowEnd - latest) / 1000
@@ -530,7 +532,7 @@ export class LiveCard implements Card {
     const now = performance.now()
     if (now - this.textAt < TEXT_MS - 20) return
     this.textAt = now
-    const { columns } = this.page.store
+    const { columns } = this.source
     const row = columns.indexAt(this.page.windowEnd + 1) - 1
     if (row < 0) return
     const out = new Float64Array(1)

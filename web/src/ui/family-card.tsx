@@ -1,7 +1,7 @@
 /** The elements of one family's card. What moves in them is set by `LiveCard`. */
 import { memo } from 'preact/compat'
 import { useEffect, useRef } from 'preact/hooks'
-import type { FamilyInfo } from '../model/store'
+import type { FamilyInfo, Store } from '../model/store'
 import type { Page } from '../page'
 import { LiveCard } from './card'
 import { titleOf } from './title'
@@ -9,14 +9,18 @@ import { watch } from './watch'
 
 interface Props {
   readonly page: Page
+  /** Where the family's numbers are; without, the registry. */
+  readonly source?: Store
   readonly family: FamilyInfo
+  /** In place of the family's own title. */
+  readonly title?: string
   readonly place: number
 }
 
 /** The live part of a card's element, for the keyboard. */
 export const liveCards = new WeakMap<Element, LiveCard>()
 
-function FamilyCardPlain({ page, family, place }: Props) {
+function FamilyCardPlain({ page, source = page.store, family, title = titleOf(family), place }: Props) {
   const root = useRef<HTMLElement>(null)
   const live = useRef<LiveCard | null>(null)
   useEffect(() => {
@@ -27,7 +31,7 @@ function FamilyCardPlain({ page, family, place }: Props) {
       if (found === null) throw new Error(`a card has a .${name}`)
       return found
     }
-    const card = new LiveCard(page, family, {
+    const card = new LiveCard(page, source, family, {
       root: element,
       source: part('source'),
       value: part('value'),
@@ -44,12 +48,11 @@ function FamilyCardPlain({ page, family, place }: Props) {
       end()
       card.destroy()
     }
-  }, [page, family])
+  }, [page, source, family])
   useEffect(() => {
     if (live.current !== null) live.current.place = place
   }, [place])
 
-  const title = titleOf(family)
   const whole = family.help === '' ? family.name : `${family.name}\n${family.help}`
   return (
     <article class="card" ref={root} tabIndex={0} data-title={title} data-family={family.name} aria-label={title}>

@@ -3,19 +3,17 @@ import type { RefObject } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import { age } from '../format/number'
 import type { Page } from '../page'
-import { type View, WINDOWS } from '../page'
+import { WINDOWS } from '../page'
+import { hrefOf } from '../route'
 import { useClock, useTopics } from './hooks'
+import { PAGES, pageOf } from './pages'
 
 /** More than so many ticks without a frame is late. */
 const LATE_TICKS = 2
 
-const TABS: readonly (readonly [View, string])[] = [
-  ['explore', 'Explore'],
-  ['targets', 'Targets'],
-]
-
 export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputElement | null> }) {
   useTopics(page, 'view', 'connection')
+  const shown = pageOf(page.route.view)
   return (
     <header class="top">
       <a class="brand" href="./">
@@ -26,8 +24,8 @@ export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputEl
         gaugecast
       </a>
       <nav class="tabs" aria-label="Pages">
-        {TABS.map(([view, label]) => (
-          <a key={view} href={`#${view}`} aria-current={page.view === view ? 'page' : undefined}>
+        {PAGES.filter(({ place }) => place === 'tab').map(({ view, label }) => (
+          <a key={view} href={hrefOf(view)} aria-current={shown.view === view ? 'page' : undefined}>
             {label}
             {view === 'targets' && <Down page={page} />}
           </a>
@@ -41,8 +39,8 @@ export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputEl
         <input
           ref={find}
           type="search"
-          placeholder={page.view === 'targets' ? 'Find a target' : 'Find a metric'}
-          aria-label={page.view === 'targets' ? 'Find a target' : 'Find a metric'}
+          placeholder={`Find ${shown.finds}`}
+          aria-label={`Find ${shown.finds}`}
           autocomplete="off"
           spellcheck={false}
           value={page.query}

@@ -1,50 +1,21 @@
 /** Who is scraped: for each job its targets, what is down first, with the time behind them and the error in full. */
-import { useEffect, useState } from 'preact/hooks'
 import { age, clock, format, formatText } from '../format/number'
 import { matches, words } from '../model/search'
 import { seriesIdentity } from '../model/store'
 import type { Pool, Target } from '../model/targets'
 import { byPool, haystack, instance, readTargets, stretches } from '../model/targets'
 import type { Page } from '../page'
-import { useClock, useTopics } from './hooks'
+import { useAnswer } from '../ui/answer'
+import { useClock, useTopics } from '../ui/hooks'
+import type { PageProps } from '../ui/pages'
 
 /** How often the list is asked for while it is looked at. What goes up or down is told at once, by the stream. */
 const ASK_MS = 10_000
 
-type Answer = { readonly targets: readonly Target[] } | { readonly refused: string } | null
-
-/** The list as the server last told it. */
-function useTargets(page: Page): Answer {
-  const [answer, setAnswer] = useState<Answer>(null)
-  useEffect(() => {
-    const ended = new AbortController()
-    const ask = async () => {
-      try {
-        const response = await page.token.fetch('api/v1/targets?state=active', ended.signal)
-        setAnswer({ targets: readTargets(await response.json()) })
-      } catch (error) {
-        // While the connection is lost the banner says so; what was told before stays.
-        if (!ended.signal.aborted && page.connected) setAnswer({ refused: error instanceof Error ? error.message : String(error) })
-      }
-    }
-    void ask()
-    const timer = setInterval(() => {
-      if (!document.hidden && page.connected) void ask()
-    }, ASK_MS)
-    const end = page.listen('target', () => void ask())
-    return () => {
-      ended.abort()
-      clearInterval(timer)
-      end()
-    }
-  }, [page])
-  return answer
-}
-
-export function Targets({ page }: { page: Page }) {
+export function Targets({ page }: PageProps) {
   useTopics(page, 'view', 'structure')
   useClock(1_000)
-  const answer = useTargets(page)
+  const answer = useAnswer(page, 'api/v1/targets?state=active', readTargets, { every: ASK_MS, on: ['target'] })
   if (answer === null) return <main class="targets"><h1>Targets</h1></main>
   if ('refused' in answer) {
     return (
@@ -55,7 +26,7 @@ export function Targets({ page }: { page: Page }) {
     )
   }
   const wanted = words(page.query)
-  const found = answer.targets.filter((target) => matches(haystack(target), wanted))
+  const found = answer.told.filter((target) => matches(haystack(target), wanted))
   const up = found.filter((target) => target.health === 'up').length
   return (
     <main class="targets">
@@ -63,8 +34,8 @@ export function Targets({ page }: { page: Page }) {
         <h1>Targets</h1>
         {found.length > 0 && <p>{up === found.length ? `all ${found.length} up` : `${up} of ${found.length} up`}</p>}
       </div>
-      {answer.targets.length === 0 && <Empty />}
-      {answer.targets.length > 0 && found.length === 0 && <p class="nothing">No target matches “{page.query}”.</p>}
+      {answer.told.length === 0 && <Empty />}
+      {answer.told.length > 0 && found.length === 0 && <p class="nothing">No target matches “{page.query}”.</p>}
       {byPool(found).map((pool) => <Job key={pool.name} page={page} pool={pool} />)}
     </main>
   )

@@ -1,0 +1,43 @@
+/** What the API tells, asked again from time to time and when the server says that something happened. */
+import { useEffect, useState } from 'preact/hooks'
+import type { Page, Topic } from '../page'
+
+/** What was read; or why it could not be; null before the first answer. */
+export type Answer<T> = { readonly told: T } | { readonly refused: string } | null
+
+interface Asking {
+  /** How often it is asked for while it is looked at (ms). */
+  readonly every: number
+  /** Ask at once when one of these is told. */
+  readonly on?: readonly Topic[]
+  /** Another one makes it ask at once, as an order just given does. */
+  readonly again?: number
+}
+
+/** @param read takes an answer apart; throws a text for people where it is none. */
+export function useAnswer<T>(page: Page, path: string, read: (answer: unknown) => T, { every, on = [], again = 0 }: Asking): Answer<T> {
+  const [answer, setAnswer] = useState<Answer<T>>(null)
+  useEffect(() => {
+    const ended = new AbortController()
+    const ask = async () => {
+      try {
+        const response = await page.token.fetch(path, ended.signal)
+        setAnswer({ told: read(await response.json()) })
+      } catch (error) {
+        // While the connection is lost the banner says so; what was told before stays.
+        if (!ended.signal.aborted && page.connected) setAnswer({ refused: error instanceof Error ? error.message : String(error) })
+      }
+    }
+    void ask()
+    const timer = setInterval(() => {
+      if (!document.hidden && page.connected) void ask()
+    }, every)
+    const ends = on.map((topic) => page.listen(topic, () => void ask()))
+    return () => {
+      ended.abort()
+      clearInterval(timer)
+      for (const end of ends) end()
+    }
+  }, [page, path, again])
+  return answer
+}
