@@ -6,6 +6,8 @@
 //! settings, [`serve`] puts it all together. [`loadtest`] stands beside: it measures a server from outside. [`alert`] judges the
 //! history by rules, [`detect`] by what a series has done before; [`monitor`] is what an application tells of itself.
 
+#![forbid(unsafe_code)]
+
 pub mod alert;
 pub mod build;
 pub mod cli;
