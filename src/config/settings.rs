@@ -214,6 +214,13 @@ fn table() -> Vec<Setting> {
             Addresses(|c| &mut c.server.listen),
             "IP:PORT to listen on, :PORT is all; repeatable",
         ),
+        rare(row(
+            Group::Web,
+            "web.systemd-socket",
+            "web.systemd_socket",
+            Bool(|c| &mut c.server.systemd_socket),
+            "Take the sockets that systemd hands over, instead of web.listen-address",
+        )),
         row(
             Group::Web,
             "web.insecure-no-auth",

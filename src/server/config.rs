@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct Config {
     /// `--web.listen-address`, repeatable; `127.0.0.1:7171` by default. `:PORT` is all addresses.
     pub listen: Vec<SocketAddr>,
+    /// `--web.systemd-socket`: takes the sockets that the service manager hands over, in place of `listen`.
+    pub systemd_socket: bool,
     /// `--web.telemetry-path`, `/metrics` by default.
     pub telemetry_path: String,
     /// `--web.max-requests`: parallel `/metrics` requests before 503; 40 by default, 0 is without limit.
@@ -47,6 +49,7 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             external_url: None,
             route_prefix: String::new(),
+            systemd_socket: false,
             insecure_no_auth: false,
             token_file: None,
             public_metrics: false,

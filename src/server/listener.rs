@@ -73,6 +73,9 @@ pub enum BindError {
         /// Where.
         address: SocketAddr,
     },
+    /// `--web.systemd-socket`, and nothing that listens was handed over.
+    #[error("--web.systemd-socket: {0}; start it by a .socket unit, or give --web.listen-address instead")]
+    HandedOver(String),
     /// Anything else.
     #[error("{address}: {source}, try --web.listen-address")]
     Other {
@@ -117,16 +120,16 @@ impl Server {
     /// See [`BindError`]; then no address is taken.
     pub fn bind(app: App) -> Result<Self, BindError> {
         let config = &app.config;
+        let closed = |address: SocketAddr| {
+            let safe = address.ip().to_canonical().is_loopback()
+                || config.insecure_no_auth
+                || config.token_file.is_some();
+            if safe { Ok(()) } else { Err(BindError::Open { address }) }
+        };
         let mut listeners = Vec::new();
-        for &address in &config.listen {
-            if !address.ip().to_canonical().is_loopback()
-                && !config.insecure_no_auth
-                && config.token_file.is_none()
-            {
-                return Err(BindError::Open { address });
-            }
-        }
-        for &address in &config.listen {
+        let asked = if config.systemd_socket { &[][..] } else { &config.listen };
+        asked.iter().try_for_each(|address| closed(*address))?;
+        for &address in asked {
             let v4_too = config.listen.iter().any(|other| {
                 other.is_ipv4() && other.port() == address.port() && other.ip().is_unspecified()
             });
@@ -136,15 +139,21 @@ impl Server {
                 _ => BindError::Other { address, source },
             })?);
         }
+        if config.systemd_socket {
+            listeners = handed_over().map_err(|error| BindError::HandedOver(error.to_string()))?;
+        }
         if listeners.is_empty() {
             return Err(BindError::Nowhere);
         }
         app.crowd.allow_at_most(raise_file_limit().saturating_sub(OTHER_FILES));
         let addresses = listeners
             .iter()
-            .zip(&config.listen)
-            .map(|(listener, asked)| listener.local_addr().unwrap_or(*asked))
-            .collect();
+            .enumerate()
+            .filter_map(|(i, listener)| listener.local_addr().ok().or_else(|| asked.get(i).copied()))
+            .collect::<Vec<_>>();
+        if config.systemd_socket {
+            addresses.iter().try_for_each(|address| closed(*address))?;
+        }
         Ok(Server { listeners, addresses, router: Router::new(app) })
     }
 
@@ -211,6 +220,22 @@ fn listen(address: SocketAddr, v4_too: bool) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// The sockets that the service manager opened for us, by its protocol of `LISTEN_FDS`.
+fn handed_over() -> io::Result<Vec<TcpListener>> {
+    let mut sockets = listenfd::ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for i in 0..sockets.len() {
+        if let Some(listener) = sockets.take_tcp_listener(i)? {
+            listener.set_nonblocking(true)?;
+            listeners.push(TcpListener::from_std(listener)?);
+        }
+    }
+    if listeners.is_empty() {
+        return Err(io::Error::other("no socket was handed over"));
+    }
+    Ok(listeners)
 }
 
 /// Where connections come from: a listener, or a test.
