@@ -11,7 +11,7 @@ use crate::config::{ConfigError, Place};
 const MAX_BYTES: u64 = 4 << 20;
 
 /// The rules that are on by default, by their names.
-const BUILT_IN: [(&str, &str); 2] = [
+pub(crate) const BUILT_IN: [(&str, &str); 2] = [
     ("gaugecast.rules.yml", include_str!("../../../rules/gaugecast.rules.yml")),
     ("application.rules.yml", include_str!("../../../rules/application.rules.yml")),
 ];

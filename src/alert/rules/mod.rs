@@ -36,7 +36,7 @@ pub use feed::{Outbox, RuleFeed};
 pub use file::{Alerting, GroupSpec, RuleFile, RuleKind, RuleSpec, Text, parse};
 pub use group::{Evaluated, Group, Health, Produced, Results, Rule, Status};
 pub use load::built_in;
-pub(crate) use load::{matching, read, text};
+pub(crate) use load::{BUILT_IN, matching, read, text};
 
 /// Settings of the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]

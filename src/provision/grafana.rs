@@ -1,0 +1,18 @@
+//! Grafana: data sources, the provider of dashboards, and the dashboards.
+
+use super::{File, Options, dashboards};
+
+pub(super) fn files(options: &Options) -> Vec<File> {
+    let mut files = vec![
+        File::new(
+            "grafana/provisioning/dashboards/gaugecast.yml",
+            include_str!("../../grafana/provisioning/dashboards/gaugecast.yml"),
+        ),
+        File::new(
+            "grafana/provisioning/datasources/prometheus.yml",
+            include_str!("../../grafana/provisioning/datasources/prometheus.yml"),
+        ),
+    ];
+    files.extend(dashboards::all(options));
+    files
+}

@@ -1,0 +1,43 @@
+//! What `gaugecast provision` writes is what stands in the repository.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gaugecast::provision::{Options, Part, files};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files_below(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            files_below(&path, found);
+        } else {
+            found.insert(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_files_of_the_repository_are_what_is_written_by_default() {
+    let made = files(&Part::all(), &Options::default()).unwrap();
+    let again = "cargo run -- provision --out . --force";
+    for file in &made {
+        let there = fs::read_to_string(root().join(&file.path)).unwrap_or_default();
+        assert!(file.text == there, "{} is not what the code makes: {again}", file.path);
+    }
+    let made: BTreeSet<String> = made.into_iter().map(|file| file.path).collect();
+    let mut there = BTreeSet::new();
+    for folder in ["grafana", "rules", "packaging"] {
+        if root().join(folder).exists() {
+            files_below(&root().join(folder), &mut there);
+        }
+    }
+    there.retain(|path| !path.starts_with("rules/tests/"));
+    let extra: Vec<_> = there.difference(&made).collect();
+    assert!(extra.is_empty(), "files that nothing writes: {extra:?}");
+}
