@@ -73,9 +73,7 @@ pub(super) fn command() -> Command {
                 .long("threshold")
                 .value_name("ALERT=NUMBER")
                 .action(ArgAction::Append)
-                .help(
-                    "Another threshold of an alert or of one level (HighLatency.critical=0.8)",
-                ),
+                .help("Another threshold of an alert or of one level (HighLatency.critical=0.8)"),
         )
         .arg(
             Arg::new("force")

@@ -2,7 +2,7 @@
 
 use super::{File, Options, dashboards};
 
-pub(super) fn files(options: &Options) -> Vec<File> {
+pub(super) fn files(_: &Options) -> Vec<File> {
     let mut files = vec![
         File::new(
             "grafana/provisioning/dashboards/gaugecast.yml",
@@ -13,6 +13,6 @@ pub(super) fn files(options: &Options) -> Vec<File> {
             include_str!("../../grafana/provisioning/datasources/prometheus.yml"),
         ),
     ];
-    files.extend(dashboards::all(options));
+    files.extend(dashboards::all());
     files
 }

@@ -12,7 +12,7 @@
 //! [`write`](write::write) puts files into a folder without overwriting what somebody else wrote there.
 
 mod compose;
-pub mod dashboards;
+mod dashboards;
 mod grafana;
 mod k8s;
 mod prometheus;
