@@ -11,6 +11,9 @@ ARG GAUGECAST_BUILD_REVISION=
 WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
+COPY rules rules
+COPY grafana grafana
+COPY prometheus.yml docker-compose.yml ./
 COPY benches benches
 COPY web/dist web/dist
 RUN cargo build --release --locked --bin gaugecast

@@ -1,8 +1,8 @@
 //! Grafana: data sources, the provider of dashboards, and the dashboards.
 
-use super::{File, Options, dashboards};
+use super::{DEFAULT_HOST, DEFAULT_PORT, File, Options, dashboards, put};
 
-pub(super) fn files(_: &Options) -> Vec<File> {
+pub(super) fn files(options: &Options) -> Vec<File> {
     let mut files = vec![
         File::new(
             "grafana/provisioning/dashboards/gaugecast.yml",
@@ -12,7 +12,17 @@ pub(super) fn files(_: &Options) -> Vec<File> {
             "grafana/provisioning/datasources/prometheus.yml",
             include_str!("../../grafana/provisioning/datasources/prometheus.yml"),
         ),
+        File::new("grafana/provisioning/datasources/gaugecast.yml", itself(options)),
     ];
     files.extend(dashboards::all());
     files
+}
+
+/// gaugecast as a data source.
+fn itself(options: &Options) -> String {
+    put(
+        include_str!("../../grafana/provisioning/datasources/gaugecast.yml"),
+        &format!("url: http://{DEFAULT_HOST}:{DEFAULT_PORT}\n"),
+        &format!("url: http://{}\n", options.address()),
+    )
 }

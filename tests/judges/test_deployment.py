@@ -13,7 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from conftest import ROOT, Gaugecast, eventually, tool
+from conftest import BINARY, ROOT, Gaugecast, eventually, tool
 
 GRAFANA = ROOT / "grafana"
 DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
@@ -351,7 +351,40 @@ def test_provisioning_files_have_grafanas_keys(folder: str, schema: dict) -> Non
         jsonschema.validate(yaml.safe_load(file.read_text()), schema)
 
 
+def test_data_sources_are_distinct_and_gaugecasts_is_where_prometheus_scrapes_it() -> None:
+    files = (GRAFANA / "provisioning/datasources").glob("*.yml")
+    sources = [source for file in files for source in yaml.safe_load(file.read_text())["datasources"]]
+    assert len({source["uid"] for source in sources}) == len({source["name"] for source in sources}) == len(sources)
+    assert [source["name"] for source in sources if source["isDefault"]] == ["Prometheus"]
+    (job,) = (job for job in prometheus_jobs() if job["job_name"] == "gaugecast")
+    (target,) = job["static_configs"][0]["targets"]
+    assert [source["url"] for source in sources if source["name"] == "gaugecast"] == [f"http://{target}"]
+
+
+def prometheus_jobs() -> list[dict]:
+    return yaml.safe_load((ROOT / "prometheus.yml").read_text())["scrape_configs"]
+
+
 # The image and Compose
+
+
+def test_the_image_and_the_crate_have_all_that_the_program_is_built_from() -> None:
+    """By the list that cargo leaves beside the binary; the texts that are compiled in are in it."""
+    listed = BINARY.with_suffix(".d")
+    if not listed.exists() or not BINARY.is_relative_to(ROOT):
+        pytest.skip(f"{BINARY} was not built from this checkout")
+    paths = listed.read_text().split(":", 1)[1].split()
+    files = {str(Path(path).relative_to(ROOT)) for path in paths if Path(path).is_relative_to(ROOT)}
+    files -= {file for file in files if file.startswith(("target/", ".git/"))}
+    assert {"src/main.rs", "prometheus.yml"} <= files
+    crate = set(run("cargo", "package", "--list", "--allow-dirty", "--offline", cwd=ROOT).splitlines())
+    assert files <= crate, "include in Cargo.toml"
+    let_in = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    for places in (let_in, " ".join(copied).split()):
+        assert {
+            file for file in files if not any(file == place or file.startswith(place + "/") for place in places)
+        } == set()
 
 
 @pytest.fixture(scope="module")

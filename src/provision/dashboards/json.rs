@@ -7,6 +7,9 @@ use super::model::{Dashboard, Kind, Limits, Panel, Row};
 /// Columns of Grafana's grid.
 const COLUMNS: u32 = 24;
 
+/// How often a dashboard may ask; every second is for gaugecast as its own data source.
+const REFRESH: [&str; 7] = ["1s", "5s", "10s", "30s", "1m", "5m", "15m"];
+
 const YELLOW: &str = "#EAB839";
 
 /// The dashboard's file. `links` are the other dashboards, by name and title.
@@ -28,7 +31,7 @@ pub(super) fn text(dashboard: &Dashboard, links: &[(&str, &str)]) -> String {
         "timezone": "browser",
         "refresh": "10s",
         "time": {"from": "now-1h", "to": "now"},
-        "timepicker": {},
+        "timepicker": {"refresh_intervals": REFRESH},
         "annotations": {"list": annotations()},
         "links": links.iter().map(|(name, title)| link(name, title)).collect::<Vec<_>>(),
         "templating": {"list": variables(dashboard)},
