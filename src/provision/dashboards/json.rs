@@ -270,9 +270,12 @@ fn defaults(panel: &Panel) -> Value {
         set("max", max.into());
     }
     if let Some(name) = panel.leads_to {
-        let url =
-            format!("/d/{}?${{datasource:queryparam}}&var-instance=${{__field.labels.instance}}", uid(name));
-        let title = format!("{} of ${{__field.labels.instance}}", super::title(name));
+        let mut url = format!("/d/{}?${{datasource:queryparam}}", uid(name));
+        let mut title = super::title(name).to_owned();
+        if panel.queries.iter().all(|query| query.legend.contains("{{instance}}")) {
+            url.push_str("&var-instance=${__field.labels.instance}");
+            title.push_str(" of ${__field.labels.instance}");
+        }
         set("links", json!([{"title": title, "url": url, "targetBlank": false}]));
     }
     match panel.kind {
