@@ -163,6 +163,12 @@ impl Panel {
         self
     }
 
+    /// How many of Grafana's rows it takes; those beside it should take as many.
+    pub(super) fn high(mut self, rows: u32) -> Self {
+        self.height = rows;
+        self
+    }
+
     /// Yellow from `warn`, red from `bad`.
     pub(super) fn above(mut self, warn: f64, bad: f64) -> Self {
         self.limits = Limits::Above(warn, bad);

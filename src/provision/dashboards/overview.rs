@@ -136,7 +136,8 @@ fn gaugecast() -> Vec<Panel> {
     vec![
         name("Versions", "What each instance is.")
             .query("gaugecast_build_info{@}", "{{version}} · {{instance}}")
-            .wide(8),
+            .wide(8)
+            .high(8),
         lines("Time of a tick", SECONDS, "From the begin of a collection to its commit, for 99 of 100.")
             .query(
                 "histogram_quantile(0.99, sum by (instance, le) (rate(gaugecast_tick_duration_seconds_bucket{@}[@])))",
