@@ -1,6 +1,6 @@
-//! Grafana: data sources, the provider of dashboards, and the dashboards.
+//! Grafana: data sources, alerting, the provider of dashboards, and the dashboards.
 
-use super::{File, Options, dashboards};
+use super::{File, Options, alerting, dashboards};
 
 pub(super) fn files(_: &Options) -> Vec<File> {
     let mut files = vec![
@@ -13,6 +13,7 @@ pub(super) fn files(_: &Options) -> Vec<File> {
             include_str!("../../grafana/provisioning/datasources/prometheus.yml"),
         ),
     ];
+    files.extend(alerting::files(options));
     files.extend(dashboards::all());
     files
 }
