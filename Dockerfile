@@ -13,6 +13,7 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
 COPY rules rules
 COPY grafana grafana
+COPY packaging packaging
 COPY prometheus.yml docker-compose.yml ./
 COPY benches benches
 COPY web/dist web/dist

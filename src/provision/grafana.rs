@@ -1,6 +1,6 @@
-//! Grafana: data sources, the provider of dashboards, and the dashboards.
+//! Grafana: data sources, alerting, the provider of dashboards, and the dashboards.
 
-use super::{DEFAULT_HOST, DEFAULT_PORT, File, Options, dashboards, put};
+use super::{DEFAULT_HOST, DEFAULT_PORT, File, Options, alerting, dashboards, put};
 
 pub(super) fn files(options: &Options) -> Vec<File> {
     let mut files = vec![
@@ -14,6 +14,7 @@ pub(super) fn files(options: &Options) -> Vec<File> {
         ),
         File::new("grafana/provisioning/datasources/gaugecast.yml", itself(options)),
     ];
+    files.extend(alerting::files(options));
     files.extend(dashboards::all());
     files
 }

@@ -11,6 +11,7 @@
 //!
 //! [`write`](write::write) puts files into a folder without overwriting what somebody else wrote there.
 
+mod alerting;
 mod compose;
 mod dashboards;
 mod grafana;

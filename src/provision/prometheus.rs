@@ -1,4 +1,4 @@
-//! Prometheus: `prometheus.yml` and the rule files that it loads.
+//! Prometheus: `prometheus.yml`, the rule files that it loads, and the Alertmanager that it tells.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,10 @@ use crate::alert::rules;
 const CONFIG: &str = include_str!("../../prometheus.yml");
 
 pub(super) fn files(options: &Options) -> Vec<File> {
-    let mut files = vec![File::new("prometheus.yml", config(options))];
+    let mut files = vec![
+        File::new("prometheus.yml", config(options)),
+        File::new("packaging/alertmanager.yml", include_str!("../../packaging/alertmanager.yml")),
+    ];
     files.extend(rules(options).into_iter().map(|(name, text)| File::new(format!("rules/{name}"), text)));
     files
 }
@@ -16,15 +19,19 @@ pub(super) fn files(options: &Options) -> Vec<File> {
 /// The rule files with the options put in, by their names: what Prometheus loads, and what Grafana's alerting is made of.
 pub(super) fn rules(options: &Options) -> Vec<(&'static str, String)> {
     let job = |text: &str| text.replace(&selector(DEFAULT_JOB), &selector(&options.job));
-    rules::BUILT_IN.into_iter().map(|(name, text)| (name, job(text))).collect()
+    let not = |text: &str| text.replace(&other(DEFAULT_JOB), &other(&options.job));
+    let files = rules::with_thresholds(&rules::BUILT_IN, &options.thresholds);
+    let files = files.expect("thresholds were checked before");
+    files.into_iter().map(|(name, text)| (name, not(&job(&text)))).collect()
 }
 
 /// Thresholds that no alert has are refused.
 pub(super) fn check(thresholds: &BTreeMap<String, f64>) -> Result<(), Invalid> {
-    match thresholds.keys().next() {
-        Some(name) => Err(Invalid(format!("there is no alert {name}"))),
-        None => Ok(()),
-    }
+    rules::with_thresholds(&rules::BUILT_IN, thresholds).map(|_| ()).map_err(Invalid)
+}
+
+fn other(job: &str) -> String {
+    format!("job!=\"{job}\"")
 }
 
 fn selector(job: &str) -> String {
