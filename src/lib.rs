@@ -3,7 +3,7 @@
 //! Data goes one way: sources write pages of text ([`collect`], [`registry`]), a tick reads them into the series
 //! table ([`series`]), and from the committed tick go `/metrics` ([`exposition`], [`server`]), the [`history`] and the
 //! live stream ([`stream`]), which [`client`] follows from anywhere. [`cli`] reads the command line, [`config`] the
-//! settings, [`serve`] puts it all together. [`loadtest`] stands beside: it measures a server from outside. [`alert`] judges the
+//! settings, [`serve`] puts it all together. [`loadtest`] stands beside: it measures a server from outside. [`provision`] writes the files of the programs around. [`alert`] judges the
 //! history by rules, [`detect`] by what a series has done before; [`monitor`] is what an application tells of itself.
 
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@ pub mod http_client;
 pub mod loadtest;
 pub mod log;
 pub mod monitor;
+pub mod provision;
 pub mod query;
 pub mod registry;
 pub mod remote;

@@ -542,7 +542,7 @@ async fn f119_the_configuration_is_shown_with_who_set_what() {
     assert_eq!(server.get("/api/v1/admin/targets").await.json()["data"]["jobs"], json!([]));
     assert_eq!(
         server.get("/api/v1/admin/rules").await.json()["data"]["groups"][0]["file"],
-        "application.rules.yml"
+        "anomalies.rules.yml"
     );
     server.running.stop().await;
 }

@@ -84,6 +84,7 @@ fn help_fits_a_screen_and_goes_to_stdout() {
         &["rules", "--help"],
         &["rules", "check", "--help"],
         &["rules", "test", "--help"],
+        &["provision", "--help"],
     ] {
         let said = run(args);
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{args:?}");

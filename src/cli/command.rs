@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
-use super::{baseline, detect, help, loadtest, rules, token, version};
+use super::{baseline, detect, help, loadtest, provision, rules, token, version};
 use crate::config::Field;
 use crate::config::settings::{Setting, default_of, settings};
 
@@ -89,6 +89,7 @@ pub(super) fn command() -> Command {
         .subcommand(token::command(leaf))
         .subcommand(loadtest::command())
         .subcommand(rules::command())
+        .subcommand(provision::command())
         .subcommand(Command::new("man").about("Print the manual page"))
         .subcommand(
             Command::new("completions")

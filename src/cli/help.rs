@@ -34,7 +34,7 @@ pub(super) fn serve(program: bool) -> String {
                baseline save NAME Keep the figures of a range, to compare with: baseline diff, trend, list\n  \
                detect FILE…       Run recorded rows through an anomaly detector; --list shows which there are\n  \
                token create NAME  Make a token that requests need (--web.token-file); also: token list, revoke\n  \
-               loadtest           Load a WebSocket server with many connections; completions SHELL; man\n",
+               loadtest           Load a WebSocket server; provision --out DIR (Grafana, …); completions; man\n",
         );
     } else {
         text.push_str("Usage: gaugecast serve [FLAGS]\n");

@@ -13,6 +13,7 @@
 //! | `loadtest` | loads a server of WebSockets or server-sent events, measures and judges it |
 //! | `detect FILE…` | recorded rows through an anomaly detector |
 //! | `rules check`, `rules test` | judges rule files, and runs their unit tests |
+//! | `provision --out DIR` | writes the files of Prometheus, Grafana and others around it |
 //! | `completions SHELL` | completions for a shell |
 //! | `man` | the manual page |
 //!
@@ -27,6 +28,7 @@ mod help;
 mod http;
 mod loadtest;
 mod probe;
+mod provision;
 mod rules;
 mod serve;
 mod token;
@@ -82,6 +84,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ["token", what] => with_config(&levels, None, |loaded| token::run(what, last, &loaded.config)),
         ["loadtest"] => loadtest::run(last),
         ["rules", what] => rules::run(what, last),
+        ["provision"] => provision::run(last),
         ["man"] => manual(),
         ["completions"] => match last.get_one::<clap_complete::Shell>("SHELL") {
             Some(shell) => {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use super::file::Text;
-use crate::query::promql::ast::{BinaryOp, Expr, Many, Node, Type};
+use crate::query::promql::ast::{BinaryOp, Expr, Many, Node, Span, Type};
 
 /// The annotation that says what an alert does when its series have gone.
 pub const NO_DATA: &str = "gaugecast_no_data";
@@ -128,6 +128,16 @@ pub(super) fn compared(expr: &Expr) -> Vec<Expr> {
         _ => None,
     });
     sides.collect()
+}
+
+/// The number that a condition compares with, and where it stands in the expression; nothing where there is not exactly one.
+pub(super) fn threshold(expr: &Expr) -> Option<(f64, Span)> {
+    let found = comparisons(expr)?;
+    let [Expr { node: Node::Binary(binary), .. }] = found[..] else { return None };
+    match binary.rhs.node {
+        Node::Number(number) => Some((number, binary.rhs.span)),
+        _ => None,
+    }
 }
 
 /// The comparisons whose results together are those of the expression, with the labels of their left sides.

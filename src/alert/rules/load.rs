@@ -11,9 +11,13 @@ use crate::config::{ConfigError, Place};
 const MAX_BYTES: u64 = 4 << 20;
 
 /// The rules that are on by default, by their names.
-const BUILT_IN: [(&str, &str); 2] = [
-    ("gaugecast.rules.yml", include_str!("../../../rules/gaugecast.rules.yml")),
+pub(crate) const BUILT_IN: [(&str, &str); 6] = [
+    ("anomalies.rules.yml", include_str!("../../../rules/anomalies.rules.yml")),
     ("application.rules.yml", include_str!("../../../rules/application.rules.yml")),
+    ("bridge.rules.yml", include_str!("../../../rules/bridge.rules.yml")),
+    ("gaugecast.rules.yml", include_str!("../../../rules/gaugecast.rules.yml")),
+    ("host.rules.yml", include_str!("../../../rules/host.rules.yml")),
+    ("targets.rules.yml", include_str!("../../../rules/targets.rules.yml")),
 ];
 
 /// The rules that are on by default.

@@ -29,6 +29,7 @@ mod metrics;
 mod overlay;
 mod position;
 mod recording;
+mod threshold;
 
 pub use alerting::{Alert, Since};
 pub use evaluator::{Board, Rules, Setup};
@@ -36,7 +37,8 @@ pub use feed::{Outbox, RuleFeed};
 pub use file::{Alerting, GroupSpec, RuleFile, RuleKind, RuleSpec, Text, parse};
 pub use group::{Evaluated, Group, Health, Produced, Results, Rule, Status};
 pub use load::built_in;
-pub(crate) use load::{matching, read, text};
+pub(crate) use load::{BUILT_IN, matching, read, text};
+pub(crate) use threshold::with_thresholds;
 
 /// Settings of the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
