@@ -2,7 +2,7 @@
 
 use super::{File, Options, alerting, dashboards};
 
-pub(super) fn files(_: &Options) -> Vec<File> {
+pub(super) fn files(options: &Options) -> Vec<File> {
     let mut files = vec![
         File::new(
             "grafana/provisioning/dashboards/gaugecast.yml",
