@@ -131,3 +131,25 @@ fn the_command_writes_parts_tells_what_it_did_and_leaves_what_is_somebody_elses(
     fs::write(folder.path().join("file"), "").unwrap();
     assert_eq!(provision(&folder.path().join("file/x"), &[]).status.code(), Some(1));
 }
+
+#[test]
+fn a_threshold_and_a_job_reach_prometheus_and_grafana_alike() {
+    let mut options = Options { job: "edge".into(), ..Options::default() };
+    options.thresholds.insert("HighLatency.critical".into(), 0.8125);
+    let made = files(&Part::all(), &options).unwrap();
+    let text = |path: &str| made.iter().find(|file| file.path == path).unwrap().text.to_string();
+    let (rules, grafana) =
+        (text("rules/application.rules.yml"), text("grafana/provisioning/alerting/rules.yml"));
+    for text in [&rules, &grafana] {
+        assert_eq!(text.matches("> 0.8125").count(), 1);
+        assert_eq!(text.matches("> 0) > 0.1\n").count() + text.matches("> 0) > 0.1'").count(), 1);
+    }
+    assert!(rules.contains("gaugecast_clear_below: '0.65'"), "0.4 of 0.5 is as 0.65 of 0.8125");
+    for text in [text("rules/targets.rules.yml"), text("rules/gaugecast.rules.yml"), grafana] {
+        assert!(text.contains("\"edge\"") && !text.contains("\"gaugecast\""));
+    }
+    let mut unknown = Options::default();
+    unknown.thresholds.insert("HighLatencies".into(), 1.0);
+    let error = files(&[Part::Prometheus], &unknown).unwrap_err().to_string();
+    assert!(error.contains("did you mean HighLatency?"), "{error}");
+}
