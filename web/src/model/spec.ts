@@ -62,7 +62,7 @@ export interface Threshold {
 export function linkOf(spec: CardSpec): string {
   const { family, families, query, view = '', by = '', against = '' } = spec
   const how: (readonly [string, string])[] = [['view', view], ['by', by], ['against', against]]
-  if (query !== undefined) return hrefOf('query', '', [['q', query], ...how])
+  if (query !== undefined) return hrefOf('query', '', [['expr', query], ...how])
   return hrefOf('metric', family ?? families?.[0] ?? '', [...how, ['with', families === undefined ? '' : families.slice(1).join()]])
 }
 

@@ -1,6 +1,6 @@
 /** The elements of a card, its menu and its keys. What moves in them is set by `LiveCard`. */
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { chosen } from '../model/spec'
+import { chosen, linkOf } from '../model/spec'
 import type { CardSpec, Choice } from '../model/spec'
 import type { FamilyInfo, Store } from '../model/store'
 import type { Page } from '../page'
@@ -88,7 +88,11 @@ export function CardFrame({ page, source, families, spec, title, place, onSpec }
     >
       <header>
         <div class="names" title={whole}>
-          <h2>{title}</h2>
+          <h2>
+            <a href={linkOf(shown)} tabIndex={-1}>
+              {title}
+            </a>
+          </h2>
           <p class="source">{families[0]?.name}</p>
         </div>
         <div class="now">
