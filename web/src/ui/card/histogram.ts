@@ -60,7 +60,7 @@ export class HistogramBody implements Body {
       width,
       height,
       page.palette,
-      borders.map(({ at, bound }) => ({ at, text: formatText(bound, unit).replace(/\.0+(?!\d)/, '') })),
+      borders.map(({ at, bound }) => ({ at, text: formatText(bound, unit).replace(/\.0+(?!\d)/, '') })).filter(({ text }, i, all) => text !== all[i - 1]?.text),
       ticks.map((tick, i) => ({ at: tick / high, text: labels[i] ?? '' })),
     )
     if (context !== null) this.bars(context, high)

@@ -245,7 +245,7 @@ function sourceLine(source: string, plan: Plan): string {
   const parts = [source]
   if ('by' in plan) parts.push(`by ${plan.by}`)
   if (plan.kind === 'quantiles') parts.push(plan.view === 'histogram' ? 'last 60 s' : `last ${QUANTILE_SPAN_MS / 1000} s`)
-  if (plan.kind === 'lines' && plan.view !== 'table') {
+  if (plan.kind === 'lines' && (plan.view === 'lines' || plan.view === 'area')) {
     const named = plan.lines.filter((line) => !line.other && line.grey !== true).length
     if (named < plan.total && plan.total > 3) parts.push(`top ${named} of ${plan.total}`)
   }
