@@ -11,7 +11,7 @@ export function CardMenu({ act, open, title }: { readonly act: Acting; readonly 
   const button = useRef<HTMLButtonElement>(null)
   return (
     <>
-      <button ref={button} type="button" class="dots" aria-label={`Menu of ${title}`} aria-haspopup="menu" aria-expanded={open} onClick={() => { act.setMenu(!open) }}>
+      <button ref={button} type="button" class="dots" aria-label="Menu" aria-haspopup="menu" aria-expanded={open} onClick={() => { act.setMenu(!open) }}>
         ⋯
       </button>
       {open && (
