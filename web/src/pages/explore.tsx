@@ -1,12 +1,13 @@
 /** Every family, a card each; beside them the names by prefix. */
 import { useState } from 'preact/hooks'
 import { age, clock, format } from '../format/number'
+import { cardsOf } from '../model/group'
 import { byName, byQuestion } from '../model/order'
 import { byPrefix } from '../model/prefix'
 import { haystack, matches, nearest, words } from '../model/search'
 import type { FamilyInfo } from '../model/store'
 import type { Page } from '../page'
-import { FamilyCard } from '../ui/family-card'
+import { SpecCard } from '../ui/spec-card'
 import { useTopics } from '../ui/hooks'
 import type { PageProps } from '../ui/pages'
 
@@ -62,8 +63,8 @@ export function Explore({ page, find }: PageProps) {
         {page.serverError !== '' && <p class="refused" role="alert">{page.serverError}</p>}
         {shown.length > 0 ? (
           <div class="cards">
-            {shown.map((family, i) => (
-              <FamilyCard key={family.name} page={page} family={family} place={i} />
+            {cardsOf(shown, (name) => page.store.families.get(name)).map((spec, i) => (
+              <SpecCard key={spec.family ?? spec.families?.join()} page={page} spec={spec} place={i} />
             ))}
           </div>
         ) : (

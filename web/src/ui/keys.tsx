@@ -2,7 +2,7 @@
 import type { RefObject } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import type { Page } from '../page'
-import { liveCards } from './family-card'
+import { liveCards } from './card-frame'
 
 const KEYS: readonly (readonly [string, string])[] = [
   ['/', 'find a metric'],
@@ -12,6 +12,10 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['[ ]', 'shorter or longer window'],
   ['j k', 'next or previous card'],
   ['← →', 'one point back or on, with Shift ten'],
+  ['Enter', 'open the metric of a card'],
+  ['m', 'its menu'],
+  ['t f', 'its table, full size'],
+  ['c y', 'copy its PromQL, its link'],
   ['.', 'light or dark'],
   ['?', 'this list'],
 ]

@@ -1,0 +1,122 @@
+/**
+ * What all views of a card stand on: the elements, the numbers and the time they show. A view (`Body`) asks for the window
+ * and the columns here and nowhere else, so that live, paused and past are one place.
+ */
+import type { Frame } from '../../chart/chart'
+import { planNumbers, rates, values } from '../../model/derive'
+import type { Plan } from '../../model/plan'
+import type { Columns } from '../../model/columns'
+import type { CardSpec, Choice } from '../../model/spec'
+import type { SeriesInfo, Store } from '../../model/store'
+import type { Page } from '../../page'
+
+/** The elements of a card that carry data. */
+export interface Parts {
+  readonly root: HTMLElement
+  readonly source: HTMLElement
+  readonly value: HTMLElement
+  readonly unit: HTMLElement
+  readonly word: HTMLElement
+  readonly body: HTMLElement
+  readonly legend: HTMLElement
+}
+
+/** One way to show a plan. Made when the card comes near the screen, destroyed far away or when the plan is another. */
+export interface Body {
+  /** Shows the window as it is now. */
+  draw(): void
+  /** The card has another size. */
+  resize?(): void
+  /** Colours or units are others. */
+  restyle?(): void
+  /** Moves the cursor by points; from the live edge if there is none. */
+  moveCursor?(by: number): void
+  clearCursor?(): void
+  destroy?(): void
+  /** The picture as it is, for an image of `width` × `height` CSS pixels. */
+  paint(context: CanvasRenderingContext2D, width: number, height: number): void
+}
+
+/** A plan with lines. */
+export type LinePlan = Extract<Plan, { lines: readonly unknown[] }>
+
+export class Ground {
+  width = 0
+  height = 0
+  spec: CardSpec = {}
+  /** Somebody chose another view, or another way to put series together. */
+  choose: (choice: Choice) => void = () => undefined
+
+  constructor(
+    readonly page: Page,
+    /** Where the numbers are: the registry's, or those of a query. */
+    readonly source: Store,
+    readonly series: () => readonly SeriesInfo[],
+    readonly parts: Parts,
+  ) {}
+
+  get columns(): Columns {
+    return this.source.columns
+  }
+
+  /** The window (server's clock, ms). */
+  get to(): number {
+    return this.page.windowEnd
+  }
+
+  get from(): number {
+    return this.to - this.page.windowMs
+  }
+
+  /** The last row of the window; −1 before the first. */
+  get lastRow(): number {
+    return this.columns.indexAt(this.to + 1) - 1
+  }
+
+  /** The numbers of all lines for the rows from `first` to `last` (exclusive). */
+  derive(plan: LinePlan, first: number, last: number, outs: readonly Float64Array[]): void {
+    planNumbers(this.columns, plan, first, last, outs)
+  }
+
+  /** The number of each line in the last row of the window. */
+  latest(plan: LinePlan): Float64Array {
+    const { lastRow } = this
+    const latest = new Float64Array(plan.lines.length)
+    if (lastRow < 0) return latest.fill(NaN)
+    this.derive(plan, lastRow, lastRow + 1, plan.lines.map((_, i) => latest.subarray(i, i + 1)))
+    return latest
+  }
+
+  /** What the values cannot go beyond, now; null where that is not known. */
+  limit(plan: Plan): number | null {
+    if (plan.kind === 'share') return 1
+    if (plan.kind !== 'lines' || plan.limit === null) return null
+    if ('at' in plan.limit) return plan.limit.at
+    const limit = this.now(plan.limit.keys, false)
+    return limit > 0 ? limit : null
+  }
+
+  /** Keys of all series that count, whether they have a line or not. */
+  allKeys(plan: Plan): readonly number[] {
+    if (plan.kind === 'lines' && plan.headline !== undefined) return plan.headline
+    return this.series().filter((one) => !one.name.endsWith('_created')).map((one) => one.key)
+  }
+
+  /** The number of some series together in the last row of the window. */
+  now(keys: readonly number[], rate: boolean): number {
+    return this.at(this.lastRow, keys, rate)
+  }
+
+  at(row: number, keys: readonly number[], rate: boolean): number {
+    if (row < 0) return NaN
+    const out = new Float64Array(1)
+    if (rate) rates(this.columns, keys, row, row + 1, out)
+    else values(this.columns, keys, row, row + 1, out)
+    return out[0] ?? NaN
+  }
+}
+
+/** Whether every line of a frame has ended. */
+export function allEnded({ ended }: Frame): boolean {
+  return ended.length > 0 && ended.every(Boolean)
+}
