@@ -22,6 +22,7 @@ export class LiveQuery {
       this.gather()
       changed()
     })
+    this.store.expression = expression
   }
 
   private gather(): void {
