@@ -3,9 +3,11 @@
  * and the columns here and nowhere else, so that live, paused and past are one place.
  */
 import type { Frame } from '../../chart/chart'
+import type { Drawable } from '../../chart/queue'
 import { QUANTILES, type Plan } from '../../model/plan'
 import { quantiles, rates, values } from '../../model/derive'
 import type { Columns } from '../../model/columns'
+import { Filling } from '../../model/past'
 import type { SeriesInfo, Store } from '../../model/store'
 import type { Page } from '../../page'
 
@@ -30,7 +32,8 @@ export interface Body {
   restyle?(): void
   /** Moves the cursor by points; from the live edge if there is none. */
   moveCursor?(by: number): void
-  clearCursor?(): void
+  /** The cursor of the page is elsewhere. */
+  followCursor?(): void
   destroy?(): void
 }
 
@@ -40,6 +43,9 @@ export type LinePlan = Extract<Plan, { lines: readonly unknown[] }>
 export class Ground {
   width = 0
   height = 0
+  /** The rows of the window: those of the source, or with what was fetched of the time before. */
+  columns: Columns
+  readonly past: Filling
 
   constructor(
     readonly page: Page,
@@ -47,10 +53,38 @@ export class Ground {
     readonly source: Store,
     readonly series: () => readonly SeriesInfo[],
     readonly parts: Parts,
-  ) {}
+    /** Draw again: more of the past is here. */
+    card: Drawable,
+  ) {
+    this.columns = source.columns
+    this.past = new Filling(
+      page.past,
+      source,
+      series,
+      () => card.rank(),
+      () => {
+        page.queue.mark(card)
+      },
+    )
+  }
 
-  get columns(): Columns {
-    return this.source.columns
+  /** Takes the rows of the window as they are now; whether they are others than before, not only more. */
+  renew(): boolean {
+    const { from, to, columns } = this
+    this.columns = this.past.columns({ from, to })
+    return this.columns !== columns
+  }
+
+  /** The moment that the card tells of: the cursor's, or the end of the window. */
+  get time(): number {
+    return this.page.cursor ?? this.to
+  }
+
+  /** What a series is at that moment. */
+  value(key: number): number {
+    const { columns, page, source } = this
+    if (page.cursor === null && page.pausedAt === null) return source.value(key)
+    return columns.column(key)?.[columns.indexAt(this.time + 1) - 1] ?? NaN
   }
 
   /** The window (server's clock, ms). */
@@ -84,9 +118,9 @@ export class Ground {
     })
   }
 
-  /** The number of some series together in the last row of the window. */
+  /** The number of some series together at the moment that the card tells of. */
   now(keys: readonly number[], rate: boolean): number {
-    return this.at(this.lastRow, keys, rate)
+    return this.at(this.columns.indexAt(this.time + 1) - 1, keys, rate)
   }
 
   at(row: number, keys: readonly number[], rate: boolean): number {

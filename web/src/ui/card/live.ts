@@ -33,7 +33,7 @@ export class LiveCard implements Card, Watched {
     private readonly family: FamilyInfo,
     parts: Parts,
   ) {
-    this.ground = new Ground(page, source, () => family.series, parts)
+    this.ground = new Ground(page, source, () => family.series, parts, this)
     this.face = new Face(this.ground)
     page.cards.add(this)
     parts.root.addEventListener('pointerenter', () => (this.hovered = true))
@@ -41,7 +41,9 @@ export class LiveCard implements Card, Watched {
     parts.root.addEventListener('focus', () => {
       this.describe()
     })
-    parts.root.addEventListener('blur', () => this.body?.clearCursor?.())
+    parts.root.addEventListener('blur', () => {
+      page.point(null)
+    })
   }
 
   rank(): number {
@@ -53,7 +55,10 @@ export class LiveCard implements Card, Watched {
     if (near === this.near) return
     this.near = near
     if (near) this.page.queue.mark(this)
-    else this.dropBody()
+    else {
+      this.ground.past.stop()
+      this.dropBody()
+    }
   }
 
   setSize(width: number, height: number): void {
@@ -74,6 +79,20 @@ export class LiveCard implements Card, Watched {
     this.face.textsDue()
   }
 
+  cursorMoved(): void {
+    if (!this.near) return
+    // What has no axis of time tells of another moment all the same.
+    if (this.body?.followCursor !== undefined) this.body.followCursor()
+    else {
+      this.textsDue()
+      this.page.queue.mark(this)
+    }
+  }
+
+  happened(): void {
+    this.body?.restyle?.()
+  }
+
   moveCursor(by: number): void {
     this.body?.moveCursor?.(by)
     this.describe()
@@ -82,6 +101,7 @@ export class LiveCard implements Card, Watched {
   destroy(): void {
     this.page.cards.delete(this)
     this.page.queue.forget(this)
+    this.ground.past.stop()
     this.dropBody()
   }
 
@@ -89,6 +109,7 @@ export class LiveCard implements Card, Watched {
     const { ground } = this
     if (!this.near || ground.width <= 0 || ground.source.lastTime === 0) return
     const plan = this.currentPlan()
+    if (ground.renew()) this.body?.restyle?.()
     this.body ??= this.makeBody(plan)
     this.body.draw()
   }
