@@ -11,7 +11,7 @@ import { rowsOf } from './rows'
 import { overlap } from './span'
 import type { Span } from './span'
 import type { SeriesInfo, Store } from './store'
-import { Timeline } from './timeline'
+import { LEAD_MS, Timeline } from './timeline'
 import { dataOf, labels, list, number, object } from './untrusted'
 
 type Fetch = (path: string, signal: AbortSignal) => Promise<Response>
@@ -121,7 +121,9 @@ export class Filling {
     return failed?.era !== past.era || past.now() - failed.at > AGAIN_MS
   }
 
-  private ask(hole: Span, step: number): void {
+  private ask(missing: Span, step: number): void {
+    // With some of what is known before it, or one point on each side of a gap would be all there is, and look whole.
+    const hole = { from: missing.from - LEAD_MS, to: missing.to }
     const ended = new AbortController()
     const run = async () => {
       try {
@@ -160,7 +162,8 @@ async function fetchRows(fetch: Fetch, store: Store, wanted: readonly SeriesInfo
   for (const path of store.expression === '' ? historyPaths(wanted, span, step === store.intervalMs ? 0 : step) : [rangePath(store.expression, span, step)]) {
     const response = await fetch(path, signal)
     // Without a history there is no past, and of too many series none either. To come too often is another matter.
-    if (response.status >= 400 && response.status < 500 && response.status !== 429 && response.status !== 401) continue
+    if ([400, 403, 404, 422].includes(response.status)) continue
+    if (!response.ok) throw new Error(`HTTP status ${response.status}`)
     for (const [identity, points] of readSeries(await response.json())) {
       const key = store.keyOf(identity.name, identity.labels)
       if (key !== undefined) series.set(key, points)

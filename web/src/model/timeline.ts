@@ -30,8 +30,10 @@ export interface Piece extends Span {
 /** A piece whose rows are so many times farther apart than they could be is fetched anew. */
 const COARSE = 4
 
+/** So many rows tell how far apart rows are. */
+const SAMPLE = 30
 /** So far before the window rows are of use: a quantile is that of the last 15 s, a rate that since the row before. */
-const LEAD_MS = 20_000
+export const LEAD_MS = 20_000
 
 export class Timeline {
   /** What is missing in the window, oldest first: nobody has it, or it is not here yet. */
@@ -44,6 +46,8 @@ export class Timeline {
   private joinedTo = 0
   /** The newest live row that is in `joined`. */
   private liveUntil = 0
+  /** How far apart the rows are that were added last. */
+  private apart = 0
 
   constructor(
     private readonly live: Live,
@@ -101,12 +105,13 @@ export class Timeline {
   private join(): Columns {
     const joined = new Columns(Infinity)
     const keys = this.keys()
+    this.apart = this.live.intervalMs
     for (const key of keys) joined.add(key)
     this.joinedKeys = keys.length
     this.liveUntil = this.joinedFrom
     for (const piece of this.pieces) {
       this.addLive(joined, piece.from)
-      append(joined, piece.columns, { from: this.joinedFrom, to: Math.min(piece.to, this.joinedTo) }, this.live.intervalMs)
+      this.append(joined, piece.columns, { from: this.joinedFrom, to: Math.min(piece.to, this.joinedTo) })
       // What a piece does not have of its last moment, the live rows do.
       this.liveUntil = Math.max(this.liveUntil, piece.to - 1)
     }
@@ -115,23 +120,24 @@ export class Timeline {
 
   /** Adds the live rows that are not there yet, up to `to`. */
   private addLive(joined: Columns, to = this.joinedTo): void {
-    const { columns, lastTime, intervalMs } = this.live
+    const { columns, lastTime } = this.live
     if (lastTime <= this.liveUntil) return
-    append(joined, columns, { from: this.liveUntil + 1, to }, intervalMs)
+    this.append(joined, columns, { from: this.liveUntil + 1, to })
     this.liveUntil = Math.max(this.liveUntil, Math.min(to, lastTime))
   }
-}
 
-/** Appends rows of a span that are newer than the last; a row without values is between where they are too far apart. */
-function append(target: Columns, source: Columns, span: Span, interval: number): void {
-  const first = source.indexAt(Math.max(span.from, (target.times[target.length - 1] ?? -Infinity) + 1))
-  const end = source.indexAt(span.to + 1)
-  if (first >= end) return
-  const last = target.times[target.length - 1]
-  const next = source.times[first] ?? 0
-  const apart = Math.max(interval, spacing(source.times.subarray(first, Math.min(end, first + 3))), target.length < 3 ? 0 : spacing(target.times.subarray(target.length - 3, target.length)))
-  if (target.length > 0 && last !== undefined && next - last > GAP_INTERVALS * apart) target.push(last + 1, () => NaN)
-  for (let row = first; row < end; row++) target.push(source.times[row] ?? 0, (key) => source.column(key)?.[row] ?? NaN)
+  /** Appends rows of a span that are newer than the last; a row without values is between where they are too far apart. */
+  private append(target: Columns, source: Columns, span: Span): void {
+    const last = target.times[target.length - 1] ?? -Infinity
+    const first = source.indexAt(Math.max(span.from, last + 1))
+    const end = source.indexAt(span.to + 1)
+    if (first >= end) return
+    const apart = Math.max(this.live.intervalMs, spacing(source.times.subarray(first, Math.min(end, first + SAMPLE))))
+    const next = source.times[first] ?? 0
+    if (target.length > 0 && next - last > GAP_INTERVALS * Math.max(apart, this.apart)) target.push(last + 1, () => NaN)
+    for (let row = first; row < end; row++) target.push(source.times[row] ?? 0, (key) => source.column(key)?.[row] ?? NaN)
+    this.apart = apart
+  }
 }
 
 /** Where rows are without any value: from the last row before that has one to the next. */
