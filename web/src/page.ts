@@ -39,6 +39,9 @@ const INCIDENTS_MS = 30_000
 const ADDRESS_MS = 150
 /** Windows that were chosen by hand are undone up to so many. */
 const MOST_UNDONE = 20
+/** A frame is late after so many intervals and milliseconds. */
+const LATE_TICKS = 2
+const LATE_MS = 250
 /** A page that nobody has seen for so long gets frames less often. */
 const HIDDEN_MS = 60_000
 
@@ -196,7 +199,7 @@ export class Page {
     this.slowWhileHidden(registry)
     // While nothing comes the cards still say how old they are.
     setInterval(() => {
-      if (this.store.lastTime > 0 && !this.connected) this.markAll()
+      if (this.store.lastTime > 0 && (!this.connected || this.late)) this.markAll()
     }, 1_000)
     setInterval(() => {
       if (!document.hidden && this.connected) void this.incidents.refresh()
@@ -226,6 +229,11 @@ export class Page {
   /** Milliseconds since the last frame came. */
   get silenceMs(): number {
     return this.heardAt === 0 ? 0 : performance.now() - this.heardAt
+  }
+
+  /** Connected, and yet no frame came for longer than two ticks. */
+  get late(): boolean {
+    return this.heardAt !== 0 && this.silenceMs > LATE_TICKS * this.store.intervalMs + LATE_MS
   }
 
   retry(): void {
@@ -366,16 +374,24 @@ export class Page {
   private slowWhileHidden(registry: Subscription): void {
     let timer: ReturnType<typeof setTimeout> | undefined
     let slow = false
+    let slowSince = 0
     document.addEventListener('visibilitychange', () => {
       clearTimeout(timer)
       if (document.hidden) {
         timer = setTimeout(() => {
           slow = true
+          slowSince = this.store.lastTime
           registry.update({ interval: '10s' })
+          this.queries.pace('10s')
         }, HIDDEN_MS)
         return
       }
-      if (slow) registry.update({ interval: '1s' })
+      if (slow) {
+        registry.update({ interval: '1s' })
+        this.queries.pace('1s')
+        // The few rows of that time are replaced by those of the history.
+        this.store.coarse(slowSince)
+      }
       slow = false
       this.viewChanged()
     })

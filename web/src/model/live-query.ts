@@ -75,6 +75,11 @@ export class LiveQueries {
     return query
   }
 
+  /** How often all of them are evaluated from now on. */
+  pace(interval: string): void {
+    for (const { subscription } of this.followed.values()) subscription.update({ interval })
+  }
+
   leave({ expression }: LiveQuery): void {
     const one = this.followed.get(expression)
     if (one === undefined || --one.users > 0) return

@@ -86,6 +86,11 @@ export class Store {
     }
   }
 
+  /** From `since` to now rows were fewer than they could be: to be fetched as if there were none. */
+  coarse(since: number): void {
+    if (this.lastTime > since) this.gaps.push({ from: since, to: this.lastTime })
+  }
+
   /** Last value of a series; NaN if it has none or is stale. */
   value(key: number): number {
     return this.current[key] ?? NaN

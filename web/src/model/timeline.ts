@@ -65,7 +65,7 @@ export class Timeline {
     const kept = this.pieces.filter((piece) => overlap(piece, wanted) && piece.step <= COARSE * step)
     if (kept.length !== this.pieces.length) this.setPieces(kept)
     if (this.pieces.length === 0) {
-      this.missing = this.live.gaps.filter((gap) => overlap(gap, window))
+      this.missing = this.live.gaps.some((gap) => overlap(gap, window)) ? gapsOf(this.live.columns, window) : []
       return this.live.columns
     }
     // Far more than the window is thrown away, sometimes.

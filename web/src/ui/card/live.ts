@@ -109,7 +109,8 @@ export class LiveCard implements Card, Watched {
     const { ground } = this
     if (!this.near || ground.width <= 0 || ground.source.lastTime === 0) return
     const plan = this.currentPlan()
-    if (ground.renew()) this.body?.restyle?.()
+    // While paused there may be no draw after this one that would set the digits.
+    if (ground.renew()) this.restyle()
     this.body ??= this.makeBody(plan)
     this.body.draw()
   }
