@@ -302,9 +302,9 @@ export class Page {
 
   /** Pins the cursor at a moment, or looses it. */
   pin(time: number | null): void {
-    this.pinned = false
-    this.point(time)
     this.pinned = time !== null
+    this.cursor = time
+    for (const card of this.cards) card.cursorMoved?.()
   }
 
   private show({ ms, at }: Window): void {
