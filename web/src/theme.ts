@@ -1,5 +1,7 @@
 /** The theme and the colours the canvas draws with, read once a theme. */
 
+import type { Severity } from './model/alerts'
+
 export type Theme = 'light' | 'dark'
 
 /** Colours for the canvas. `series` has eight; `fill` and `mirror` say how dense areas are. */
@@ -16,6 +18,9 @@ export interface Palette {
   readonly card: string
   readonly warning: string
   readonly critical: string
+  /** Marks of the severities. */
+  readonly severity: Readonly<Record<Severity, string>>
+  readonly accent: string
   readonly onAccent: string
   readonly sunk: string
   /** Opacity of a filled line at the top, and of a stacked area. */
@@ -75,6 +80,8 @@ export function readPalette(theme: Theme): Palette {
     card: read('card'),
     warning: read('warning-mark'),
     critical: read('critical-mark'),
+    severity: { info: read('accent'), warning: read('warning-mark'), critical: read('critical-mark'), emergency: read('emergency') },
+    accent: read('accent'),
     onAccent: read('on-accent'),
     sunk: read('sunk'),
     fill: theme === 'light' ? 0.18 : 0.28,

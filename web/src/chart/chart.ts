@@ -11,6 +11,10 @@ import { withAlpha } from '../theme'
 import type { Range } from './scale'
 import { bucketPosition, heatSplits } from './heat'
 import type { HeatCanvas } from './heat'
+import type { Marks } from '../model/marks'
+import { Overlay } from './overlay'
+import { NO_BINDINGS, Pointer } from './pointer'
+import type { Pointed } from './pointer'
 import { timeSplits, timeStep, ySplits } from './scale'
 
 /** Height of the x axis and width of the y axis: the same on all cards, so that plots line up. */
@@ -52,6 +56,8 @@ export interface Setup {
   readonly palette: () => Palette
   /** The cursor moved to a point of this card's data, or left (null). */
   readonly onCursor: (index: number | null) => void
+  /** The cursor of the page, and what the pointer does to it. */
+  readonly pointed: Pointed
 }
 
 /**
@@ -68,6 +74,7 @@ export interface Frame {
   readonly ended: readonly boolean[]
   /** What lies under the lines of a heatmap; `range` is then in bucket numbers. */
   readonly heat?: HeatCanvas
+  readonly marks: Marks
 }
 
 /** How many rows of states fit a plot of this height (CSS pixels). */
@@ -78,6 +85,8 @@ export function rowsIn(height: number): number {
 export class Chart {
   private readonly plot: uPlot
   private readonly tag: HTMLElement
+  private readonly overlay: Overlay
+  private readonly pointer: Pointer
   private frame: Frame
   private gradient: { key: string; fill: CanvasGradient } | null = null
 
@@ -94,6 +103,9 @@ export class Chart {
     this.tag.className = 'time-tag'
     this.tag.hidden = true
     this.plot.over.append(this.tag)
+    const { bounds, style, palette } = setup
+    this.overlay = new Overlay(this.plot, palette, style !== 'heat', (value) => (bounds === undefined ? value : bucketPosition(bounds, value)))
+    this.pointer = new Pointer(this.plot, setup.pointed)
     this.draw(first)
   }
 
@@ -105,6 +117,13 @@ export class Chart {
       plot.setScale('x', { min: frame.from, max: frame.to })
       plot.setScale('y', { min: frame.range.low, max: frame.range.high })
     })
+    this.pointer.again()
+    this.followCursor()
+  }
+
+  /** uPlot draws first before the rest is made. */
+  private get ready(): boolean {
+    return (this.overlay as Overlay | undefined) !== undefined
   }
 
   resize(width: number, height: number): void {
@@ -118,23 +137,21 @@ export class Chart {
 
   /** Moves the cursor by points, as the arrow keys do; from the live edge if there is none. */
   moveCursor(by: number): void {
-    const { times } = this.frame
+    const { frame: { times }, setup: { pointed } } = this
     const now = this.plot.cursor.idx ?? times.length - 1
-    const index = Math.max(0, Math.min(times.length - 1, now + by))
-    const time = times[index]
+    const time = times[Math.max(0, Math.min(times.length - 1, now + by))]
     if (time === undefined) return
-    this.placeCursor(this.plot.valToPos(time, 'x'), 10)
+    if (pointed.pinned) pointed.pin(time)
+    else pointed.point(time)
   }
 
-  clearCursor(): void {
-    this.placeCursor(-10, -10)
-  }
-
-  private placeCursor(left: number, top: number): void {
-    // The third argument, which the types do not have, tells the other charts too.
-    // eslint-disable-next-line @typescript-eslint/unbound-method -- a closure, without `this`
-    const set = this.plot.setCursor as (to: { left: number; top: number }, fire: boolean, publish: boolean) => void
-    set({ left, top }, true, true)
+  /** Puts the cursor where the page has it. */
+  followCursor(): void {
+    const { frame, plot, setup: { pointed } } = this
+    const { cursor } = pointed
+    const left = cursor === null || cursor < frame.from || cursor > frame.to ? -10 : plot.valToPos(cursor, 'x')
+    if (left !== plot.cursor.left) plot.setCursor({ left, top: left < 0 ? -10 : 10 })
+    this.tag.classList.toggle('pinned', pointed.pinned)
   }
 
   /** The picture as it is. */
@@ -178,7 +195,8 @@ export class Chart {
       cursor: {
         y: false,
         drag: { x: false, y: false, setScale: false },
-        sync: { key: 'page', scales: ['x', null] },
+        // One cursor for the whole page, and none of uPlot's own: see pointer.ts.
+        bind: NO_BINDINGS,
         points: { show: !states, size: 6, width: 0 },
         focus: { prox: -1 },
       },
@@ -226,6 +244,7 @@ export class Chart {
       hooks: {
         drawClear: [
           (plot) => {
+            if (this.ready) this.overlay.drawUnder(this.frame.marks)
             if (this.frame.heat === undefined) return
             this.frame.heat.draw(plot.ctx, plot.bbox, this.frame.from, this.frame.to, this.frame.range)
             this.halos(plot)
@@ -235,6 +254,7 @@ export class Chart {
           (plot) => {
             if (states) this.drawStates(plot)
             else this.drawEnds(plot)
+            if (this.ready) this.overlay.drawOver(this.frame.marks)
           },
         ],
         setCursor: [

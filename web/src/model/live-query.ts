@@ -22,6 +22,7 @@ export class LiveQuery {
       this.gather()
       changed()
     })
+    this.store.expression = expression
   }
 
   private gather(): void {
@@ -72,6 +73,11 @@ export class LiveQueries {
     })
     this.followed.set(expression, { query, subscription, users: 1 })
     return query
+  }
+
+  /** How often all of them are evaluated from now on. */
+  pace(interval: string): void {
+    for (const { subscription } of this.followed.values()) subscription.update({ interval })
   }
 
   leave({ expression }: LiveQuery): void {

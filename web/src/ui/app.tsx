@@ -4,6 +4,7 @@ import type { Page } from '../page'
 import { useTopics } from './hooks'
 import { Help, useKeys } from './keys'
 import { pageOf } from './pages'
+import { TimeStrip } from './time-strip'
 import { TokenForm } from './token-form'
 import { Banner, TopBar } from './top-bar'
 
@@ -22,7 +23,12 @@ export function App({ page }: { page: Page }) {
   return (
     <>
       <TopBar page={page} find={find} />
-      {!asked && <Banner page={page} />}
+      {!asked && (
+        <div class="under">
+          <Banner page={page} />
+          <TimeStrip page={page} />
+        </div>
+      )}
       {asked ? <TokenForm page={page} /> : <Shown page={page} find={find} />}
       {help && (
         <Help

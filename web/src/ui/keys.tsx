@@ -10,6 +10,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['Space', 'pause or live'],
   ['L', 'live'],
   ['[ ]', 'shorter or longer window'],
+  ['Home End', 'oldest or now, on the strip of time'],
   ['j k', 'next or previous card'],
   ['← →', 'one point back or on, with Shift ten'],
   ['Enter', 'open the metric of a card'],

@@ -8,9 +8,6 @@ import { hrefOf } from '../route'
 import { useClock, useTopics } from './hooks'
 import { PAGES, pageOf } from './pages'
 
-/** More than so many ticks without a frame is late. */
-const LATE_TICKS = 2
-
 export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputElement | null> }) {
   useTopics(page, 'view', 'connection')
   const shown = pageOf(page.route.view)
@@ -99,7 +96,7 @@ function Delay({ page }: { page: Page }) {
   const silence = page.silenceMs
   if (page.store.lastTime === 0) return <span class="delay">{phase === 'connecting' ? 'connecting' : 'no data yet'}</span>
   if (phase !== 'live' && phase !== 'recovering') return <span class="delay">no data for {age(silence / 1000)}</span>
-  if (silence > LATE_TICKS * page.store.intervalMs + 250) return <span class="delay late">late {age(silence / 1000)}</span>
+  if (page.late) return <span class="delay late">late {age(silence / 1000)}</span>
   if (page.pausedAt !== null) return <span class="delay">{age((page.store.lastTime - page.pausedAt) / 1000)} behind</span>
   return (
     <span class="delay" title="How old the last frame was when it came">

@@ -17,8 +17,8 @@ export class AgeBody implements Body {
 
   draw(): void {
     const { plan, face, ground } = this
-    const moments = plan.lines.map((line) => ground.source.value(line.keys[0] ?? -1) * 1000)
-    const seconds = (ground.to - Math.max(...moments)) / 1000
+    const moments = plan.lines.map((line) => ground.value(line.keys[0] ?? -1) * 1000)
+    const seconds = (ground.time - Math.max(...moments)) / 1000
     face.header({ text: age(Math.abs(seconds)), unit: '' }, face.word(plan, moments.every(Number.isNaN), seconds < 0 ? 'from now' : 'ago'))
     if (face.shaped(`age ${moments.join()}`)) return
     const list = element('dl', 'moments')
@@ -37,7 +37,7 @@ export class AgeBody implements Body {
   paint(context: CanvasRenderingContext2D, width: number, height: number): void {
     const { ground, plan } = this
     const rows = plan.lines.map(({ label, keys }) => {
-      const moment = ground.source.value(keys[0] ?? -1) * 1000
+      const moment = ground.value(keys[0] ?? -1) * 1000
       return { label, value: Number.isFinite(moment) ? `${day(moment)} ${clock(moment, true)}` : MISSING }
     })
     paintRows(context, ground.page, width, height, rows)

@@ -46,7 +46,7 @@ export class BarsBody implements Body {
       setText(number, formatText(value, unit))
       bar.style.setProperty('--share', String(largest > 0 && value > 0 ? value / largest : 0))
     })
-    const { value: all, word } = headline(ground, plan, (line) => latest[line] ?? NaN, ground.lastRow)
+    const { value: all, word } = headline(ground, plan, (line) => latest[line] ?? NaN, ground.row)
     face.header(format(all, unit, this.scale), face.word(plan, false, word))
     const rest = countOf(plan) - lines.length
     const sums = rest > 0 && word === 'sum' ? ` ${formatText(Math.max(0, all - latest.slice(0, lines.length).reduce((so, one) => so + (Number.isNaN(one) ? 0 : one), 0)), unit)}` : ''

@@ -61,7 +61,8 @@ export class Face {
   /** The word under the number; or how old the number is while it is not that of now. */
   word(plan: Plan, ended: boolean, word: string, cursor = false): string {
     const { page, source } = this.ground
-    if (!page.connected && !cursor) return `${age(page.silenceMs / 1000)} ago`
+    if (!page.connected && !cursor && page.pausedAt === null) return `${age(page.silenceMs / 1000)} ago`
+    if (page.late && !cursor && page.pausedAt === null) return `late ${age(page.silenceMs / 1000)}`
     if (!ended || !('lines' in plan)) return word
     const since = plan.lines.flatMap((line: Line) => line.keys.map((key) => source.stale(key) ?? 0))
     return `stale ${age((source.lastTime - Math.max(...since)) / 1000)}`

@@ -75,7 +75,7 @@ export class GaugeBody implements Body {
   draw(): void {
     const { ground, plan, face } = this
     const latest = ground.latest(plan)
-    const { value, word } = headline(ground, plan, (line) => latest[line] ?? NaN, ground.lastRow)
+    const { value, word } = headline(ground, plan, (line) => latest[line] ?? NaN, ground.row)
     const limit = ground.limit(plan)
     this.share = limit === null ? 0 : filled(value, limit)
     this.hand.setAttribute('d', this.share === 0 ? '' : arc(RADIUS, 0, this.share))

@@ -3,9 +3,11 @@
  * and the columns here and nowhere else, so that live, paused and past are one place.
  */
 import type { Frame } from '../../chart/chart'
+import type { Drawable } from '../../chart/queue'
 import { planNumbers, rates, values } from '../../model/derive'
 import type { Plan } from '../../model/plan'
 import type { Columns } from '../../model/columns'
+import { Filling } from '../../model/past'
 import type { CardSpec, Choice } from '../../model/spec'
 import type { SeriesInfo, Store } from '../../model/store'
 import type { Page } from '../../page'
@@ -31,6 +33,9 @@ export interface Body {
   restyle?(): void
   /** Moves the cursor by points; from the live edge if there is none. */
   moveCursor?(by: number): void
+  /** The cursor of the page is elsewhere. */
+  followCursor?(): void
+  /** Of a cursor over something else than time: it goes. */
   clearCursor?(): void
   destroy?(): void
   /** The picture as it is, for an image of `width` × `height` CSS pixels. */
@@ -46,6 +51,9 @@ export class Ground {
   spec: CardSpec = {}
   /** Somebody chose another view, or another way to put series together. */
   choose: (choice: Choice) => void = () => undefined
+  /** The rows of the window: those of the source, or with what was fetched of the time before. */
+  columns: Columns
+  readonly past: Filling
 
   constructor(
     readonly page: Page,
@@ -53,10 +61,38 @@ export class Ground {
     readonly source: Store,
     readonly series: () => readonly SeriesInfo[],
     readonly parts: Parts,
-  ) {}
+    /** Draw again: more of the past is here. */
+    card: Drawable,
+  ) {
+    this.columns = source.columns
+    this.past = new Filling(
+      page.past,
+      source,
+      series,
+      () => card.rank(),
+      () => {
+        page.queue.mark(card)
+      },
+    )
+  }
 
-  get columns(): Columns {
-    return this.source.columns
+  /** Takes the rows of the window as they are now; whether they are others than before, not only more. */
+  renew(): boolean {
+    const { from, to, columns } = this
+    this.columns = this.past.columns({ from, to })
+    return this.columns !== columns
+  }
+
+  /** The moment that the card tells of: the cursor's, or the end of the window. */
+  get time(): number {
+    return this.page.cursor ?? this.to
+  }
+
+  /** What a series is at that moment. */
+  value(key: number): number {
+    const { columns, page, source } = this
+    if (page.cursor === null && page.pausedAt === null) return source.value(key)
+    return columns.column(key)?.[columns.indexAt(this.time + 1) - 1] ?? NaN
   }
 
   /** The window (server's clock, ms). */
@@ -78,12 +114,17 @@ export class Ground {
     planNumbers(this.columns, plan, first, last, outs)
   }
 
-  /** The number of each line in the last row of the window. */
+  /** The row of the moment that the card tells of; −1 before the first. */
+  get row(): number {
+    return this.columns.indexAt(this.time + 1) - 1
+  }
+
+  /** The number of each line at that moment. */
   latest(plan: LinePlan): Float64Array {
-    const { lastRow } = this
+    const { row } = this
     const latest = new Float64Array(plan.lines.length)
-    if (lastRow < 0) return latest.fill(NaN)
-    this.derive(plan, lastRow, lastRow + 1, plan.lines.map((_, i) => latest.subarray(i, i + 1)))
+    if (row < 0) return latest.fill(NaN)
+    this.derive(plan, row, row + 1, plan.lines.map((_, i) => latest.subarray(i, i + 1)))
     return latest
   }
 
@@ -102,9 +143,9 @@ export class Ground {
     return this.series().filter((one) => !one.name.endsWith('_created')).map((one) => one.key)
   }
 
-  /** The number of some series together in the last row of the window. */
+  /** The number of some series together at the moment that the card tells of. */
   now(keys: readonly number[], rate: boolean): number {
-    return this.at(this.lastRow, keys, rate)
+    return this.at(this.row, keys, rate)
   }
 
   at(row: number, keys: readonly number[], rate: boolean): number {

@@ -23,6 +23,11 @@ export class HeatFill {
     this.canvas = null
   }
 
+  /** Elsewhere in time other buckets are in use. */
+  refit(): void {
+    this.crop = null
+  }
+
   /** Brings it up to the rows from `first` to `last` (exclusive), for a plot of `width` CSS pixels. */
   update(first: number, last: number, width: number): void {
     const { page, columns, source: { intervalMs } } = this.ground

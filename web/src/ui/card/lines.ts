@@ -6,6 +6,8 @@ import type { Range } from '../../chart/scale'
 import { columnWidth, thin } from '../../chart/thin'
 import { age, clock, format, formatText, MISSING } from '../../format/number'
 import type { Scale, Unit } from '../../format/number'
+import { marksOf } from '../../model/marks'
+import type { Marks } from '../../model/marks'
 import type { Plan } from '../../model/plan'
 import type { View } from '../../model/spec'
 import type { Page } from '../../page'
@@ -27,6 +29,8 @@ const STYLES: Readonly<Partial<Record<View, Style>>> = { area: 'stacked', states
 export class LinesBody implements Body {
   private chart: Chart | null = null
   private frame: Frame | null = null
+  /** What happened to the family, until something else happens. */
+  private known: Marks | null = null
   private range: YRange | null = null
   private readonly style: Style
   private readonly heat: HeatFill | null
@@ -51,6 +55,11 @@ export class LinesBody implements Body {
     const { ground, plan } = this
     const { columns, from, to } = ground
     this.deriveLatest()
+    // Elsewhere in time another axis fits.
+    if (this.frame !== null && (this.frame.to - this.frame.from !== to - from || Math.abs(to - this.frame.to) > (to - from) / 2)) {
+      this.range = null
+      this.heat?.refit()
+    }
     if (this.frame !== null && this.chart !== null) {
       const windowMs = to - from
       const moved = ((to - this.frame.to) / windowMs) * ground.width
@@ -75,8 +84,9 @@ export class LinesBody implements Body {
       from,
       to,
       range: this.rangeOf(lines),
-      ended: plan.lines.map((line) => line.keys.length > 0 && line.keys.every((key) => ground.source.stale(key) !== null)),
+      ended: plan.lines.map((line) => line.keys.length > 0 && line.keys.every((key) => (ground.source.stale(key) ?? Infinity) <= to)),
       ...(this.heat?.canvas == null ? {} : { heat: this.heat.canvas }),
+      marks: this.marks(),
     }
     this.frame = frame
     if (this.chart === null) this.chart = this.make(frame)
@@ -91,6 +101,7 @@ export class LinesBody implements Body {
 
   restyle(): void {
     this.frame = null
+    this.known = null
     this.heat?.forget()
   }
 
@@ -98,8 +109,8 @@ export class LinesBody implements Body {
     this.chart?.moveCursor(by)
   }
 
-  clearCursor(): void {
-    this.chart?.clearCursor()
+  followCursor(): void {
+    this.chart?.followCursor()
   }
 
   destroy(): void {
@@ -132,6 +143,7 @@ export class LinesBody implements Body {
           ...(line.states === undefined ? {} : { states: line.states }),
         })),
         palette: () => page.palette,
+        pointed: page,
         onCursor: (index) => {
           this.cursor = index
           this.setTexts()
@@ -141,6 +153,15 @@ export class LinesBody implements Body {
       ground.width,
       ground.height,
     )
+  }
+
+  /** What happened meanwhile: alerts, limits, what was unusual, gaps. */
+  private marks(): Marks {
+    const { plan, ground: { page, past, series } } = this
+    const of = plan.kind === 'quantiles' ? 'quantile' : plan.kind === 'lines' ? (plan.rate ? 'rate' : 'value') : 'other'
+    this.known ??= marksOf(series(), page.incidents, { of, say: (value) => formatText(value, unitOfPlan(plan)) })
+    const { missing } = past
+    return missing.length === 0 ? this.known : { ...this.known, gaps: missing.map((gap) => ({ ...gap, words: `no data ${age((gap.to - gap.from) / 1000)}` })) }
   }
 
   private rangeOf(lines: readonly Float64Array[]): Range {
@@ -198,28 +219,32 @@ export class LinesBody implements Body {
 
   /** One series: least, mean and greatest of the window; or how much there is, that nothing moved, or its last value. */
   private setSummary(frame: Frame, unit: Unit, ended: boolean): void {
-    const { face, ground: { page } } = this
+    const { face, ground: { page, past } } = this
     const line = frame.lines[0]
     if (line === undefined) return
     let least = Infinity
     let greatest = -Infinity
     let sum = 0
     let count = 0
+    let first = -1
     let last = 0
     for (let i = 0; i < line.length; i++) {
       const value = line[i] ?? NaN
       if (!Number.isFinite(value)) continue
+      if (first < 0) first = i
       last = i
       least = Math.min(least, value)
       greatest = Math.max(greatest, value)
       sum += value
       count++
     }
-    const collected = page.store.lastTime - page.firstTime
+    const collected = frame.to - (frame.times[first] ?? frame.to)
+    const gap = past.missing.at(-1)
     const stat = (name: string, value: number): [string, string] => [name, formatText(value, unit)]
     if (count === 0) face.stats([['no values yet', '']])
     else if (ended) face.stats([stat('last', line[last] ?? NaN), ['at', clock(frame.times[last] ?? NaN, true)]])
-    else if (collected < COLLECTING_MS) face.stats([[`${age(collected / 1000)} collected`, '']])
+    else if (gap !== undefined) face.stats([[`no data ${clock(gap.from, true)} to ${clock(gap.to, true)} (${age((gap.to - gap.from) / 1000)})`, '']])
+    else if (page.pausedAt === null && collected < COLLECTING_MS) face.stats([[`${age(collected / 1000)} collected`, '']])
     else if (least === greatest) face.stats([[`unchanged for ${age(Math.min(collected, page.windowMs) / 1000)}`, '']])
     else face.stats([stat('min', least), stat('mean', sum / count), stat('max', greatest)])
   }

@@ -50,7 +50,7 @@ export class LiveCard implements Card, Watched {
     private readonly families: readonly FamilyInfo[],
     parts: Parts,
   ) {
-    this.ground = new Ground(page, source, () => (families.length === 1 ? (families[0]?.series ?? []) : families.flatMap((family) => family.series)), parts)
+    this.ground = new Ground(page, source, () => (families.length === 1 ? (families[0]?.series ?? []) : families.flatMap((family) => family.series)), parts, this)
     this.face = new Face(this.ground)
     page.cards.add(this)
     parts.root.addEventListener('pointerenter', () => (this.hovered = true))
@@ -58,7 +58,10 @@ export class LiveCard implements Card, Watched {
     parts.root.addEventListener('focus', () => {
       this.describe()
     })
-    parts.root.addEventListener('blur', () => this.body?.clearCursor?.())
+    parts.root.addEventListener('blur', () => {
+      this.body?.clearCursor?.()
+      page.point(null)
+    })
   }
 
   /** How it is shown from now on. */
@@ -78,7 +81,10 @@ export class LiveCard implements Card, Watched {
     if (near === this.near) return
     this.near = near
     if (near) this.page.queue.mark(this)
-    else this.dropBody()
+    else {
+      this.ground.past.stop()
+      this.dropBody()
+    }
   }
 
   setSize(width: number, height: number): void {
@@ -99,6 +105,20 @@ export class LiveCard implements Card, Watched {
     this.face.textsDue()
   }
 
+  cursorMoved(): void {
+    if (!this.near) return
+    // What has no axis of time tells of another moment all the same.
+    if (this.body?.followCursor !== undefined) this.body.followCursor()
+    else {
+      this.textsDue()
+      this.page.queue.mark(this)
+    }
+  }
+
+  happened(): void {
+    this.body?.restyle?.()
+  }
+
   /** Moves the cursor by points and says what stands there. */
   moveCursor(by: number): void {
     this.body?.moveCursor?.(by)
@@ -109,6 +129,7 @@ export class LiveCard implements Card, Watched {
   destroy(): void {
     this.page.cards.delete(this)
     this.page.queue.forget(this)
+    this.ground.past.stop()
     this.dropBody()
   }
 
@@ -116,6 +137,8 @@ export class LiveCard implements Card, Watched {
     const { ground } = this
     if (!this.near || ground.width <= 0 || ground.source.lastTime === 0) return
     const plan = this.currentPlan()
+    // While paused there may be no draw after this one that would set the digits.
+    if (ground.renew()) this.restyle()
     this.body ??= this.makeBody(plan)
     this.body.draw()
   }

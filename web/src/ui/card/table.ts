@@ -67,7 +67,7 @@ export class TableBody implements Body {
       setText(number, text)
       number.title = exactText(ground, plan, i, latest[i] ?? NaN)
     })
-    const { value, word } = headline(ground, plan, (line) => latest[line] ?? NaN, ground.lastRow)
+    const { value, word } = headline(ground, plan, (line) => latest[line] ?? NaN, ground.row)
     face.header(plan.kind === 'states' ? { text: String(plan.total), unit: '' } : format(value, unit, this.scale), face.word(plan, false, plan.kind === 'states' ? 'rows' : word))
     face.rest(plan, plan.lines.length, plan.total > plan.lines.length ? '' : `${plan.lines.length} rows`)
   }

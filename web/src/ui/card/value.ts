@@ -38,7 +38,7 @@ export class ValueBody implements Body {
     const { ground, plan, face } = this
     if (!face.due()) return
     const latest = ground.latest(plan)
-    const { value, word } = headline(ground, plan, (line) => latest[line] ?? NaN, ground.lastRow)
+    const { value, word } = headline(ground, plan, (line) => latest[line] ?? NaN, ground.row)
     const unit = unitOfPlan(plan)
     const shown = format(value, unit, this.scale)
     setText(this.number, shown.text)
