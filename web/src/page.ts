@@ -117,6 +117,7 @@ export class Page {
         this.markAll()
         this.tell('query')
       },
+      (name) => this.store.families.get(name),
     )
     addEventListener('hashchange', () => {
       const before = this.route
