@@ -61,8 +61,6 @@ export class Page {
   palette: Palette = readPalette(this.theme)
   route: Route = parseRoute(location.hash)
   readonly queries: LiveQueries
-  query = ''
-  prefix = ''
   /** What the server refused, in its words. */
   serverError = ''
   /** The clock of the page minus that of the server; 0 if they agree. */
@@ -157,6 +155,15 @@ export class Page {
     return () => set.delete(listener)
   }
 
+  /** What is typed to be found, and by which prefix of names; the address holds both. */
+  get query(): string {
+    return this.route.params.get('find') ?? ''
+  }
+
+  get prefix(): string {
+    return this.route.params.get('prefix') ?? ''
+  }
+
   /** Connected, or lost for so short that nobody need be told. */
   get connected(): boolean {
     return this.connection.phase === 'live' || (this.connection.phase === 'recovering' && this.store.lastTime > 0)
@@ -231,13 +238,11 @@ export class Page {
   }
 
   find(query: string): void {
-    this.query = query
-    this.tell('view')
+    this.setParams({ find: query })
   }
 
   choosePrefix(prefix: string): void {
-    this.prefix = prefix
-    this.tell('view')
+    this.setParams({ prefix })
   }
 
   toggleTheme(): void {

@@ -3,6 +3,7 @@ import { memo } from 'preact/compat'
 import { useEffect, useRef } from 'preact/hooks'
 import type { FamilyInfo, Store } from '../model/store'
 import type { Page } from '../page'
+import { hrefOf } from '../route'
 import { LiveCard } from './card/live'
 import { titleOf } from './title'
 import { watch } from './watch'
@@ -14,13 +15,15 @@ interface Props {
   readonly family: FamilyInfo
   /** In place of the family's own title. */
   readonly title?: string
+  /** The page that the title leads to; without, that of the family, and empty none. */
+  readonly href?: string
   readonly place: number
 }
 
 /** The live part of a card's element, for the keyboard. */
 export const liveCards = new WeakMap<Element, LiveCard>()
 
-function FamilyCardPlain({ page, source = page.store, family, title = titleOf(family), place }: Props) {
+function FamilyCardPlain({ page, source = page.store, family, title = titleOf(family), href = hrefOf('metric', family.name), place }: Props) {
   const root = useRef<HTMLElement>(null)
   const live = useRef<LiveCard | null>(null)
   useEffect(() => {
@@ -58,7 +61,7 @@ function FamilyCardPlain({ page, source = page.store, family, title = titleOf(fa
     <article class="card" ref={root} tabIndex={0} data-title={title} data-family={family.name} aria-label={title}>
       <header>
         <div class="names" title={whole}>
-          <h2>{title}</h2>
+          <h2>{href === '' ? title : <a href={href}>{title}</a>}</h2>
           <p class="source">{family.name}</p>
         </div>
         <div class="now">

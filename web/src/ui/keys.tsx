@@ -6,7 +6,7 @@ import { hrefOf } from '../route'
 import { liveCards } from './family-card'
 import { addKeys, listed, press, singleKeys, switchSingleKeys } from './key-table'
 import type { KeyUse } from './key-table'
-import { PAGES } from './pages'
+import { FINDS_METRICS, PAGES, pageOf } from './pages'
 
 /** After `g` the next key is waited for so long. */
 const TO_FOLLOW_MS = 1_500
@@ -19,10 +19,7 @@ export function useKeys(page: Page, find: RefObject<HTMLInputElement | null>, se
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return
       const target = event.target instanceof Element ? event.target : null
       if (target?.closest('input, textarea, select, dialog') != null) {
-        if (event.key === 'Escape' && target === find.current) {
-          page.find('')
-          find.current.blur()
-        }
+        if (target === find.current) found(page, event, find.current)
         return
       }
       // Single letters can be switched off; keys that have a name are no slip of the tongue.
@@ -37,6 +34,26 @@ export function useKeys(page: Page, find: RefObject<HTMLInputElement | null>, se
       end()
     }
   }, [page])
+}
+
+/** In the field of the bar: Esc clears it, Enter goes to what was found. */
+function found(page: Page, event: KeyboardEvent, field: HTMLInputElement): void {
+  if (event.key === 'Escape') {
+    page.find('')
+    field.blur()
+  } else if (event.key === 'Enter') {
+    const { view, finds } = pageOf(page.route.view)
+    // Metrics are found where all of them are.
+    if (finds === FINDS_METRICS && view !== 'explore') {
+      location.hash = hrefOf('explore', '', [['find', field.value]])
+      return
+    }
+    const cards = document.querySelectorAll<HTMLElement>('.card')
+    const [first] = cards
+    field.blur()
+    if (cards.length === 1 && openCard(first ?? null)) return
+    first?.focus()
+  }
 }
 
 /** The page of the second letter of `g` and a letter. */

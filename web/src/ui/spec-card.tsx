@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks'
 import type { LiveQuery } from '../model/live-query'
 import type { CardSpec } from '../model/spec'
 import type { Page } from '../page'
+import { hrefOf } from '../route'
 import { FamilyCard } from './family-card'
 import { useTopics } from './hooks'
 
@@ -30,7 +31,7 @@ function OfQuery({ page, spec, expression, place }: Props & { expression: string
   if (query === null) return <Without title={title} why="" />
   if (query.error !== '') return <Without title={title} why={query.error} refused />
   if (query.family.series.length === 0) return <Without title={title} why={query.store.lastTime === 0 ? 'Collecting.' : 'The query gives no series now.'} />
-  return <FamilyCard page={page} source={query.store} family={query.family} title={title} place={place} />
+  return <FamilyCard page={page} source={query.store} family={query.family} title={title} href={hrefOf('query', '', [['expr', expression]])} place={place} />
 }
 
 /** The live result of an expression, for as long as the component is there. */
