@@ -25,6 +25,8 @@ export interface Shape {
   readonly labels: readonly string[]
   readonly rows: readonly Row[]
   readonly rate: boolean
+  /** What the numbers are divided by: of a share of time so many parts make the whole. */
+  readonly parts: number
   readonly unit: Unit
   readonly stats: readonly Stat[]
 }
@@ -56,34 +58,36 @@ export function shapeOf(family: FamilyInfo, by: string, value: (key: number) => 
     const sums = histogram ? group.series.filter(({ name }) => name.endsWith('_sum')) : []
     return { id, labels: group.labels, keys: group.series.map(({ key }) => key), sums: sums.map(({ key }) => key), plan: own?.kind === 'quantiles' ? own : null }
   })
-  return { labels, rows, rate, unit, stats: histogram ? OF_HISTOGRAMS : OF_VALUES }
+  const parts = plan.kind === 'share' && by === plan.by ? plan.parts : 1
+  return { labels, rows, rate, parts, unit, stats: histogram ? OF_HISTOGRAMS : OF_VALUES }
 }
 
 /** Labels by which rows differ; of what is called differently the name first. */
 function labelsOf(series: readonly SeriesInfo[], histogram: boolean): readonly string[] {
   if (histogram) return distinguishing(series).filter((label) => label !== 'le')
-  const names = new Set(series.map(({ name }) => name)).size > 1
   const labels = distinguishing(series)
-  if (names || labels.length === 0) return ['__name__', ...labels]
-  return labels
+  const names = new Set(series.map(({ name }) => name))
+  // What is alone, and has a name, is called by it.
+  return names.size > 1 || (labels.length === 0 && !names.has('')) ? ['__name__', ...labels] : labels
 }
 
 /** The line of a row, for its sparkline: of a histogram its p99. */
-export function fillRow(columns: Columns, row: Row, rate: boolean, from: number, to: number, out: Float64Array): void {
+export function fillRow(columns: Columns, row: Row, { rate, parts }: Shape, from: number, to: number, out: Float64Array): void {
   if (row.plan !== null) quantiles(columns, row.plan, [0.99], from, to, [out])
   else if (rate) rates(columns, row.keys, from, to, out)
   else values(columns, row.keys, from, to, out)
+  if (parts > 1) for (let i = 0; i < to - from; i++) out[i] = (out[i] ?? NaN) / parts
 }
 
 let scratch = new Float64Array(512)
 
 /** The numbers of a row over the rows of the columns from `from` to `to` (exclusive), one a stat of its shape; NaN where there are none. */
-export function statsOf(columns: Columns, row: Row, rate: boolean, from: number, to: number): readonly number[] {
+export function statsOf(columns: Columns, row: Row, shape: Shape, from: number, to: number): readonly number[] {
   if (row.plan !== null) return ofHistogram(columns, row.plan, row.sums, from, to)
   const count = to - from
   if (count <= 0) return [NaN, NaN, NaN, NaN]
   if (scratch.length < count) scratch = new Float64Array(count * 2)
-  fillRow(columns, row, rate, from, to, scratch)
+  fillRow(columns, row, shape, from, to, scratch)
   let least = Infinity
   let greatest = -Infinity
   let sum = 0

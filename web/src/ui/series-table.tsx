@@ -52,8 +52,7 @@ export function SeriesTable({ page, source, family, by, chosen, choose, against 
   useEffect(() => {
     setMost(STEP)
   }, [family, by])
-  // Before the first values there is no order of them.
-  const begun = source.lastTime > 0
+  const begun = useBegun(page, source)
   const rows = useMemo(() => sorted(shape, sorting, page, source), [shape, sorting, page.windowMs, page.pausedAt, begun])
   const shown = rows.slice(0, most)
   const body = useRef<HTMLTableSectionElement>(null)
@@ -134,6 +133,25 @@ export function SeriesTable({ page, source, family, by, chosen, choose, against 
   )
 }
 
+/** Whether there are rates: before, there is no order of them. */
+function useBegun(page: Page, { columns }: Store): boolean {
+  const [begun, setBegun] = useState(columns.length >= FEWEST)
+  useEffect(() => {
+    if (begun) return
+    const look = () => {
+      if (columns.length >= FEWEST) setBegun(true)
+    }
+    const ends = [page.listen('frame', look), page.listen('query', look)]
+    return () => {
+      for (const end of ends) end()
+    }
+  }, [page, columns, begun])
+  return begun
+}
+
+/** A rate needs two samples, and the first one after a pause says little. */
+const FEWEST = 3
+
 function Heading({ text, number, sorted, sort }: { text: string; number: boolean; sorted: 'ascending' | 'descending' | 'none'; sort: () => void }) {
   return (
     <th class={number ? 'number' : undefined} aria-sort={sorted}>
@@ -150,7 +168,7 @@ function sorted(shape: Shape, { column, descending }: Sorting, page: Page, sourc
   const at = Number(place)
   if (kind === 'label') return ordered(shape.rows, (row) => row.labels[at] ?? '', descending)
   const { from, to } = windowRows(page, source)
-  return ordered(shape.rows, (row) => statsOf(source.columns, row, shape.rate, from, to)[at] ?? NaN, descending)
+  return ordered(shape.rows, (row) => statsOf(source.columns, row, shape, from, to)[at] ?? NaN, descending)
 }
 
 /** The rows of the page's window. */
@@ -162,7 +180,7 @@ function numbersOf({ columns }: Store, shape: Shape, row: Row): Numbers {
   return {
     columns: () => columns,
     fill: (from, to, out) => {
-      fillRow(columns, row, shape.rate, from, to, out)
+      fillRow(columns, row, shape, from, to, out)
     },
   }
 }
@@ -212,7 +230,7 @@ class LiveNumbers implements Card {
     const { shape } = this
     const { from, to } = windowRows(this.page, this.source)
     this.rows.forEach((row, i) => {
-      const numbers = statsOf(this.source.columns, row, shape.rate, from, to)
+      const numbers = statsOf(this.source.columns, row, shape, from, to)
       shape.stats.forEach((stat, s) => {
         setText(this.cells[i]?.[s], formatText(numbers[s] ?? NaN, unitOfStat(shape, stat)))
       })
