@@ -89,6 +89,18 @@ function Known({ page, family }: { page: Page; family: FamilyInfo }) {
   const [baseline, setBaseline] = useState('')
   const baselines = useAnswer(page, 'api/v1/baselines', readBaselines, { every: 60_000 })
   const names = baselines !== null && 'told' in baselines ? baselines.told : []
+  const groups = ['', ...labels.slice(0, MOST_LABELS)]
+  useKeyUses([
+    {
+      keys: ['b'],
+      shown: 'b',
+      does: 'group by the next label',
+      act: () => {
+        page.setParams({ by: groups[(groups.indexOf(grouped) + 1) % groups.length] ?? '' })
+        return true
+      },
+    },
+  ])
   const choose = (chosen: Readonly<Record<string, string>>) => {
     const matchers = Object.entries(chosen).filter(([label]) => label !== '__name__').map(([label, value]) => ({ label, sign: '=' as const, value }))
     const text = printMatchers(matchers)
@@ -106,7 +118,7 @@ function Known({ page, family }: { page: Page; family: FamilyInfo }) {
       <div class="choices">
         {labels.length > 0 && (
           <div class="segment" role="group" aria-label="Group by">
-            {['', ...labels.slice(0, MOST_LABELS)].map((label) => (
+            {groups.map((label) => (
               <button key={label} type="button" aria-pressed={label === grouped} onClick={() => { page.setParams({ by: label }) }}>
                 {label === '' ? 'All series' : `By ${label}`}
               </button>

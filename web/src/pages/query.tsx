@@ -152,6 +152,7 @@ function Panel({ page, at, expression, run, remove }: PanelProps) {
           label="PromQL expression"
           placeholder="A metric, or an expression: rate(node_network_receive_bytes_total[30s])"
           wrongAt={wrong?.at ?? null}
+          first={expression === ''}
           {...(wrong === null ? {} : { wrongId: `${id}-wrong` })}
           run={runIt}
         />

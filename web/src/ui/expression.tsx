@@ -24,6 +24,8 @@ interface Props {
   readonly wrongAt: number | null
   /** Names what is wrong, for those who do not see the mark. */
   readonly wrongId?: string
+  /** It is what somebody came for. */
+  readonly first: boolean
   readonly run: (expression: string) => void
 }
 
@@ -37,7 +39,7 @@ interface Open {
   readonly at: number
 }
 
-export function Expression({ page, id, expression, label, placeholder, wrongAt, wrongId, run }: Props) {
+export function Expression({ page, id, expression, label, placeholder, wrongAt, wrongId, first, run }: Props) {
   const field = useRef<HTMLTextAreaElement>(null)
   const caret = useRef<HTMLSpanElement>(null)
   const list = useRef<HTMLUListElement>(null)
@@ -59,6 +61,9 @@ export function Expression({ page, id, expression, label, placeholder, wrongAt, 
     setText(expression)
     setOpen(null)
   }, [expression])
+  useEffect(() => {
+    if (first) field.current?.focus({ preventScroll: true })
+  }, [])
 
   /** Looks again what could be written here. `asked`: somebody wants to know, also with nothing written yet. */
   const look = (asked: boolean) => {
