@@ -130,6 +130,7 @@ export class Page {
     this.live.subscribe('{__name__!=""}', {
       interval: '1s',
       limit: MOST_SERIES,
+      exact: true,
       onMessages: (messages) => {
         this.serverError = ''
         for (const message of messages) this.store.take(message)

@@ -9,10 +9,12 @@ export interface Palette {
   readonly heat: readonly string[]
   readonly other: string
   readonly text: string
+  readonly text2: string
   readonly text3: string
   readonly line2: string
   readonly grid: string
   readonly card: string
+  readonly warning: string
   readonly critical: string
   readonly onAccent: string
   readonly sunk: string
@@ -66,10 +68,12 @@ export function readPalette(theme: Theme): Palette {
     heat: Array.from({ length: HEAT }, (_, i) => read(`heat-${i + 1}`)),
     other: read('other'),
     text: read('text'),
+    text2: read('text2'),
     text3: read('text3'),
     line2: read('line2'),
     grid: read('grid'),
     card: read('card'),
+    warning: read('warning-mark'),
     critical: read('critical-mark'),
     onAccent: read('on-accent'),
     sunk: read('sunk'),

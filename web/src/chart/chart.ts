@@ -18,6 +18,11 @@ const X_AXIS = 22
 const Y_AXIS = 58
 const TOP = 8
 const ROW_HEIGHT = 28
+const LEAST_ROW = 24
+/** From this height of the plot on there is room for four intervals. */
+const TALL = 140
+/** Opacity of the areas of a mirrored chart. */
+const MIRROR = 0.16
 const FONT = '11px Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
 
 export type Style = 'lines' | 'stacked' | 'states' | 'heat'
@@ -28,6 +33,10 @@ export interface Look {
   readonly slot: number
   readonly thin: boolean
   readonly dashed: boolean
+  /** Drawn below zero. */
+  readonly below?: boolean
+  /** The states a row can be in, where they have names; its numbers say which. */
+  readonly states?: readonly string[]
 }
 
 export interface Setup {
@@ -59,6 +68,11 @@ export interface Frame {
   readonly ended: readonly boolean[]
   /** What lies under the lines of a heatmap; `range` is then in bucket numbers. */
   readonly heat?: HeatCanvas
+}
+
+/** How many rows of states fit a plot of this height (CSS pixels). */
+export function rowsIn(height: number): number {
+  return Math.max(1, Math.floor(height / LEAST_ROW))
 }
 
 export class Chart {
@@ -123,6 +137,11 @@ export class Chart {
     set({ left, top }, true, true)
   }
 
+  /** The picture as it is. */
+  get canvas(): HTMLCanvasElement {
+    return this.plot.ctx.canvas
+  }
+
   destroy(): void {
     this.plot.destroy()
     this.parent.replaceChildren()
@@ -131,7 +150,7 @@ export class Chart {
   private data(frame: Frame): uPlot.AlignedData {
     const { bounds } = this.setup
     if (bounds !== undefined) return [frame.times, ...frame.lines.map((line) => line.map((value) => bucketPosition(bounds, value)))]
-    if (this.setup.style !== 'stacked') return [frame.times, ...frame.lines]
+    if (this.setup.style !== 'stacked') return [frame.times, ...frame.lines.map((line, i) => (this.setup.looks[i]?.below === true ? line.map((value) => -value) : line))]
     // Piled up from the first line; each is drawn as the area between itself and the one below.
     const piled: Float64Array[] = []
     let below: Float64Array | null = null
@@ -148,6 +167,7 @@ export class Chart {
     const { setup } = this
     const palette = setup.palette
     const states = setup.style === 'states'
+    const mirrored = setup.looks.some((look) => look.below === true)
     const axis = { font: FONT, stroke: () => palette().text3, ticks: { show: false } }
     return {
       width,
@@ -192,12 +212,13 @@ export class Chart {
           size: Y_AXIS,
           gap: 6,
           grid: { show: !states, stroke: () => palette().grid, width: 1 },
-          splits: () => {
+          splits: (plot) => {
             if (setup.bounds !== undefined) return [...heatSplits(setup.bounds, this.frame.range)]
-            return states ? [] : [...ySplits(this.frame.range, 2)]
+            return states ? [] : [...ySplits(this.frame.range, plot.over.clientHeight < TALL ? 2 : 4)]
           },
           // Between buckets the axis is none of numbers, so each says its unit.
-          values: (_plot, splits) => (setup.bounds === undefined ? [...axisLabels(splits, setup.unit)] : splits.map((border) => formatText(setup.bounds?.[border - 1] ?? NaN, setup.unit).replace(/\.0+(?!\d)/, ''))),
+          // Which direction is below zero the legend says; nothing comes in by a negative amount.
+          values: (_plot, splits) => (setup.bounds === undefined ? [...axisLabels(mirrored ? splits.map(Math.abs) : splits, setup.unit)] : splits.map((border) => formatText(setup.bounds?.[border - 1] ?? NaN, setup.unit).replace(/\.0+(?!\d)/, ''))),
         },
       ],
       series: [{}, ...setup.looks.map((look, i) => this.series(look, i))],
@@ -232,7 +253,8 @@ export class Chart {
     const linear = uPlot.paths.linear?.()
     const stepped = uPlot.paths.stepped?.({ align: 1 })
     const paths = setup.style === 'states' ? () => null : setup.stepped ? stepped : linear
-    const filled = stacked || (setup.looks.length === 1 && setup.style === 'lines')
+    const mirrored = !look.thin && setup.looks.length <= 2 && setup.looks.some((one) => one.below === true)
+    const filled = stacked || mirrored || (setup.looks.length === 1 && setup.style === 'lines')
     return {
       label: look.label,
       stroke: colour,
@@ -240,7 +262,7 @@ export class Chart {
       points: { show: false },
       ...(look.dashed ? { dash: [4, 4] } : {}),
       ...(paths === undefined ? {} : { paths }),
-      ...(filled ? { fill: (plot: uPlot) => this.fill(plot, colour()) } : {}),
+      ...(filled ? { fill: (plot: uPlot) => (mirrored ? withAlpha(colour(), MIRROR) : this.fill(plot, colour())) } : {}),
       gaps: (plot, _series, from, to) => this.gaps(plot, index + 1, from, to),
     }
   }
@@ -376,7 +398,7 @@ export class Chart {
     const palette = this.setup.palette()
     const ratio = devicePixelRatio
     const { left, top, width, height } = plot.bbox
-    const rows = this.setup.looks.length
+    const rows = Math.min(this.setup.looks.length, rowsIn(height / ratio))
     const rowHeight = Math.min(ROW_HEIGHT * ratio, height / rows)
     const times = plot.data[0]
     ctx.save()
@@ -390,6 +412,7 @@ export class Chart {
       if (values === undefined) continue
       const y = top + s * rowHeight
       const label = this.setup.looks[s]?.label ?? ''
+      const names = this.setup.looks[s]?.states
       const bar = rowHeight * 0.28
       for (let i = 0; i < values.length; ) {
         const state = values[i]
@@ -397,7 +420,14 @@ export class Chart {
         while (end < values.length && values[end] === state) end++
         const x = Math.max(left, plot.valToPos(times[i] ?? 0, 'x', true))
         const right = plot.valToPos(times[Math.min(end, values.length - 1)] ?? 0, 'x', true)
-        if (state === 1 || state === 0) {
+        if (names !== undefined && typeof state === 'number' && state >= 0) {
+          const y0 = y + rowHeight - bar * 1.6 - 3 * ratio
+          ctx.fillStyle = palette.series[state % palette.series.length] ?? palette.other
+          ctx.fillRect(x, y0, Math.max(ratio, right - x), bar * 1.6)
+          const word = names[state] ?? ''
+          ctx.fillStyle = palette.card
+          if (ctx.measureText(word).width + 8 * ratio < right - x) ctx.fillText(word, x + 4 * ratio, y0 + bar * 0.85)
+        } else if (state === 1 || state === 0) {
           const { bad = null } = this.setup
           const plain = bad === null ? state === 0 : state !== bad
           const height = plain ? bar / 3 : bar
@@ -407,7 +437,7 @@ export class Chart {
         i = end
       }
       ctx.fillStyle = palette.text3
-      ctx.fillText(label, left + 12 * ratio, y + (rowHeight - bar) / 2, width - 24 * ratio)
+      ctx.fillText(label, left + 12 * ratio, y + (rowHeight - bar * (names === undefined ? 1 : 1.6)) / 2, width - 24 * ratio)
     }
     ctx.restore()
   }

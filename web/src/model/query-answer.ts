@@ -63,7 +63,7 @@ export function wrongIn(expression: string, error: string): Wrong {
 export function placeOf(text: string, line: number, column: number): number {
   const lines = text.split('\n')
   const before = lines.slice(0, line - 1).reduce((sum, one) => sum + one.length + 1, 0)
-  const within = [...(lines[line - 1] ?? '')].slice(0, column - 1).join('').length
+  const within = Array.from(lines[line - 1] ?? '').slice(0, column - 1).join('').length
   return Math.min(text.length, before + within)
 }
 

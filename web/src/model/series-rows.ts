@@ -5,7 +5,8 @@
 import type { Unit } from '../format/number'
 import { quantile, quantiles, rates, values } from './derive'
 import type { Columns } from './columns'
-import { distinguishing, makePlan } from './plan'
+import { distinguishing } from './lines'
+import { makePlan } from './plan'
 import type { Plan } from './plan'
 import type { FamilyInfo, SeriesInfo } from './store'
 

@@ -29,6 +29,9 @@ const GAP_INTERVALS = 2.5
  */
 const ROW_INTERVALS = 0.5
 
+/** So many exact values are kept of a series: an hour at one a second, and some more. */
+const MOST_DIGITS = 4096
+
 export class Store {
   readonly columns: Columns
   readonly families = new Map<string, FamilyInfo>()
@@ -36,6 +39,8 @@ export class Store {
   private current = new Float64Array(256).fill(NaN)
   /** Since when a series is stale (server's clock, ms); 0 if it is not. */
   private staleSince = new Float64Array(256)
+  /** The digits of whole numbers beyond 2⁵³, which a double cannot hold, as they came. */
+  private readonly exact = new Map<number, { times: number[]; digits: string[] }>()
   private readonly known = new Map<string, SeriesInfo>()
   private readonly wire = new Map<number, number>()
   private nextKey = 0
@@ -79,7 +84,7 @@ export class Store {
         this.snapshot(message)
         break
       case 'delta':
-        this.apply(message.samples)
+        this.apply(message.samples, message.time)
         for (const id of message.stale) this.markStale(id, message.time)
         if (message.part === message.parts && !this.tooNear(message.time)) this.row(message.time)
     }
@@ -94,6 +99,12 @@ export class Store {
   stale(key: number): number | null {
     const since = this.staleSince[key] ?? 0
     return since === 0 ? null : since
+  }
+
+  /** The digits of the value at a time (ms), where the wire gave more than a number can hold; else null. */
+  digits(key: number, time: number): string | null {
+    const kept = this.exact.get(key)
+    return kept?.digits[kept.times.findLastIndex((at) => at <= time)] ?? null
   }
 
   get seriesCount(): number {
@@ -133,7 +144,7 @@ export class Store {
 
   private snapshot(message: Message<'snapshot'>): void {
     if (message.part === 1) this.startAnew(message)
-    this.apply(message.samples)
+    this.apply(message.samples, message.time)
     if (message.part === message.parts) this.row(message.time)
   }
 
@@ -156,6 +167,7 @@ export class Store {
       if (named.has(info.key)) continue
       this.known.delete(identity)
       this.columns.remove(info.key)
+      this.exact.delete(info.key)
       const siblings = info.family.series
       siblings.splice(siblings.indexOf(info), 1)
       if (siblings.length === 0) this.families.delete(info.family.name)
@@ -163,13 +175,25 @@ export class Store {
     this.onFamilies()
   }
 
-  private apply(samples: Samples): void {
+  private apply(samples: Samples, time: number): void {
     for (let i = 0; i < samples.ids.length; i++) {
       const key = this.wire.get(samples.ids[i] ?? -1)
       if (key === undefined) continue
       this.current[key] = samples.values[i] ?? NaN
       this.staleSince[key] = 0
+      const digits = samples.digits?.get(samples.ids[i] ?? -1)
+      if (digits !== undefined) this.keep(key, time, digits)
     }
+  }
+
+  private keep(key: number, time: number, digits: string): void {
+    const kept = this.exact.get(key) ?? { times: [], digits: [] }
+    this.exact.set(key, kept)
+    kept.times.push(time)
+    kept.digits.push(digits)
+    if (kept.times.length <= MOST_DIGITS) return
+    kept.times.splice(0, MOST_DIGITS / 2)
+    kept.digits.splice(0, MOST_DIGITS / 2)
   }
 
   private markStale(id: number, time: number): void {

@@ -4,18 +4,18 @@ import { useMemo, useState } from 'preact/hooks'
 import { age, clock, format } from '../format/number'
 import { finding, SHOWS, shows, sortedBy, SORTS } from '../model/explore'
 import type { Show, Sort } from '../model/explore'
+import { cardsOf } from '../model/group'
 import { byPrefix } from '../model/prefix'
 import { nearest } from '../model/search'
 import type { FamilyInfo } from '../model/store'
 import type { Page } from '../page'
 import { useAttention } from '../ui/attention'
 import type { Attention } from '../ui/attention'
-import { FamilyCard } from '../ui/family-card'
 import { useTopics } from '../ui/hooks'
 import { useKeyUses } from '../ui/key-table'
 import { Near } from '../ui/near'
 import type { PageProps } from '../ui/pages'
-import { titleOf } from '../ui/title'
+import { SpecCard } from '../ui/spec-card'
 
 export function Explore({ page, find }: PageProps) {
   useTopics(page, 'structure', 'view')
@@ -32,6 +32,9 @@ export function Explore({ page, find }: PageProps) {
   const group = groups.find((one) => one.prefix === page.prefix)
   const ofGroup = group === undefined ? found : found.filter((family) => group.names.has(family.name))
   const shown = show === undefined ? ofGroup : ofGroup.filter((family) => shows(show, family.name, attention))
+  // A card has of each family what was found of it.
+  const parts = new Map(shown.map((family) => [family.name, family]))
+  const part = (name: string) => parts.get(name) ?? page.store.families.get(name)
   const series = shown.reduce((sum, family) => sum + family.series.length, 0)
   const choose = (params: { readonly prefix?: string; readonly show?: string }) => {
     page.setParams({ prefix: '', show: '', ...params })
@@ -89,11 +92,14 @@ export function Explore({ page, find }: PageProps) {
         {asked.wrong !== '' && <p class="refused" role="alert">{asked.wrong}</p>}
         {shown.length > 0 ? (
           <div class="cards">
-            {shown.map((family, i) => (
-              <Near key={family.name} name={family.name} title={titleOf(family)}>
-                <FamilyCard page={page} family={family} place={i} />
-              </Near>
-            ))}
+            {cardsOf(shown, (name) => page.store.families.get(name)).map((spec, i) => {
+              const names = (spec.families ?? [spec.family ?? '']).join(' ')
+              return (
+                <Near key={names} name={names}>
+                  <SpecCard page={page} spec={spec} place={i} find={part} />
+                </Near>
+              )
+            })}
           </div>
         ) : (
           <Nothing page={page} families={families} elsewhere={found.length} show={show} attention={attention} find={find} />

@@ -5,13 +5,17 @@ import { unitOf } from '../format/unit'
 import { alertsByMetric, alertsOn } from '../model/attention'
 import { judgedOf, readBaselines, readComparison } from '../model/baseline-rows'
 import { parseMatchers, printMatchers, selects } from '../model/matchers'
-import { distinguishing } from '../model/plan'
+import { distinguishing } from '../model/lines'
+import { shownViews, specOf } from '../model/metric-views'
 import { nearest } from '../model/search'
+import type { CardSpec } from '../model/spec'
 import type { FamilyInfo } from '../model/store'
 import type { Page } from '../page'
 import { hrefOf } from '../route'
 import { useAnswer } from '../ui/answer'
-import { FamilyCard } from '../ui/family-card'
+import { ACTIONS } from '../ui/card-actions'
+import { liveCards } from '../ui/card-frame'
+import { SpecCard } from '../ui/spec-card'
 import { useTopics } from '../ui/hooks'
 import { useKeyUses } from '../ui/key-table'
 import type { PageProps } from '../ui/pages'
@@ -81,6 +85,18 @@ function Known({ page, family }: { page: Page; family: FamilyInfo }) {
   const labels = useMemo(() => distinguishing(family.series).filter((label) => !(label === 'le' && family.type === 'histogram') && label !== 'quantile'), [family, count])
   const grouped = labels.includes(by) ? by : ''
   const title = titleOf(family)
+  const companions = (params.get('with') ?? '').split(',').flatMap((name) => (name === family.name ? [] : page.store.families.get(name) ?? []))
+  const families = [filtered.family, ...companions]
+  const value = (key: number) => page.store.value(key)
+  const find = (name: string) => page.store.families.get(name)
+  // What suits is told by type, name and values; it is the same from tick to tick.
+  const suiting = useMemo(() => shownViews(filtered.family, companions, value, find), [filtered.family, count, companions.length, page.store.lastTime === 0])
+  const against = params.get('against') ?? ''
+  // A scatter plot is one against something, which is asked for beside.
+  const views = suiting.filter(({ view }) => view !== 'scatter' || against !== '')
+  const asked = params.get('view') ?? ''
+  const chosen = views.find(({ view }) => view === asked)?.view ?? views[0]?.view ?? ''
+  const spec = specOf({ families, view: asked === '' ? '' : chosen, by: grouped, where: filtered.wrong === '' ? where : '', against })
   const heading = useRef<HTMLHeadingElement>(null)
   // Who came with the keyboard goes on from here.
   useEffect(() => {
@@ -116,6 +132,15 @@ function Known({ page, family }: { page: Page; family: FamilyInfo }) {
       {family.help !== '' && <p class="help">{family.help}</p>}
       <Facts page={page} family={family} />
       <div class="choices">
+        {views.length > 1 && (
+          <div class="segment" role="group" aria-label="View">
+            {views.map(({ view, label }, i) => (
+              <button key={view} type="button" aria-pressed={view === chosen} onClick={() => { page.setParams({ view: i === 0 ? '' : view }) }}>
+                {label}
+              </button>
+            ))}
+          </div>
+        )}
         {labels.length > 0 && (
           <div class="segment" role="group" aria-label="Group by">
             {groups.map((label) => (
@@ -126,9 +151,9 @@ function Known({ page, family }: { page: Page; family: FamilyInfo }) {
           </div>
         )}
         {labels.length > 0 && <Where page={page} where={where} wrong={filtered.wrong} hint={labels[0] ?? ''} />}
+        <Tools page={page} spec={spec} against={against} scatters={suiting.some(({ view }) => view === 'scatter')} />
         {names.length > 0 && (
           <select
-            class="end"
             aria-label="Compare with baseline"
             value={baseline}
             onChange={(event) => {
@@ -152,17 +177,84 @@ function Known({ page, family }: { page: Page; family: FamilyInfo }) {
       ) : (
         <>
           <div class="tall">
-            <FamilyCard page={page} family={filtered.family} title={where === '' || filtered.wrong !== '' ? title : where} href="" place={0} />
+            <SpecCard
+              key={`${chosen} ${grouped} ${against}`}
+              page={page}
+              spec={{ ...spec, ...(where === '' || filtered.wrong !== '' ? {} : { title: where }) }}
+              find={(name) => (name === family.name ? filtered.family : find(name))}
+              onSpec={({ view = '', by = '', against = '' }) => {
+                page.setParams({ view, by, against })
+              }}
+              place={0}
+            />
           </div>
-          <section aria-label="Series">
-            <h2>Series</h2>
-            <Table page={page} family={filtered.family} by={grouped} baseline={baseline} choose={choose} />
-          </section>
+          {families.map((one) => (
+            <section key={one.name} aria-label={`Series of ${one.name}`}>
+              <h2>
+                Series{families.length > 1 && <span class="raw"> {one.name}</span>}
+              </h2>
+              <Table page={page} family={one} by={grouped} baseline={baseline} choose={choose} />
+            </section>
+          ))}
         </>
       )}
     </main>
   )
 }
+
+/** What can be done with what is shown: set it against something else, take it along. */
+function Tools({ page, spec, against, scatters }: { page: Page; spec: CardSpec; against: string; scatters: boolean }) {
+  const [asking, setAsking] = useState(false)
+  const live = () => {
+    const card = document.querySelector('.metric .tall .card')
+    return card === null ? null : (liveCards.get(card) ?? null)
+  }
+  const nothing = () => undefined
+  const acting = { page, spec, live, choose: nothing, full: false, setFull: nothing, setMenu: nothing }
+  return (
+    <div class="tools end">
+      {scatters && asking && (
+        <input
+          class="where"
+          type="text"
+          aria-label="Compare with"
+          placeholder="a metric, or PromQL"
+          list="families"
+          spellcheck={false}
+          autocomplete="off"
+          autofocus
+          value={against}
+          onKeyDown={(event) => {
+            if (event.key === 'Escape') setAsking(false)
+            if (event.key !== 'Enter') return
+            const text = event.currentTarget.value.trim()
+            page.setParams({ against: text, view: text === '' ? '' : 'scatter' })
+            setAsking(false)
+          }}
+        />
+      )}
+      {scatters && asking && (
+        <datalist id="families">
+          {[...page.store.families.keys()].map((name) => (
+            <option key={name} value={name} />
+          ))}
+        </datalist>
+      )}
+      {scatters && !asking && (
+        <button type="button" onClick={() => { setAsking(true) }}>
+          Compare with…
+        </button>
+      )}
+      {ACTIONS.filter(({ label }) => TAKEN_ALONG.includes(label)).map(({ label, act }) => (
+        <button key={label} type="button" onClick={() => { act(acting) }}>
+          {label}
+        </button>
+      ))}
+    </div>
+  )
+}
+
+const TAKEN_ALONG = ['Copy PromQL', 'CSV', 'JSON', 'Add to board']
 
 /** More labels than this are for the filter. */
 const MOST_LABELS = 5

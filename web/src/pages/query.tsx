@@ -1,11 +1,12 @@
 /** PromQL, live: the field, what came of it, its chart and its series. The link holds all of it. */
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { age, formatText } from '../format/number'
 import { readAnswer, wrongIn } from '../model/query-answer'
 import type { Told, Wrong } from '../model/query-answer'
 import { forgetRecent, recentQueries, remember } from '../model/recent'
-import { VIEWS } from '../model/spec'
-import type { View } from '../model/spec'
+import { fitting } from '../model/fit'
+import { makePlan } from '../model/plan'
+import { VIEW_NAMES } from '../model/spec'
 import type { Page } from '../page'
 import { hrefOf } from '../route'
 import { Expression } from '../ui/expression'
@@ -25,8 +26,6 @@ const EXAMPLES: readonly (readonly [expression: string, says: string])[] = [
   ['histogram_quantile(0.99, sum by (le) (rate(gaugecast_http_request_duration_seconds_bucket[1m])))', 'The 99th percentile of a histogram'],
   ['predict_linear(node_filesystem_avail_bytes{mountpoint="/"}[15m], 24 * 3600)', 'What will be free on the disk in a day'],
 ]
-
-const VIEW_NAMES: Readonly<Partial<Record<View, string>>> = { lines: 'Lines', area: 'Area', bars: 'Bars', value: 'Value' }
 
 /** `expr`, `expr2`, `expr3`. */
 function param(name: string, at: number): string {
@@ -217,8 +216,9 @@ function LiveResult({ page, at, expression, told: { result, took } }: { page: Pa
   useTopics(page, 'query', 'view')
   const query = useQuery(page, expression)
   const name = param('view', at)
-  const view = VIEWS.find((one) => one === page.route.params.get(name))
   const series = query?.family.series.length ?? 0
+  const views = useMemo(() => (query === null || series === 0 ? [] : fitting(makePlan(query.family, (key) => query.store.value(key))).filter((one) => one !== 'table' && one !== 'scatter')), [query, series])
+  const view = views.find((one) => one === page.route.params.get(name))
   const live = query !== null && query.store.lastTime > 0
   const counter = query?.family.type === 'counter'
   const facts = [
@@ -232,13 +232,13 @@ function LiveResult({ page, at, expression, told: { result, took } }: { page: Pa
       <div class="result-facts">
         <p>{facts.join(' · ')}</p>
         <div class="segment" role="group" aria-label="View">
-          {VIEWS.filter((one) => one in VIEW_NAMES).map((one) => (
+          {views.map((one, i) => (
             <button
               key={one}
               type="button"
-              aria-pressed={one === (view ?? 'lines')}
+              aria-pressed={one === (view ?? views[0])}
               onClick={() => {
-                page.setParams({ [name]: one === 'lines' ? '' : one })
+                page.setParams({ [name]: i === 0 ? '' : one })
               }}
             >
               {VIEW_NAMES[one]}
@@ -247,7 +247,7 @@ function LiveResult({ page, at, expression, told: { result, took } }: { page: Pa
         </div>
       </div>
       <div class="tall">
-        <SpecCard page={page} spec={{ query: expression, title: 'Result', ...(view === undefined ? {} : { view }) }} place={at} />
+        <SpecCard key={view} page={page} spec={{ query: expression, title: 'Result', ...(view === undefined ? {} : { view }) }} place={at} />
       </div>
       {query !== null && series > 0 && result.told === 'vector' && <SeriesTable page={page} source={query.store} family={query.family} by="" />}
     </>
@@ -287,6 +287,6 @@ function useAsked(page: Page, expression: string, runs: number): (Told & Took) |
 /** "column 19", or "line 2, column 7". */
 function placeWords(text: string, at: number): string {
   const lines = text.slice(0, at).split('\n')
-  const column = [...(lines.at(-1) ?? '')].length + 1
+  const column = Array.from(lines.at(-1) ?? '').length + 1
   return text.includes('\n') ? `line ${lines.length}, column ${column}` : `column ${column}`
 }

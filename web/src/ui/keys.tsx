@@ -3,7 +3,7 @@ import type { RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Page } from '../page'
 import { hrefOf } from '../route'
-import { liveCards } from './family-card'
+import { liveCards } from './card-frame'
 import { addKeys, listed, press, singleKeys, switchSingleKeys } from './key-table'
 import type { KeyUse } from './key-table'
 import { FINDS_METRICS, PAGES, pageOf } from './pages'
@@ -98,6 +98,10 @@ function frameKeys(page: Page, find: RefObject<HTMLInputElement | null>, setHelp
     { keys: ['j', 'ArrowDown'], shown: 'j k', does: 'next or previous card', act: (event, target) => stepCard(event, target, 1) },
     { keys: ['k', 'ArrowUp'], shown: '', does: '', act: (event, target) => stepCard(event, target, -1) },
     { keys: ['ArrowLeft', 'ArrowRight'], shown: '← →', does: 'one point back or on, with Shift ten', act: moveCursor },
+    // What stands on a card does these itself, while it has the focus.
+    { keys: [], shown: 'm', does: 'menu of the card', act: () => false },
+    { keys: [], shown: 't f', does: 'its table, full size', act: () => false },
+    { keys: [], shown: 'c y', does: 'copy its PromQL, its link', act: () => false },
     { keys: [], shown: `g ${toPages.map(({ key }) => key).join(' ')}`, does: toPages.map(({ label }) => label).join(', '), act: () => false },
     { keys: ['.'], shown: '.', does: 'light or dark', act: always(() => { page.toggleTheme() }) },
     { keys: ['?'], shown: '?', does: 'this list', act: always(() => { setHelp(true) }) },

@@ -16,11 +16,10 @@ const near = new IntersectionObserver(
 
 interface Props {
   readonly name: string
-  readonly title: string
   readonly children: ComponentChildren
 }
 
-export function Near({ name, title, children }: Props) {
+export function Near({ name, children }: Props) {
   const place = useRef<HTMLElement>(null)
   const whole = useRef<HTMLDivElement>(null)
   const [filled, setFilled] = useState(false)
@@ -46,7 +45,7 @@ export function Near({ name, title, children }: Props) {
       ref={place}
       tabIndex={0}
       data-family={name}
-      aria-label={title}
+      aria-label={name}
       onFocus={() => {
         focused.current = true
         setFilled(true)

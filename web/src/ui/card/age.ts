@@ -4,6 +4,7 @@ import type { Plan } from '../../model/plan'
 import { element } from '../dom'
 import type { Face } from './face'
 import type { Body, Ground } from './ground'
+import { paintRows } from './paint'
 
 const MOST_ROWS = 5
 
@@ -31,6 +32,15 @@ export class AgeBody implements Body {
     })
     ground.parts.body.replaceChildren(list)
     ground.parts.legend.textContent = plan.total > MOST_ROWS ? `+${plan.total - MOST_ROWS}` : ''
+  }
+
+  paint(context: CanvasRenderingContext2D, width: number, height: number): void {
+    const { ground, plan } = this
+    const rows = plan.lines.map(({ label, keys }) => {
+      const moment = ground.source.value(keys[0] ?? -1) * 1000
+      return { label, value: Number.isFinite(moment) ? `${day(moment)} ${clock(moment, true)}` : MISSING }
+    })
+    paintRows(context, ground.page, width, height, rows)
   }
 }
 

@@ -3,6 +3,7 @@ import type { Plan } from '../../model/plan'
 import { element, labelled } from '../dom'
 import type { Face } from './face'
 import type { Body, Ground } from './ground'
+import { paintRows } from './paint'
 
 /** So many labels of a series, and so many series of facts, have room. */
 const MOST_CHIPS = 12
@@ -29,5 +30,9 @@ export class ChipsBody implements Body {
     face.header({ text: '', unit: '' }, '')
     const more = plan.chips.length - lists.length
     parts.legend.textContent = more > 0 ? `+${more} series` : plan.total === 1 ? '' : `${plan.total} series`
+  }
+
+  paint(context: CanvasRenderingContext2D, width: number, height: number): void {
+    paintRows(context, this.ground.page, width, height, this.plan.chips.flat().map((label) => ({ label, value: '' })))
   }
 }

@@ -1,9 +1,10 @@
 /** The words and numbers around a chart: header and legend. Elements are made when their shape changes, else only texts. */
-import { age, formatText } from '../../format/number'
+import { age, format, formatText } from '../../format/number'
 import type { Shown, Unit } from '../../format/number'
+import { groupLabels } from '../../model/lines'
 import type { Line, Plan } from '../../model/plan'
 import { element, labelled, setText } from '../dom'
-import type { Ground } from './ground'
+import type { Ground, LinePlan } from './ground'
 
 /** Text changes at most so often (ms), however fast the charts. */
 const TEXT_MS = 500
@@ -21,6 +22,7 @@ export class Face {
   private textAt = -Infinity
   private values: HTMLElement[] = []
   private shape = ''
+  private restShape = ''
 
   constructor(private readonly ground: Ground) {}
 
@@ -65,19 +67,55 @@ export class Face {
     return `stale ${age((source.lastTime - Math.max(...since)) / 1000)}`
   }
 
+  /** What has no place in the picture: how many of how many are shown, and a way to put them together. */
+  rest(plan: LinePlan, shown: number, others = ''): void {
+    const { parts, choose, series } = this.ground
+    const total = countOf(plan)
+    const text = others !== '' ? others : total > shown ? `${whole(shown)} of ${whole(total)} shown` : ''
+    const by = total > plan.lines.length && !('by' in plan) ? groupLabels(series()).find(({ groups }) => groups > 1 && groups < total) : undefined
+    const shape = `rest ${by?.label ?? ''}`
+    if (this.restShape !== shape || parts.legend.querySelector('.rest') === null) {
+      this.restShape = shape
+      const said = element('span', 'rest')
+      parts.legend.replaceChildren(said)
+      if (by !== undefined) parts.legend.append(this.groupButton(by.label, choose))
+    }
+    setText(parts.legend.querySelector('.rest'), text)
+  }
+
+  private groupButton(label: string, choose: Ground['choose']): HTMLElement {
+    const button = element('button', 'link')
+    button.setAttribute('type', 'button')
+    button.textContent = `by ${label}`
+    button.title = `Put together by ${label}`
+    button.addEventListener('click', () => {
+      choose({ by: label })
+    })
+    return button
+  }
+
   /** As many entries as fit, each with its value, then how many of `total` there are more. */
-  legend(entries: readonly Entry[], total: number, unit: Unit, value: (entry: number) => number): void {
-    const shown = fitting(entries.map((entry) => entry.label), this.ground.width - PADDING)
-    if (!this.shaped(`${shown} ${total}`)) {
+  legend(entries: readonly Entry[], plan: LinePlan, unit: Unit, value: (entry: number) => number, valued = true): void {
+    const total = countOf(plan)
+    const most = total > plan.lines.length ? `${whole(plan.lines.length)} of ${whole(total)}` : ''
+    const by = most === '' || 'by' in plan ? undefined : groupLabels(this.ground.series()).find(({ groups }) => groups > 1 && groups < total)
+    const aside = most === '' ? 0 : (most.length + (by === undefined ? 0 : by.label.length + 5)) * 6.6
+    const shown = fitting(entries.map((entry) => entry.label), this.ground.width - PADDING - aside)
+    if (!this.shaped(`${shown} ${total} ${by?.label ?? ''}`)) {
       this.values = []
       const items: Node[] = entries.slice(0, shown).map(({ label, slot, dashed }) => {
         const item = element('span', 'key')
         const number = element('b')
         this.values.push(number)
-        item.append(element('i', `swatch ${slot === null ? 'ink' : `s${slot + 1}`}${dashed ? ' dashed' : ''}`), labelled('span', 'label', label), number)
+        item.append(element('i', `swatch ${slot === null ? 'ink' : slot < 0 ? 'other' : `s${slot + 1}`}${dashed ? ' dashed' : ''}`), labelled('span', 'label', label), number)
         return item
       })
-      if (total > shown) {
+      if (most !== '') {
+        const more = element('span', 'more')
+        more.textContent = most
+        more.title = `${whole(plan.lines.length)} of ${whole(total)} series shown, the largest in colour`
+        items.push(more, ...(by === undefined ? [] : [this.groupButton(by.label, this.ground.choose)]))
+      } else if (total > shown) {
         const more = element('span', 'more')
         more.textContent = `+${total - shown}`
         more.title = `${total - shown} more`
@@ -86,7 +124,7 @@ export class Face {
       this.ground.parts.legend.replaceChildren(...items)
     }
     this.values.forEach((number, i) => {
-      setText(number, formatText(value(i), unit))
+      setText(number, valued ? formatText(value(i), unit) : '')
     })
   }
 
@@ -126,4 +164,13 @@ function fitting(labels: readonly string[], width: number): number {
     if (used > room + 10) return Math.max(1, i)
   }
   return labels.length
+}
+
+function whole(count: number): string {
+  return format(count, 'count').text
+}
+
+/** How many lines there could be: a share and the quantiles of all are whole as they are. */
+export function countOf(plan: LinePlan): number {
+  return plan.kind === 'share' || (plan.kind === 'quantiles' && plan.by === undefined) ? plan.lines.length : plan.total
 }

@@ -3,9 +3,10 @@
  * and the columns here and nowhere else, so that live, paused and past are one place.
  */
 import type { Frame } from '../../chart/chart'
-import { QUANTILES, type Plan } from '../../model/plan'
-import { quantiles, rates, values } from '../../model/derive'
+import { planNumbers, rates, values } from '../../model/derive'
+import type { Plan } from '../../model/plan'
 import type { Columns } from '../../model/columns'
+import type { CardSpec, Choice } from '../../model/spec'
 import type { SeriesInfo, Store } from '../../model/store'
 import type { Page } from '../../page'
 
@@ -32,6 +33,8 @@ export interface Body {
   moveCursor?(by: number): void
   clearCursor?(): void
   destroy?(): void
+  /** The picture as it is, for an image of `width` × `height` CSS pixels. */
+  paint(context: CanvasRenderingContext2D, width: number, height: number): void
 }
 
 /** A plan with lines. */
@@ -40,6 +43,9 @@ export type LinePlan = Extract<Plan, { lines: readonly unknown[] }>
 export class Ground {
   width = 0
   height = 0
+  spec: CardSpec = {}
+  /** Somebody chose another view, or another way to put series together. */
+  choose: (choice: Choice) => void = () => undefined
 
   constructor(
     readonly page: Page,
@@ -69,19 +75,31 @@ export class Ground {
 
   /** The numbers of all lines for the rows from `first` to `last` (exclusive). */
   derive(plan: LinePlan, first: number, last: number, outs: readonly Float64Array[]): void {
-    const { columns } = this
-    if (plan.kind === 'quantiles') {
-      quantiles(columns, plan, QUANTILES, first, last, outs)
-      return
-    }
-    const rate = isRate(plan)
-    plan.lines.forEach((line, i) => {
-      const out = outs[i]
-      if (out === undefined) return
-      if (rate) rates(columns, line.keys, first, last, out)
-      else values(columns, line.keys, first, last, out)
-      if (plan.kind === 'share') for (let r = 0; r < last - first; r++) out[r] = (out[r] ?? NaN) / plan.parts
-    })
+    planNumbers(this.columns, plan, first, last, outs)
+  }
+
+  /** The number of each line in the last row of the window. */
+  latest(plan: LinePlan): Float64Array {
+    const { lastRow } = this
+    const latest = new Float64Array(plan.lines.length)
+    if (lastRow < 0) return latest.fill(NaN)
+    this.derive(plan, lastRow, lastRow + 1, plan.lines.map((_, i) => latest.subarray(i, i + 1)))
+    return latest
+  }
+
+  /** What the values cannot go beyond, now; null where that is not known. */
+  limit(plan: Plan): number | null {
+    if (plan.kind === 'share') return 1
+    if (plan.kind !== 'lines' || plan.limit === null) return null
+    if ('at' in plan.limit) return plan.limit.at
+    const limit = this.now(plan.limit.keys, false)
+    return limit > 0 ? limit : null
+  }
+
+  /** Keys of all series that count, whether they have a line or not. */
+  allKeys(plan: Plan): readonly number[] {
+    if (plan.kind === 'lines' && plan.headline !== undefined) return plan.headline
+    return this.series().filter((one) => !one.name.endsWith('_created')).map((one) => one.key)
   }
 
   /** The number of some series together in the last row of the window. */
@@ -96,11 +114,6 @@ export class Ground {
     else values(this.columns, keys, row, row + 1, out)
     return out[0] ?? NaN
   }
-}
-
-/** Whether the lines are rates of what the series count. */
-export function isRate(plan: Plan): boolean {
-  return plan.kind === 'share' || ((plan.kind === 'lines' || plan.kind === 'bars') && plan.rate)
 }
 
 /** Whether every line of a frame has ended. */

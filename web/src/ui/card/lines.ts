@@ -1,15 +1,18 @@
 /** What has an axis of time: lines, areas, states and heatmaps, drawn by one `Chart`. */
 import { Chart } from '../../chart/chart'
 import type { Frame, Look, Style } from '../../chart/chart'
-import { YRange } from '../../chart/scale'
+import { niceCeil, YRange } from '../../chart/scale'
 import type { Range } from '../../chart/scale'
 import { columnWidth, thin } from '../../chart/thin'
 import { age, clock, format, formatText, MISSING } from '../../format/number'
 import type { Scale, Unit } from '../../format/number'
 import type { Plan } from '../../model/plan'
+import type { View } from '../../model/spec'
+import type { Page } from '../../page'
 import type { Entry, Face } from './face'
 import { allEnded } from './ground'
 import type { Body, Ground, LinePlan } from './ground'
+import { headline, unitOfPlan } from './headline'
 import { HeatFill } from './heat'
 import { stateTexts } from './states'
 
@@ -19,12 +22,13 @@ const SMALLEST_MOVE = 0.25
 const COLLECTING_MS = 30_000
 const Y_AXIS = 58
 
-const STYLES: Readonly<Partial<Record<Plan['kind'], Style>>> = { share: 'stacked', states: 'states', quantiles: 'heat' }
+const STYLES: Readonly<Partial<Record<View, Style>>> = { area: 'stacked', states: 'states', heatmap: 'heat' }
 
 export class LinesBody implements Body {
   private chart: Chart | null = null
   private frame: Frame | null = null
   private range: YRange | null = null
+  private readonly style: Style
   private readonly heat: HeatFill | null
   private slots: readonly number[] = []
   private scratch: Float64Array[] = []
@@ -38,7 +42,8 @@ export class LinesBody implements Body {
     private readonly face: Face,
     private readonly plan: LinePlan,
   ) {
-    this.heat = plan.kind === 'quantiles' ? new HeatFill(ground, plan) : null
+    this.style = STYLES[plan.kind === 'age' ? 'lines' : plan.view] ?? 'lines'
+    this.heat = plan.kind === 'quantiles' && this.style === 'heat' ? new HeatFill(ground, plan) : null
     this.latest = new Float64Array(plan.lines.length)
   }
 
@@ -101,24 +106,30 @@ export class LinesBody implements Body {
     this.chart?.destroy()
   }
 
+  paint(context: CanvasRenderingContext2D, width: number, height: number): void {
+    if (this.chart !== null) context.drawImage(this.chart.canvas, 0, 0, width, height)
+  }
+
   private make(frame: Frame): Chart {
     const { ground, plan } = this
     const { page, parts } = ground
-    this.slots = page.slots.assign((plan.kind === 'quantiles' ? plan.lines : plan.lines.filter((line) => !line.other)).map((line) => line.label))
+    this.slots = slotsOf(page, plan)
     parts.body.replaceChildren()
     return new Chart(
       parts.body,
       {
-        style: STYLES[plan.kind] ?? 'lines',
+        style: this.style,
         unit: unitOfPlan(plan),
-        ...(plan.kind === 'quantiles' ? { bounds: plan.bounds } : {}),
+        ...(plan.kind === 'quantiles' && this.heat !== null ? { bounds: plan.bounds } : {}),
         bad: plan.kind === 'states' ? plan.bad : null,
         stepped: plan.kind === 'lines' && plan.whole,
         looks: plan.lines.map((line, i): Look => ({
           label: line.label,
-          slot: line.other ? -1 : plan.kind === 'quantiles' ? 0 : (this.slots[i] ?? -1),
+          slot: this.heat !== null ? 0 : (this.slots[i] ?? -1),
           thin: line.other,
-          dashed: plan.kind === 'quantiles' && i > 0,
+          dashed: this.heat !== null && i > 0,
+          ...(line.below === true ? { below: true } : {}),
+          ...(line.states === undefined ? {} : { states: line.states }),
         })),
         palette: () => page.palette,
         onCursor: (index) => {
@@ -136,9 +147,12 @@ export class LinesBody implements Body {
     const { plan, ground } = this
     if (plan.kind === 'states') return { low: 0, high: 1 }
     if (this.heat !== null) return this.heat.range
-    const range = this.range ?? (this.range = makeRange(plan))
-    const [least, greatest] = extent(lines, plan.kind === 'share')
-    return range.update(least, greatest, ground.to)
+    const range = this.range ?? (this.range = makeRange(plan, this.style === 'stacked' ? ground.limit(plan) : null))
+    const [least, greatest] = extent(plan, lines, this.style === 'stacked')
+    const found = range.update(least, greatest, ground.to)
+    if (!plan.lines.some((line) => line.below === true)) return found
+    // Each direction has room for its label.
+    return { low: Math.min(found.low, -found.high / 4), high: Math.max(found.high, -found.low / 4) }
   }
 
   private deriveLatest(): void {
@@ -169,42 +183,17 @@ export class LinesBody implements Body {
     const value = (line: number) => (cursor === null ? this.latest[line] : frame.lines[line]?.[cursor]) ?? NaN
     const ended = allEnded(frame) && cursor === null
     const unit = unitOfPlan(plan)
-    const { header, word } = this.summary(frame, value)
+    const time = cursor === null ? this.ground.to : (frame.times[cursor] ?? NaN)
+    const { value: header, word } = headline(this.ground, plan, value, this.ground.columns.indexAt(time + 1) - 1)
     face.header(ended ? { text: MISSING, unit: '' } : format(header, unit, this.scale), face.word(plan, ended, word, cursor !== null))
-    if (plan.lines.length > 1) face.legend(this.entries(), plan.kind === 'quantiles' || plan.kind === 'share' ? plan.lines.length : plan.total, unit, value)
+    if (plan.lines.length > 1 || plan.total > 1) face.legend(this.entries(), plan, unit, value)
     else this.setSummary(frame, unit, ended)
-  }
-
-  /** The header's number, and its one small word. */
-  private summary(frame: Frame, value: (line: number) => number): { header: number; word: string } {
-    const { plan } = this
-    const shown = plan.lines.map((_, i) => value(i)).filter((one) => !Number.isNaN(one))
-    const sum = shown.reduce((so, one) => so + one, 0)
-    switch (plan.kind) {
-      case 'quantiles':
-        return { header: value(0), word: 'p99' }
-      case 'share':
-        return { header: sum, word: plan.idle ? 'busy' : '' }
-      case 'lines':
-        if (plan.summary === 'sum') return { header: plan.total > plan.lines.length ? this.sumOfAll(plan.rate, frame) : shown.length === 0 ? NaN : sum, word: 'sum' }
-        return { header: shown.length === 0 ? NaN : Math.max(...shown), word: plan.summary === 'last' ? '' : plan.summary }
-      default:
-        return { header: NaN, word: '' }
-    }
-  }
-
-  /** The sum of all series at the cursor or now, where not every one has a line. */
-  private sumOfAll(rate: boolean, frame: Frame): number {
-    const { ground } = this
-    const time = this.cursor === null ? ground.to : (frame.times[this.cursor] ?? NaN)
-    const keys = ground.series().filter((one) => !one.name.endsWith('_created')).map((one) => one.key)
-    return ground.at(ground.columns.indexAt(time + 1) - 1, keys, rate)
   }
 
   private entries(): readonly Entry[] {
     const { plan } = this
-    if (plan.kind === 'quantiles') return plan.lines.map(({ label }, i) => ({ label, slot: null, dashed: i > 0 }))
-    return plan.lines.filter((line) => !line.other).map(({ label }, i) => ({ label, slot: this.slots[i] ?? 0, dashed: false }))
+    if (this.style === 'heat') return plan.lines.map(({ label }, i) => ({ label, slot: null, dashed: i > 0 }))
+    return plan.lines.map(({ label }, i) => ({ label, slot: this.slots[i] ?? -1, dashed: false })).filter((_, i) => plan.lines[i]?.other === false)
   }
 
   /** One series: least, mean and greatest of the window; or how much there is, that nothing moved, or its last value. */
@@ -236,29 +225,34 @@ export class LinesBody implements Body {
   }
 }
 
-export function unitOfPlan(plan: Plan): Unit {
-  return 'unit' in plan ? plan.unit : 'count'
+/** The colour of each line: −1 is grey, and those of one line or of one card are not the same. */
+function slotsOf(page: Page, plan: LinePlan): readonly number[] {
+  const coloured = plan.lines.filter((line) => !line.other && line.grey !== true)
+  const given = page.slots.assign(coloured.map((line) => line.label))
+  return plan.lines.map((line) => given[coloured.indexOf(line)] ?? -1)
 }
 
-function makeRange(plan: Plan): YRange {
+/** @param limit where a stack ends, if that is known. */
+function makeRange(plan: Plan, limit: number | null): YRange {
   const unit = unitOfPlan(plan)
+  const binary = unit === 'bytes' || unit === 'bytes/s'
   const free = plan.kind === 'lines' && !plan.rate
-  const fixed = plan.kind === 'share' || (free && unit === 'ratio') ? 1 : null
-  return new YRange(unit === 'bytes' || unit === 'bytes/s', free, fixed, unit === 'ratio')
+  const share = plan.kind === 'share' || (free && unit === 'ratio')
+  return new YRange(binary, free && limit === null, limit === null ? (share ? 1 : null) : niceCeil(limit, binary), unit === 'ratio')
 }
 
 /** Least and greatest of all lines; of their pile if they are stacked. NaN without values. */
-function extent(lines: readonly Float64Array[], stacked: boolean): [number, number] {
+function extent(plan: LinePlan, lines: readonly Float64Array[], stacked: boolean): [number, number] {
   let least = Infinity
   let greatest = -Infinity
   const n = lines[0]?.length ?? 0
   for (let i = 0; i < n; i++) {
     let pile = 0
-    for (const line of lines) {
-      const value = line[i] ?? NaN
+    for (let k = 0; k < lines.length; k++) {
+      const value = lines[k]?.[i] ?? NaN
       if (!Number.isFinite(value)) continue
       pile += value
-      const seen = stacked ? pile : value
+      const seen = stacked ? pile : plan.lines[k]?.below === true ? -value : value
       if (seen < least) least = seen
       if (seen > greatest) greatest = seen
     }
