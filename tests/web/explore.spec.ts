@@ -218,6 +218,29 @@ test('the page of a metric says what it is, groups, filters and sorts, and its l
   expect(complaints).toEqual([])
 })
 
+test('the views of a metric are those that suit it, and it is compared with another', async () => {
+  const { page, complaints } = await open('#metric/shop_request_duration_seconds')
+  const views = page.getByRole('group', { name: 'View' }).getByRole('button')
+  await views.first().waitFor()
+  expect(await views.allTextContents()).toEqual(expect.arrayContaining(['Heatmap', 'Quantiles', 'Rate', 'Mean', 'Distribution']))
+  await views.filter({ hasText: 'Rate' }).click()
+  await page.locator('.tall .card .unit', { hasText: '/s' }).waitFor()
+  await views.filter({ hasText: 'Mean' }).click()
+  // A mean of a histogram of seconds is one of seconds.
+  await page.locator('.tall .card .unit', { hasText: /^(ms|s)$/ }).waitFor()
+  expect(await param(page, 'view')).toBe('mean')
+  await page.goto(`${server.url}#metric/node_load1`)
+  await page.getByRole('heading', { level: 1, name: 'Load, 1 minute' }).waitFor()
+  expect(await views.allTextContents()).not.toContain('Heatmap')
+  await page.getByRole('button', { name: 'Compare with…' }).click()
+  await page.getByRole('combobox', { name: 'Compare with', exact: true }).fill('node_load5')
+  await page.keyboard.press('Enter')
+  await page.locator('.tall .card[data-kind]').waitFor()
+  expect(await param(page, 'against')).toBe('node_load5')
+  expect(await param(page, 'view')).toBe('scatter')
+  expect(complaints).toEqual([])
+})
+
 test('a metric that is not there names the nearest', async () => {
   const { page } = await open('#metric/many_family_499x')
   await page.getByRole('link', { name: 'many_family_499', exact: true }).click()
