@@ -92,7 +92,9 @@ export function CardFrame({ page, source, families, spec, title, place, onSpec }
         <div class="names" title={whole}>
           <h2>
             {/* The card itself takes the focus, and Enter opens it. */}
-            <a href={linkOf(shown)} tabIndex={-1}>{title}</a>
+            <a href={linkOf(shown)} tabIndex={-1}>
+              {title}
+            </a>
           </h2>
           <p class="source">{families[0]?.name}</p>
         </div>

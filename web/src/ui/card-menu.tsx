@@ -1,5 +1,5 @@
 /** The menu of a card, ⋯: how it is shown, and what can be done with it. It floats above all, so that no card cuts it. */
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { VIEW_NAMES } from '../model/spec'
 import { ACTIONS } from './card-actions'
 import type { Acting } from './card-actions'
@@ -33,7 +33,7 @@ function Items({ act, title, beside, close }: { readonly act: Acting; readonly t
   const live = act.live()
   const views = live?.views ?? []
   const labels = live?.labels ?? []
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = menu.current
     if (element === null) return
     element.showPopover()

@@ -50,7 +50,7 @@ export class BarsBody implements Body {
     face.header(format(all, unit, this.scale), face.word(plan, false, word))
     const rest = countOf(plan) - lines.length
     const sums = rest > 0 && word === 'sum' ? ` ${formatText(Math.max(0, all - latest.slice(0, lines.length).reduce((so, one) => so + (Number.isNaN(one) ? 0 : one), 0)), unit)}` : ''
-    face.rest(plan, lines.length, rest > 0 ? `${rest} others${sums}` : '')
+    face.rest(plan, lines.length, rest > 0 ? `${rest} ${rest === 1 ? 'other' : 'others'}${sums}` : '')
   }
 
   paint(context: CanvasRenderingContext2D, width: number, height: number): void {

@@ -100,7 +100,7 @@ export class Face {
     const most = total > plan.lines.length ? `${whole(plan.lines.length)} of ${whole(total)}` : ''
     const by = most === '' || 'by' in plan ? undefined : groupLabels(this.ground.series()).find(({ groups }) => groups > 1 && groups < total)
     const aside = most === '' ? 0 : (most.length + (by === undefined ? 0 : by.label.length + 5)) * 6.6
-    const shown = fitting(entries.map((entry) => entry.label), this.ground.width - PADDING - aside)
+    const shown = fitting(entries.map((entry) => entry.label), this.ground.width - PADDING - aside, valued)
     if (!this.shaped(`${shown} ${total} ${by?.label ?? ''}`)) {
       this.values = []
       const items: Node[] = entries.slice(0, shown).map(({ label, slot, dashed }) => {
@@ -156,10 +156,10 @@ export class Face {
 }
 
 /** How many legend entries fit in `width` pixels, by the mean width of a digit and a letter at 12 px. */
-function fitting(labels: readonly string[], width: number): number {
+function fitting(labels: readonly string[], width: number, valued: boolean): number {
   let used = 0
   for (let i = 0; i < labels.length; i++) {
-    used += 28 + Math.min(96, (labels[i]?.length ?? 0) * 6.6) + 58
+    used += 28 + Math.min(96, (labels[i]?.length ?? 0) * 6.6) + (valued ? 58 : 0)
     const room = i === labels.length - 1 ? width : width - 28
     if (used > room + 10) return Math.max(1, i)
   }

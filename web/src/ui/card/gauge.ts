@@ -87,7 +87,7 @@ export class GaugeBody implements Body {
     if (limit !== null) setText(this.highest, formatText(limit, unit))
     face.header(shown, face.word(plan, false, word))
     const marks = (ground.spec.thresholds ?? []).map(({ at, severity }): [string, string] => [severity, `from ${formatText(at, unit)}`])
-    face.stats(limit === null ? [['no limit is known', '']] : marks.length > 0 ? marks : [['of', formatText(limit, unit)]])
+    face.stats(limit === null ? [['no limit is known', '']] : marks.length > 0 ? marks : unit === 'ratio' || unit === 'percent' ? [] : [[`of ${formatText(limit, unit)}`, formatText(value / limit, 'ratio')]])
   }
 
   paint(context: CanvasRenderingContext2D, width: number, height: number): void {

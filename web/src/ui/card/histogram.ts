@@ -123,7 +123,7 @@ export class HistogramBody implements Body {
     const what = plan.kind === 'quantiles' ? 'observed' : 'points'
     if (cursor === null) {
       face.header(format(sum, 'count'), face.word(plan, false, `${what} in ${NOW_MS / 1000} s`))
-      face.legend([{ label: 'last 60 s', slot: 0, dashed: false }, { label: 'usual in the window', slot: null, dashed: false }], { ...plan, total: plan.lines.length }, 'count', (i) => (i === 0 ? sum : NaN), false)
+      face.legend([{ label: 'last 60 s', slot: 0, dashed: false }, { label: 'usual', slot: null, dashed: false }], { ...plan, total: plan.lines.length }, 'count', (i) => (i === 0 ? sum : NaN), false)
       return
     }
     const border = (i: number) => (i < 0 ? low : (bounds[i] ?? NaN))
