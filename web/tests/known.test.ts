@@ -32,7 +32,7 @@ test('what is live is known at once, and what only the history has when the serv
   expect([...names.metrics()]).toEqual([{ name: 'cpu', type: 'counter', help: 'Time.' }, { name: 'gone', type: 'not live', help: '' }])
 })
 
-test('values are those of the series that the matchers beside them select', async () => {
+test('values are those of the series that the matchers beside them select', () => {
   const { names, asked } = known({})
   expect([...names.values(['cpu'], 'core', [{ label: 'mode', sign: '=', value: 'user' }])]).toEqual(['0'])
   expect(asked.at(-1)).toBe('api/v1/label/core/values?limit=2000&match[]=cpu{mode="user"}')
