@@ -91,8 +91,6 @@ export class Page {
   palette: Palette = readPalette(this.theme)
   route: Route = parseRoute(location.hash)
   readonly queries: LiveQueries
-  query = ''
-  prefix = ''
   /** What the server refused, in its words. */
   serverError = ''
   /** The clock of the page minus that of the server; 0 if they agree. */
@@ -170,6 +168,7 @@ export class Page {
         this.markAll()
         this.tell('query')
       },
+      (name) => this.store.families.get(name),
     )
     addEventListener('hashchange', () => {
       const before = this.route
@@ -215,6 +214,15 @@ export class Page {
     this.listeners.set(topic, set)
     set.add(listener)
     return () => set.delete(listener)
+  }
+
+  /** What is typed to be found, and by which prefix of names; the address holds both. */
+  get query(): string {
+    return this.route.params.get('find') ?? ''
+  }
+
+  get prefix(): string {
+    return this.route.params.get('prefix') ?? ''
   }
 
   /** Connected, or lost for so short that nobody need be told. */
@@ -345,13 +353,11 @@ export class Page {
   }
 
   find(query: string): void {
-    this.query = query
-    this.tell('view')
+    this.setParams({ find: query })
   }
 
   choosePrefix(prefix: string): void {
-    this.prefix = prefix
-    this.tell('view')
+    this.setParams({ prefix })
   }
 
   toggleTheme(): void {

@@ -8,7 +8,7 @@
  */
 import type { Unit } from '../format/number'
 import { rateUnit, unitOf } from '../format/unit'
-import { addsUp, isCounter, isMoment, isState } from './kinds'
+import { addsUp, isCounter, isMoment, isState, METRIC } from './kinds'
 import { asLines, byLabel, chartRoom, distinguishing, MOST_IN_COLOUR, ranked } from './lines'
 import type { Line, Room, Size } from './lines'
 import { limitOf } from './limit'
@@ -117,7 +117,7 @@ export function makePlan(family: FamilyInfo, size: Size, before?: Plan, asked: A
   const total = series.length
   const unit = unitOf(family.name, family.unit)
   const kept = linesOf(before)
-  if (family.type === 'info' || family.name.endsWith('_info')) return { kind: 'chips', chips: chips(series), total }
+  if (family.type === 'info' || (METRIC.test(family.name) && family.name.endsWith('_info'))) return { kind: 'chips', chips: chips(series), total }
   if (family.type === 'histogram' || family.type === 'gaugehistogram') {
     const plan = histogram(series, unit, asked)
     if (plan !== null) return plan

@@ -2,6 +2,8 @@
 import type { FunctionComponent, RefObject } from 'preact'
 import type { Page } from '../page'
 import { Explore } from '../pages/explore'
+import { Metric } from '../pages/metric'
+import { Query } from '../pages/query'
 import { Targets } from '../pages/targets'
 
 export interface PageProps {
@@ -23,9 +25,14 @@ export interface PageInfo {
   readonly Shown: FunctionComponent<PageProps>
 }
 
+/** Of pages that do not find what is on them: Enter goes to Explore. */
+export const FINDS_METRICS = 'a metric'
+
 export const PAGES: readonly PageInfo[] = [
-  { view: 'explore', label: 'Explore', place: 'tab', key: 'e', finds: 'a metric', Shown: Explore },
+  { view: 'explore', label: 'Explore', place: 'tab', key: 'e', finds: FINDS_METRICS, Shown: Explore },
+  { view: 'query', label: 'Query', place: 'tab', key: 'q', finds: FINDS_METRICS, Shown: Query },
   { view: 'targets', label: 'Targets', place: 'tab', key: 't', finds: 'a target', Shown: Targets },
+  { view: 'metric', label: 'Metric', place: 'inside', key: '', finds: FINDS_METRICS, Shown: Metric },
 ]
 
 /** The page of this name, else the first. */

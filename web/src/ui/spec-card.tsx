@@ -1,5 +1,5 @@
 /** A card of what a spec names: families of the registry, or a query that is followed for as long as the card is there. */
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { groupTitle } from '../model/group'
 import type { LiveQuery } from '../model/live-query'
 import type { CardSpec } from '../model/spec'
@@ -13,6 +13,8 @@ interface Props {
   readonly page: Page
   readonly spec: CardSpec
   readonly place: number
+  /** Where its families are found; without, among those of the registry. */
+  readonly find?: (name: string) => FamilyInfo | undefined
   /** Told when somebody chose another view or group on the card. */
   readonly onSpec?: (spec: CardSpec) => void
 }
@@ -22,10 +24,10 @@ export function SpecCard(props: Props) {
   return query === undefined ? <OfFamilies {...props} /> : <OfQuery {...props} expression={query} />
 }
 
-function OfFamilies({ page, spec, place, onSpec }: Props) {
+function OfFamilies({ page, spec, place, find = (name) => page.store.families.get(name), onSpec }: Props) {
   useTopics(page, 'structure')
   const names = spec.families ?? [spec.family ?? '']
-  const known = names.map((name) => page.store.families.get(name)).filter((family) => family !== undefined)
+  const known = names.map(find).filter((family) => family !== undefined)
   const families = useSame(known)
   const [first] = families
   if (first === undefined) return <Without title={spec.title ?? names.join(', ')} why={page.store.lastTime === 0 ? 'Collecting.' : 'There is no such metric now.'} />
@@ -59,7 +61,10 @@ export function useQuery(page: Page, expression: string): LiveQuery | null {
 
 /** The same array as long as the same families are in it. */
 function useSame(families: readonly FamilyInfo[]): readonly FamilyInfo[] {
-  return useMemo(() => families, [families[0], families.map((family) => family.name).join()])
+  const kept = useRef(families)
+  const same = kept.current.length === families.length && families.every((family, i) => family === kept.current[i])
+  if (!same) kept.current = families
+  return kept.current
 }
 
 /** A card that has nothing to show, and why. */
