@@ -13,8 +13,7 @@ import { bucketPosition, heatSplits } from './heat'
 import type { HeatCanvas } from './heat'
 import { timeSplits, timeStep, ySplits } from './scale'
 
-/** Height of plot and x axis, and the width of the y axis: the same on all cards, so that plots line up. */
-const HEIGHT = 154
+/** Height of the x axis and width of the y axis: the same on all cards, so that plots line up. */
 const X_AXIS = 22
 const Y_AXIS = 58
 const TOP = 8
@@ -73,9 +72,10 @@ export class Chart {
     private readonly setup: Setup,
     first: Frame,
     width: number,
+    height: number,
   ) {
     this.frame = first
-    this.plot = new uPlot(this.options(width), this.data(first), parent)
+    this.plot = new uPlot(this.options(width, height), this.data(first), parent)
     this.tag = document.createElement('div')
     this.tag.className = 'time-tag'
     this.tag.hidden = true
@@ -93,8 +93,8 @@ export class Chart {
     })
   }
 
-  resize(width: number): void {
-    if (width > 0 && width !== this.plot.width) this.plot.setSize({ width, height: HEIGHT })
+  resize(width: number, height: number): void {
+    if (width > 0 && (width !== this.plot.width || height !== this.plot.height)) this.plot.setSize({ width, height })
   }
 
   /** Width of the plot itself, in CSS pixels. */
@@ -144,14 +144,14 @@ export class Chart {
     return [frame.times, ...piled]
   }
 
-  private options(width: number): uPlot.Options {
+  private options(width: number, height: number): uPlot.Options {
     const { setup } = this
     const palette = setup.palette
     const states = setup.style === 'states'
     const axis = { font: FONT, stroke: () => palette().text3, ticks: { show: false } }
     return {
       width,
-      height: HEIGHT,
+      height,
       ms: 1,
       padding: [TOP, 0, 0, 0],
       legend: { show: false },

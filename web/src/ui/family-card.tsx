@@ -3,7 +3,7 @@ import { memo } from 'preact/compat'
 import { useEffect, useRef } from 'preact/hooks'
 import type { FamilyInfo, Store } from '../model/store'
 import type { Page } from '../page'
-import { LiveCard } from './card'
+import { LiveCard } from './card/live'
 import { titleOf } from './title'
 import { watch } from './watch'
 
