@@ -14,6 +14,8 @@ export interface Palette {
   readonly grid: string
   readonly card: string
   readonly critical: string
+  /** Marks of alerts: limits, shaded time. */
+  readonly severity: Readonly<Record<'info' | 'warning' | 'critical' | 'emergency', string>>
   readonly onAccent: string
   readonly sunk: string
   /** Opacity of a filled line at the top, and of a stacked area. */
@@ -71,6 +73,7 @@ export function readPalette(theme: Theme): Palette {
     grid: read('grid'),
     card: read('card'),
     critical: read('critical-mark'),
+    severity: { info: read('accent'), warning: read('warning-mark'), critical: read('critical-mark'), emergency: read('emergency') },
     onAccent: read('on-accent'),
     sunk: read('sunk'),
     fill: theme === 'light' ? 0.18 : 0.28,
