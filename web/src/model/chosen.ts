@@ -22,7 +22,7 @@ const HOST = [
 /** What runs an application, and gaugecast itself: known from elsewhere, and not what the application is for. */
 const INTERNAL = /^(node|gaugecast|process|go|python|promhttp|scrape|nodejs|jvm|dotnet|otel|target)_|^(up|ALERTS|ALERTS_FOR_STATE)$/
 /** What an application tells of itself through gaugecast. */
-const OPERATIONS = /^gaugecast_operation/
+const OPERATIONS = 'gaugecast_operation'
 /** Facts and moments have no course worth a card here. */
 const STILL = /_(info|created|timestamp_seconds|start_time_seconds)$/
 
@@ -30,7 +30,7 @@ export function chosenFamilies(families: Iterable<FamilyInfo>): readonly FamilyI
   const all = [...families]
   const byName = new Map(all.map((family) => [family.name, family]))
   const applications = all
-    .filter(({ name, type }) => (!INTERNAL.test(name) || OPERATIONS.test(name)) && !STILL.test(name) && type !== 'info')
+    .filter(({ name, type }) => (!INTERNAL.test(name) || name.startsWith(OPERATIONS)) && !STILL.test(name) && type !== 'info')
     .map((family) => ({ family, rank: rank(family) }))
     .sort((a, b) => a.rank - b.rank || (a.family.name < b.family.name ? -1 : 1))
     .slice(0, MOST_OF_APPLICATIONS)

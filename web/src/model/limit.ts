@@ -4,7 +4,7 @@
  */
 import type { MetricType } from '../../client/index'
 import type { Unit } from '../format/number'
-import { rateUnit, shownUnit } from '../format/unit'
+import { rateUnit, shownUnit, unitOf } from '../format/unit'
 
 export interface Watched {
   /** The expression whose value is compared; the whole one where no comparison with a number is found. */
@@ -105,6 +105,9 @@ export function unitOfExpression({ expression, limit }: Pick<Watched, 'expressio
   if (name !== '') return shownUnit(name.replace(/_bucket$/, ''), '', typeOf(name) === 'counter' ? 'gauge' : typeOf(name))
   const called = /^([a-z_0-9]+)\s*(?:(?:by|without)\s*\([^)]*\)\s*)?\(([\s\S]*)\)\s*(?:(?:by|without)\s*\([^)]*\))?$/i.exec(inner)
   const [, call = '', given = ''] = called ?? []
+  // Of a histogram the buckets are counted; what the quantile is of is in their name.
+  const bucket = call === 'histogram_quantile' ? /([a-zA-Z_:][a-zA-Z0-9_:]*)_bucket\b/.exec(given)?.[1] : undefined
+  if (bucket !== undefined) return unitOf(bucket, '')
   const argument = given.replace(/\[[^\]]*\]\s*$/, '').trim()
   if (RATES.test(call)) return rateUnit(unitOfExpression({ expression: argument, limit }, typeOf))
   if (!KEEPS.test(call)) return 'count'

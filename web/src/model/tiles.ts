@@ -121,7 +121,7 @@ export function applicationTiles(families: Families): readonly Tile[] {
   }
   const requests = found === undefined ? [] : counted(found)
   // Without a family of their own errors are requests with such a code.
-  const bad = failed === undefined ? requests.filter(({ labels }) => /^5/.test(labels.code ?? labels.status ?? '')) : counted(failed)
+  const bad = failed === undefined ? requests.filter(({ labels }) => (labels.code ?? labels.status ?? '').startsWith('5')) : counted(failed)
   return [...(found === undefined ? [] : [tile('Requests', found, requests)]), ...(bad.length === 0 ? [] : [tile('Errors', failed ?? found ?? '', bad)])]
 }
 

@@ -1,7 +1,9 @@
 /** The pages there are: their names in the address and in the bar, and what shows them. */
 import type { FunctionComponent, RefObject } from 'preact'
 import type { Page } from '../page'
+import { Alerts } from '../pages/alerts'
 import { Explore } from '../pages/explore'
+import { Overview } from '../pages/overview'
 import { Targets } from '../pages/targets'
 
 export interface PageProps {
@@ -24,7 +26,9 @@ export interface PageInfo {
 }
 
 export const PAGES: readonly PageInfo[] = [
+  { view: 'overview', label: 'Overview', place: 'tab', key: 'o', finds: 'a metric', Shown: Overview },
   { view: 'explore', label: 'Explore', place: 'tab', key: 'e', finds: 'a metric', Shown: Explore },
+  { view: 'alerts', label: 'Alerts', place: 'tab', key: 'a', finds: 'an alert', Shown: Alerts },
   { view: 'targets', label: 'Targets', place: 'tab', key: 't', finds: 'a target', Shown: Targets },
 ]
 
