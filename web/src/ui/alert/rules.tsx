@@ -62,7 +62,7 @@ function haystack(group: Group, rule: Rule): string {
 function GroupRows({ page, group, rules }: { page: Page; group: Group; rules: readonly Rule[] }) {
   const facts = [
     group.file,
-    `every ${formatText(group.interval, 'seconds')}`,
+    `every ${Number.isInteger(group.interval) ? age(group.interval) : formatText(group.interval, 'seconds')}`,
     ...(Number.isNaN(group.evaluatedAt) ? ['not evaluated yet'] : [`${age((serverNow(page) - group.evaluatedAt) / 1000)} ago`, `took ${formatText(group.took, 'seconds')}`]),
   ]
   return (
