@@ -22,8 +22,9 @@ import { useTopics } from '../ui/hooks'
 import type { PageProps } from '../ui/pages'
 
 const ASK_MS = 15_000
-/** What of the history is shown and drawn. */
-const HISTORY = 1_000
+/** What of the history is shown and drawn, and how often it is asked for: what became of a message is told by no event. */
+const HISTORY = 500
+const HISTORY_MS = 5_000
 /** So many rows, the worst; a search finds the others. */
 const MOST_ROWS = 40
 /** So many of them have a line: the server follows 32 queries of a connection. */
@@ -41,7 +42,7 @@ export function Alerts({ page }: PageProps) {
   useTopics(page, 'view', 'structure')
   const feed = useAlerts(page)
   const [ended, setEnded] = useState(0)
-  const history = useAnswer(page, `api/v1/admin/alerts/history?limit=${HISTORY}`, readTransitions, { every: ASK_MS, on: ['alert'] })
+  const history = useAnswer(page, `api/v1/admin/alerts/history?limit=${HISTORY}`, readTransitions, { every: HISTORY_MS, on: ['alert'] })
   const odd = useAnswer(page, 'api/v1/anomalies?limit=100', readAnomalies, { every: ASK_MS, on: ['anomaly'] })
   const muted = useAnswer(page, 'api/v1/admin/silences', readSilences, { every: ASK_MS, on: ['alert'], again: ended })
   const transitions = told(history, [])

@@ -204,7 +204,14 @@ export function score(value: number): string {
 function BeganWith({ page, alert, anomaly, around }: Props) {
   const begin = since(alert)
   const near = (time: number) => Math.abs(time - begin) <= TOGETHER_MS
-  const others = around.episodes.filter(({ id, from, pending }) => id !== alert.id && !pending && near(from))
+  // One that came and went several times is named once, by the begin nearest to this one.
+  const nearest = new Map<string, Episode>()
+  for (const one of around.episodes) {
+    if (one.id === alert.id || one.pending || !near(one.from)) continue
+    const before = nearest.get(one.id)
+    if (before === undefined || Math.abs(one.from - begin) < Math.abs(before.from - begin)) nearest.set(one.id, one)
+  }
+  const others = [...nearest.values()]
   const odd = [...around.anomalies.current, ...around.anomalies.recent].filter((one) => one.id !== anomaly?.id && near(one.since))
   const moved = anomaly?.together ?? []
   const total = others.length + odd.length + moved.length
