@@ -875,7 +875,8 @@ impl Manager {
             return None;
         }
         let (_, _, stair) = self.next_stairs(record.id).min_by_key(|(_, _, stair)| stair.after)?;
-        let due = record.unattended.filter(|_| !record.flapping).map(|since| since.saturating_add(stair.after));
+        let due =
+            record.unattended.filter(|_| !record.flapping).map(|since| since.saturating_add(stair.after));
         let from_now = |due: Ms| due.saturating_sub(self.at(self.last));
         Some(NextStep {
             receiver: stair.receiver.clone(),
