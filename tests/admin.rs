@@ -683,6 +683,10 @@ async fn f84_an_alert_is_taken_snoozed_and_given_back_and_f83_silenced_by_whoeve
     assert_eq!(ask(&ops, "POST", &path, r#"{"for":"0s"}"#).await.status, 400);
     assert_eq!(ask(&ops, "DELETE", &path, "").await.json()["data"]["was"], true);
     assert_eq!(ask(&ops, "DELETE", &path, "").await.json()["data"]["was"], false);
+    let escalate = path.replace("acknowledge", "escalate");
+    assert_eq!(ask(&reader, "POST", &escalate, "").await.status, 403);
+    let refused = ask(&ops, "POST", &escalate, "").await;
+    assert_eq!(refused.status, 400, "there is no escalation here");
     let silences = "/api/v1/admin/silences";
     let wish = r#"{"matchers":["job=\"db\""],"for":"1h","comment":"work"}"#;
     let silence = ask(&ops, "POST", silences, wish).await.json();
@@ -696,7 +700,7 @@ async fn f84_an_alert_is_taken_snoozed_and_given_back_and_f83_silenced_by_whoeve
     assert_eq!(ask(&reader, "GET", silences, "").await.json()["data"].as_array().unwrap().len(), 1);
     let audit = server.audit();
     let of = |who: &str| audit.iter().filter(|line| line["who"] == who).count();
-    assert_eq!((of("token ops"), of("nobody")), (7, 1), "{audit:?}");
+    assert_eq!((of("token ops"), of("nobody")), (8, 2), "{audit:?}");
     server.running.stop().await;
 }
 

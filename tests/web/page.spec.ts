@@ -42,7 +42,7 @@ async function open(width: number, theme: 'dark' | 'light'): Promise<Look> {
   page.on('websocket', (socket) => {
     if (new URL(socket.url()).host !== new URL(server.url).host) complaints.push(`request: ${socket.url()}`)
   })
-  await page.goto(server.url)
+  await page.goto(`${server.url}#explore`)
   await page.locator('.card').first().waitFor()
   return { page, complaints }
 }

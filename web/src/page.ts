@@ -342,9 +342,14 @@ export class Page {
 
   /** Sets parameters of this page in the address, where a link takes them from; no step back is kept of it. Empty ones go. */
   setParams(changed: Readonly<Record<string, string>>): void {
-    const { view, about, params } = this.route
+    this.setAbout(this.route.about, changed)
+  }
+
+  /** What of this page is shown, as `setParams`: it opens and closes in its place, so nothing scrolls. */
+  setAbout(about: string, changed: Readonly<Record<string, string>>): void {
+    const { view, params } = this.route
     const href = hrefOf(view, about, new Map([...params, ...Object.entries(changed)]))
-    if (href !== hrefOf(view, about, params)) {
+    if (href !== hrefOf(view, this.route.about, params)) {
       // A page without a name in the address is the first, and gets one only if there is something to say.
       history.replaceState(null, '', href)
       this.route = parseRoute(location.hash)

@@ -13,6 +13,7 @@
 //! | `/api/v1/admin/performance/report` | GET | the same judged and told to people: [`report`] |
 //! | `/api/v1/admin/performance/alerts` | GET, POST | alerts, and clearing them: [`alerts`] |
 //! | `/api/v1/admin/alerts/ID/acknowledge` | POST, DELETE | taken by somebody, or not any more |
+//! | `/api/v1/admin/alerts/ID/escalate` | POST | the next ones are told, without waiting |
 //! | `/api/v1/admin/alerts/history` | GET | transitions, as JSON or CSV |
 //! | `/api/v1/admin/silences`, `/ID` | GET, POST, DELETE | silences |
 //! | `/api/v1/admin/deadletters`, `/ID`, `/ID/retry` | GET, DELETE, POST | what could not be delivered |
@@ -238,6 +239,14 @@ fn of_alerts() -> Vec<Operation> {
             does!(c => alerts::unacknowledge(&c).await),
         )
         .json("Unacknowledged"),
+        change(
+            Method::POST,
+            "/api/v1/admin/alerts/:id/escalate",
+            "Tell those whom its escalation tells next, now",
+            does!(c => alerts::escalate(&c).await),
+        )
+        .reads("application/json", "EscalateWish")
+        .json("Escalated"),
         get(
             "/api/v1/admin/alerts/history",
             "What happened to alerts, the newest first",

@@ -10,6 +10,8 @@ export interface SparkLook {
   readonly colour: string
   /** How dense the area under the line is at the top; 0 is none. */
   readonly fill: number
+  /** A dashed line at a value, in its colour. */
+  readonly limit?: { readonly at: number; readonly colour: string }
 }
 
 /** Room for the stroke and the dot at the end (CSS pixels). */
@@ -32,6 +34,23 @@ export function sparkRange(values: ArrayLike<number>): { low: number; high: numb
   if (least === greatest) return least === 0 ? { low: 0, high: 1 } : { low: Math.min(0, 2 * least), high: Math.max(0, 2 * greatest) }
   if (least > greatest / 2 && greatest - least > greatest * 0.02) return { low: least, high: greatest }
   return { low: Math.min(0, least), high: Math.max(0, greatest) }
+}
+
+/** A limit is always in the picture: how far away it is says as much as the line. */
+export function rangeWith({ low, high }: { low: number; high: number }, limit = NaN): { low: number; high: number } {
+  return Number.isFinite(limit) ? { low: Math.min(low, limit), high: Math.max(high, limit) } : { low, high }
+}
+
+function dashed(context: CanvasRenderingContext2D, width: number, y: number, colour: string): void {
+  context.lineWidth = 1
+  context.strokeStyle = colour
+  context.setLineDash([3, 3])
+  context.beginPath()
+  // In the middle of a pixel it is one wide.
+  context.moveTo(0, Math.floor(y) + 0.5)
+  context.lineTo(width, Math.floor(y) + 0.5)
+  context.stroke()
+  context.setLineDash([])
 }
 
 /**
@@ -57,11 +76,12 @@ export function drawSparkline(
     times = fewer.times
     values = fewer.lines[0] ?? values
   }
-  const { low, high } = sparkRange(values)
+  const { low, high } = rangeWith(sparkRange(values), look.limit?.at)
   const x = (time: number) => ((time - from) / (to - from)) * (width - EDGE)
   const y = (value: number) => height - EDGE - ((value - low) / (high - low)) * (height - 2 * EDGE)
-  context.lineWidth = 1.5
   context.lineJoin = 'round'
+  if (look.limit !== undefined && Number.isFinite(look.limit.at)) dashed(context, width, y(look.limit.at), look.limit.colour)
+  context.lineWidth = 1.5
   context.strokeStyle = look.colour
   context.fillStyle = withAlpha(look.colour, low === 0 ? look.fill : 0)
   let last = -1

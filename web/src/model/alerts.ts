@@ -20,6 +20,15 @@ export interface Acknowledged {
   readonly until: number
 }
 
+/** The next step of its escalation. */
+export interface NextStep {
+  readonly receiver: string
+  /** The level to which it is raised then; null: it stays as it is. */
+  readonly severity: Severity | null
+  /** When; NaN while its time does not count. */
+  readonly at: number
+}
+
 /** Times are milliseconds since 1970, by the server's clock; NaN where there is none. */
 export interface Alert {
   /** Its fingerprint, the same after a restart. */
@@ -45,6 +54,8 @@ export interface Alert {
   readonly inhibitedBy: readonly string[]
   /** To whom it is routed. */
   readonly receivers: readonly string[]
+  /** Who is told next if nobody takes it; null where nobody is left. */
+  readonly next: NextStep | null
 }
 
 export function readAlerts(answer: unknown): readonly Alert[] {
@@ -71,7 +82,13 @@ function readAlert(told: unknown): Alert {
     silencedBy: texts(alert.silenced_by),
     inhibitedBy: texts(alert.inhibited_by),
     receivers: texts(alert.receivers),
+    next: readNext(alert.next),
   }
+}
+
+function readNext(told: unknown): NextStep | null {
+  const { receiver, severity, at_ms } = object(told)
+  return text(receiver) === '' ? null : { receiver: text(receiver), severity: text(severity) === '' ? null : severityOf(severity), at: number(at_ms) }
 }
 
 function readAcknowledged(told: unknown): Acknowledged | null {

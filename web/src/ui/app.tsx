@@ -1,6 +1,7 @@
 /** Frame and page: bar, banner, and the page that the address names. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Page } from '../page'
+import { AlertNews } from './alert/news'
 import { useTopics } from './hooks'
 import { Help, useKeys } from './keys'
 import { pageOf } from './pages'
@@ -23,6 +24,7 @@ export function App({ page }: { page: Page }) {
   return (
     <>
       <TopBar page={page} find={find} />
+      {!asked && <AlertNews page={page} />}
       {!asked && (
         <div class="under">
           <Banner page={page} />

@@ -1,8 +1,10 @@
 /** The pages there are: their names in the address and in the bar, and what shows them. */
 import type { FunctionComponent, RefObject } from 'preact'
 import type { Page } from '../page'
+import { Alerts } from '../pages/alerts'
 import { Explore } from '../pages/explore'
 import { Metric } from '../pages/metric'
+import { Overview } from '../pages/overview'
 import { Query } from '../pages/query'
 import { Targets } from '../pages/targets'
 
@@ -29,8 +31,10 @@ export interface PageInfo {
 export const FINDS_METRICS = 'a metric'
 
 export const PAGES: readonly PageInfo[] = [
+  { view: 'overview', label: 'Overview', place: 'tab', key: 'o', finds: FINDS_METRICS, Shown: Overview },
   { view: 'explore', label: 'Explore', place: 'tab', key: 'e', finds: FINDS_METRICS, Shown: Explore },
   { view: 'query', label: 'Query', place: 'tab', key: 'q', finds: FINDS_METRICS, Shown: Query },
+  { view: 'alerts', label: 'Alerts', place: 'tab', key: 'a', finds: 'an alert', Shown: Alerts },
   { view: 'targets', label: 'Targets', place: 'tab', key: 't', finds: 'a target', Shown: Targets },
   { view: 'metric', label: 'Metric', place: 'inside', key: '', finds: FINDS_METRICS, Shown: Metric },
 ]

@@ -4,9 +4,11 @@
  */
 import { useEffect, useRef } from 'preact/hooks'
 import { drawSparkline } from '../chart/sparkline'
+import type { SparkLook } from '../chart/sparkline'
 import type { Columns } from '../model/columns'
 import { rates, values } from '../model/derive'
 import type { Store } from '../model/store'
+import type { Severity } from '../model/alerts'
 import type { Card, Page } from '../page'
 import { watch } from './watch'
 import type { Watched } from './watch'
@@ -33,6 +35,12 @@ export function seriesNumbers(store: Pick<Store, 'columns'>, keys: readonly numb
 /** `series`: the first series colour; `other`: grey; a number: that series slot (0 … 7). */
 export type SparkColour = 'series' | 'other' | 'critical' | number
 
+/** A value not to be crossed, in the colour of what happens then. */
+export interface SparkLimit {
+  readonly at: number
+  readonly severity: Severity
+}
+
 export class LiveSparkline implements Card, Watched {
   private near = false
   private width = 0
@@ -46,6 +54,7 @@ export class LiveSparkline implements Card, Watched {
     private readonly canvas: HTMLCanvasElement,
     private numbers: Numbers,
     private readonly colour: SparkColour = 'series',
+    private limit: SparkLimit | null = null,
   ) {
     this.context = canvas.getContext('2d')
     this.end = watch(canvas, canvas, this)
@@ -53,8 +62,9 @@ export class LiveSparkline implements Card, Watched {
   }
 
   /** Other numbers from now on. */
-  show(numbers: Numbers): void {
+  show(numbers: Numbers, limit: SparkLimit | null = null): void {
     this.numbers = numbers
+    this.limit = limit
     this.mark()
   }
 
@@ -95,7 +105,7 @@ export class LiveSparkline implements Card, Watched {
     const count = last - first
     if (this.scratch.length < count) this.scratch = new Float64Array(Math.max(256, 2 ** Math.ceil(Math.log2(count))))
     this.numbers.fill(first, last, this.scratch)
-    drawSparkline(context, width, height, columns.times.subarray(first, last), this.scratch.subarray(0, count), from, to, { colour: this.inked(), fill: page.palette.fill })
+    drawSparkline(context, width, height, columns.times.subarray(first, last), this.scratch.subarray(0, count), from, to, this.look())
   }
 
   destroy(): void {
@@ -106,6 +116,12 @@ export class LiveSparkline implements Card, Watched {
 
   private mark(): void {
     if (this.near) this.page.queue.mark(this)
+  }
+
+  private look(): SparkLook {
+    const { limit, page: { palette } } = this
+    const look = { colour: this.inked(), fill: palette.fill }
+    return limit === null ? look : { ...look, limit: { at: limit.at, colour: palette.severity[limit.severity] } }
   }
 
   private inked(): string {
@@ -122,22 +138,23 @@ interface Props {
   /** What it shows, for those who do not see it. */
   readonly label: string
   readonly colour?: SparkColour
+  readonly limit?: SparkLimit | null
 }
 
 /** As large as its class `spark` says: 96 × 28 where the page says nothing else. */
-export function Sparkline({ page, numbers, label, colour = 'series' }: Props) {
+export function Sparkline({ page, numbers, label, colour = 'series', limit = null }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null)
   const live = useRef<LiveSparkline | null>(null)
   useEffect(() => {
     if (canvas.current === null) return
-    const made = new LiveSparkline(page, canvas.current, numbers, colour)
+    const made = new LiveSparkline(page, canvas.current, numbers, colour, limit)
     live.current = made
     return () => {
       made.destroy()
     }
   }, [page, colour])
   useEffect(() => {
-    live.current?.show(numbers)
-  }, [numbers])
+    live.current?.show(numbers, limit)
+  }, [numbers, limit?.at, limit?.severity])
   return <canvas class="spark" ref={canvas} role="img" aria-label={label} />
 }

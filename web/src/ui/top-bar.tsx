@@ -5,6 +5,7 @@ import { age } from '../format/number'
 import type { Page } from '../page'
 import { WINDOWS } from '../page'
 import { hrefOf } from '../route'
+import { FiringCount } from './alert/news'
 import { useClock, useTopics } from './hooks'
 import { PAGES, pageOf } from './pages'
 
@@ -24,6 +25,7 @@ export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputEl
         {PAGES.filter(({ place }) => place === 'tab').map(({ view, label }) => (
           <a key={view} href={hrefOf(view)} aria-current={shown.view === view ? 'page' : undefined}>
             {label}
+            {view === 'alerts' && <FiringCount page={page} />}
             {view === 'targets' && <Down page={page} />}
           </a>
         ))}
