@@ -1,6 +1,7 @@
 /** The pages there are: their names in the address and in the bar, and what shows them. */
 import type { FunctionComponent, RefObject } from 'preact'
 import type { Page } from '../page'
+import { Boards } from '../pages/boards'
 import { Explore } from '../pages/explore'
 import { Targets } from '../pages/targets'
 
@@ -25,6 +26,7 @@ export interface PageInfo {
 
 export const PAGES: readonly PageInfo[] = [
   { view: 'explore', label: 'Explore', place: 'tab', key: 'e', finds: 'a metric', Shown: Explore },
+  { view: 'boards', label: 'Boards', place: 'tab', key: 'b', finds: 'a metric', Shown: Boards },
   { view: 'targets', label: 'Targets', place: 'tab', key: 't', finds: 'a target', Shown: Targets },
 ]
 
