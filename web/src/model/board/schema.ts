@@ -76,8 +76,8 @@ export function checkBoard(value: unknown): Checked<Board> {
   const cards = list.map((card, i) => judge.card(card, ['cards', i]))
   if (judge.problems.length > 0 || found === null) return { problems: judge.problems.slice(0, MOST_PROBLEMS) }
   const { title, window } = found as { title: string; window?: string }
-  const specs = cards.filter((card) => card !== null)
-  return { good: { title: title.trim(), ...(window !== undefined && { window }), cards: arrange(specs.map((card, id) => ({ ...card, id }))) } }
+  const laid = arrange(cards.filter((card) => card !== null).map((card, id) => ({ ...card, id })))
+  return { good: { title: title.trim(), ...(window !== undefined && { window }), cards: laid.map((card, id) => ({ ...card, id })) } }
 }
 
 /** Judges one card, as a link to add it carries. Its place is left out. */
@@ -125,8 +125,10 @@ class Judge {
   readonly problems: Problem[] = []
 
   card(value: unknown, path: Path): Loose | null {
+    const before = this.problems.length
     const found = this.fields(value, CARD_FIELDS, path, 'A card')
-    if (found === null) return null
+    // What keys say together counts when each is good.
+    if (found === null || this.problems.length > before) return null
     const card = found as Loose
     if ((card.family === undefined) === (card.query === undefined)) this.add(path, 'A card has either a family or a query.')
     if ((card.x === undefined) !== (card.y === undefined)) this.add(path, 'A card has both x and y, or neither.')

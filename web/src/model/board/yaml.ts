@@ -17,6 +17,8 @@ export type ReadYaml =
     }
   | { readonly refused: string }
 
+/** Their text begins behind a quote. */
+const QUOTED: ReadonlySet<number> = new Set([SCALAR_STYLE.SINGLE_QUOTED, SCALAR_STYLE.DOUBLE_QUOTED])
 /** Deeper than any board. */
 const MOST_DEPTH = 16
 
@@ -65,7 +67,7 @@ class Reader {
     if (event === undefined || event.type === EVENT_ID.DOCUMENT || event.type === EVENT_ID.POP) throw new Refused('There is nothing in it.', 0)
     if (event.anchorStart >= 0) throw new Refused('Anchors and aliases are not read here.', event.anchorStart - 1)
     if (event.tagStart >= 0) throw new Refused('Tags are not read here.', event.tagStart)
-    if (event.type === EVENT_ID.SCALAR) return { start: Math.max(0, event.valueStart), scalar: this.scalar(event) }
+    if (event.type === EVENT_ID.SCALAR) return { start: Math.max(0, event.valueStart - Number(QUOTED.has(event.style))), scalar: this.scalar(event) }
     if (event.type === EVENT_ID.SEQUENCE) {
       const items: Node[] = []
       while (!this.ends()) items.push(this.node())
