@@ -143,12 +143,16 @@ test('the corner makes a card larger, and its chart with it', async () => {
   const { page } = await open(linkOf(FOUR))
   await cards(page, 4)
   await page.getByRole('button', { name: 'Arrange' }).click()
+  await page.locator('.slot:nth-child(4) canvas').waitFor()
+  const width = () => page.locator('.slot:nth-child(4) canvas').evaluate((canvas) => canvas.getBoundingClientRect().width)
+  const before = await width()
   const corner = await middle(page, '.slot:nth-child(4) .corner')
   await page.mouse.move(corner.x, corner.y)
   await page.mouse.down()
   await page.mouse.move(corner.x + 415, corner.y + 100, { steps: 5 })
   await page.mouse.up()
   expect((await places(page)).at(-1)).toBe('Double 0,5 8×7')
+  await page.waitForFunction((was) => (document.querySelector('.slot:nth-child(4) canvas')?.getBoundingClientRect().width ?? 0) > was * 1.8, before)
 })
 
 test('the keyboard moves, resizes, edits and removes, says what it did, and takes it back', async () => {
@@ -339,6 +343,27 @@ test('of more queries than a connection may have, those beyond say so on their c
   await page.waitForFunction(() => document.querySelectorAll('.slot .refused').length === 8)
   expect(await page.locator('.headline').textContent()).toContain('40 live queries, and a connection has 32')
   expect(await page.locator('.slot .refused').first().textContent()).toContain('32')
+})
+
+test('a finger on the bar drags the card, and beside it scrolls the page', async () => {
+  const { page } = await open(linkOf({ ...FOUR, cards: FOUR.cards.map((card, i) => ({ ...card, x: 0, y: i * 5 })) }), { hasTouch: true, viewport: { width: 800, height: 700 } })
+  await cards(page, 4)
+  await page.getByRole('button', { name: 'Arrange' }).click()
+  const fingers = await page.context().newCDPSession(page)
+  const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', x = 0, y = 0) => fingers.send('Input.dispatchTouchEvent', { type, touchPoints: type === 'touchEnd' ? [] : [{ x, y }] })
+  const swipe = async (from: { x: number; y: number }, dx: number, dy: number) => {
+    await touch('touchStart', from.x, from.y)
+    for (let i = 1; i <= 8; i++) await touch('touchMove', from.x + (dx * i) / 8, from.y + (dy * i) / 8)
+    await touch('touchEnd')
+  }
+  await swipe(await middle(page, handle('One')), 270, 0)
+  expect((await places(page)).slice(0, 2)).toEqual(['Two 0,0 4×5', 'One 4,0 4×5'])
+  expect(await page.evaluate(() => scrollY)).toBe(0)
+
+  const still = await places(page)
+  await swipe(await middle(page, '.slot:nth-child(3) .body'), 0, -200)
+  await page.waitForFunction(() => scrollY > 100)
+  expect(await places(page)).toEqual(still)
 })
 
 test('on a narrow screen a card is dragged along the one column', async () => {

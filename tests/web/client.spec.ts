@@ -376,7 +376,8 @@ describe('the package', () => {
     mkdirSync(installed, { recursive: true })
     execFileSync('tar', ['-xzf', join(scratch, 'gaugecast-client-0.1.0.tgz'), '-C', installed, '--strip-components=1'])
     copyFileSync(join(ROOT, 'examples/live.mjs'), join(scratch, 'live.mjs'))
-  })
+    // Packing builds client, types and element.
+  }, 300_000)
 
   test('has the module, its types, what it says of itself and the licences, and nothing else', () => {
     const listed = execFileSync('tar', ['-tzf', join(scratch, 'gaugecast-client-0.1.0.tgz')], { encoding: 'utf8' })
@@ -418,7 +419,8 @@ describe('the package', () => {
       const { status, stdout } = spawnSync(join(ROOT, 'web/node_modules/.bin/tsc'), { cwd: scratch, encoding: 'utf8' })
       expect([status, stdout]).toEqual([0, ''])
     }
-  })
+    // Two whole runs of the compiler.
+  }, 300_000)
 
   test('its element can be imported where there are no elements, as on a server that renders pages', () => {
     writeFileSync(join(scratch, 'render.mjs'), "const { GaugeCast } = await import('gaugecast-client/element')\nconsole.log(typeof GaugeCast)\n")

@@ -156,9 +156,13 @@ export class GaugeCast extends Base {
   }
 
   private setState(state: GaugeCastState): void {
-    const { states } = this.internals
-    states.delete(this.shown)
-    states.add(state)
+    try {
+      const { states } = this.internals
+      states.delete(this.shown)
+      states.add(state)
+    } catch {
+      // Browsers of before 2024 have no such states, or others; only the page's `:state(…)` goes without.
+    }
     this.shown = state
     this.draw()
   }

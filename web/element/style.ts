@@ -27,7 +27,7 @@ p, ul { margin: 0; padding: 0; list-style: none }
 .state:empty, .more:empty { display: none }
 .disconnected :is(.value, .body), .stale :is(.value, .body), .refused :is(.value, .body) { opacity: .5; filter: grayscale(1) }
 svg { display: block; width: 100%; overflow: visible; fill: none }
-.of-line .body { display: flex; gap: .5em }
+.of-line .body { display: flex; gap: .5em; padding-bottom: .7em }
 .of-line svg { flex: 1; min-width: 0; height: var(--gauge-cast-height, 6em) }
 .of-gauge .body { max-width: calc(var(--gauge-cast-height, 6em) * 1.3) }
 path { vector-effect: non-scaling-stroke; stroke-width: 1.5px }
