@@ -14,7 +14,7 @@ export default defineConfig({
     modulePreload: false,
     cssCodeSplit: false,
     assetsInlineLimit: 0,
-    chunkSizeWarningLimit: 170,
+    chunkSizeWarningLimit: 400,
     rolldownOptions: {
       output: {
         entryFileNames: 'app.js',
