@@ -66,6 +66,9 @@ const places = (page: Page) =>
     }),
   )
 
+/** Waits until the cards stand so; before the first frame those of families have other titles. */
+const stand = (page: Page, wanted: readonly string[]) => expect.poll(() => places(page), { timeout: 30_000 }).toEqual(wanted)
+
 async function cards(page: Page, count: number): Promise<void> {
   await page.waitForFunction((wanted) => document.querySelectorAll('.slot .card h2').length === wanted, count)
 }
@@ -199,7 +202,7 @@ test('a link holds the whole board: in another browser it shows the same', async
 
   const other = await open(new URL(link).hash)
   await cards(other.page, shown.length)
-  expect(await places(other.page)).toEqual(shown)
+  await stand(other.page, shown)
   expect(await other.page.getByRole('button', { name: '15m' }).getAttribute('aria-pressed')).toBe('true')
 
   // Changed, the address changes, and a reload shows the change.
@@ -209,11 +212,11 @@ test('a link holds the whole board: in another browser it shows the same', async
   const changed = await places(other.page)
   await other.page.reload()
   await cards(other.page, shown.length - 1)
-  expect(await places(other.page)).toEqual(changed)
+  await stand(other.page, changed)
 
   await other.page.getByRole('button', { name: 'Keep it in this browser' }).click()
   await other.page.getByRole('heading', { name: 'This host 2', level: 1 }).waitFor()
-  expect(await places(other.page)).toEqual(changed)
+  await stand(other.page, changed)
 })
 
 test('a link that holds no board says what is wrong with it', async () => {
