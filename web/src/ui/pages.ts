@@ -2,6 +2,7 @@
 import type { FunctionComponent, RefObject } from 'preact'
 import type { Page } from '../page'
 import { Alerts } from '../pages/alerts'
+import { Boards } from '../pages/boards'
 import { Explore } from '../pages/explore'
 import { Metric } from '../pages/metric'
 import { Overview } from '../pages/overview'
@@ -34,6 +35,7 @@ export const PAGES: readonly PageInfo[] = [
   { view: 'overview', label: 'Overview', place: 'tab', key: 'o', finds: FINDS_METRICS, Shown: Overview },
   { view: 'explore', label: 'Explore', place: 'tab', key: 'e', finds: FINDS_METRICS, Shown: Explore },
   { view: 'query', label: 'Query', place: 'tab', key: 'q', finds: FINDS_METRICS, Shown: Query },
+  { view: 'boards', label: 'Boards', place: 'tab', key: 'b', finds: FINDS_METRICS, Shown: Boards },
   { view: 'alerts', label: 'Alerts', place: 'tab', key: 'a', finds: 'an alert', Shown: Alerts },
   { view: 'targets', label: 'Targets', place: 'tab', key: 't', finds: 'a target', Shown: Targets },
   { view: 'metric', label: 'Metric', place: 'inside', key: '', finds: FINDS_METRICS, Shown: Metric },

@@ -9,6 +9,7 @@ import type { Frame } from '../../chart/chart'
 import { YRange } from '../../chart/scale'
 import { columnWidth, thin } from '../../chart/thin'
 import type { Unit } from '../../format/number'
+import { NO_MARKS } from '../../model/marks'
 import type { Severity } from '../../model/alerts'
 import type { Card, Page } from '../../page'
 import type { Line } from '../line'
@@ -84,6 +85,10 @@ class LiveLimitChart implements Card, Watched {
     this.mark()
   }
 
+  cursorMoved(): void {
+    this.chart?.followCursor()
+  }
+
   textsDue(): void {
     // It has no text.
   }
@@ -137,6 +142,7 @@ class LiveLimitChart implements Card, Watched {
       to,
       range: this.range.update(seen.length === 0 ? NaN : Math.min(...seen), seen.length === 0 ? NaN : Math.max(...seen), to),
       ended: [false],
+      marks: NO_MARKS,
     }
     if (this.chart === null) {
       this.chart = new Chart(
@@ -148,6 +154,7 @@ class LiveLimitChart implements Card, Watched {
           looks: [{ label: '', slot: 0, thin: false, dashed: false }],
           palette: () => page.palette,
           onCursor: () => undefined,
+          pointed: page,
         },
         frame,
         width,
