@@ -6,6 +6,7 @@ import { connect } from '../client/index'
 import type { Live, State as ConnectionState, Subscription } from '../client/index'
 import type { Drawable } from './chart/queue'
 import { DrawQueue } from './chart/queue'
+import { onSettings, reread } from './format/settings'
 import { Incidents } from './model/incidents'
 import { LiveQueries } from './model/live-query'
 import { Past } from './model/past'
@@ -53,7 +54,7 @@ type Kind = (typeof KINDS)[number]
 
 /** A card as the page sees it. */
 export interface Card extends Drawable {
-  /** Forget the chart: theme or window changed. */
+  /** Forget the chart: theme, window or units changed. */
   restyle(): void
   /** The next draw sets the digits, however lately it did. */
   textsDue(): void
@@ -207,6 +208,10 @@ export class Page {
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
       this.themeChanged()
     })
+    onSettings(() => {
+      this.restyle()
+    })
+    addEventListener('storage', reread)
   }
 
   listen(topic: Topic, listener: () => void): () => void {
@@ -373,6 +378,10 @@ export class Page {
   private themeChanged(): void {
     this.theme = currentTheme()
     this.palette = readPalette(this.theme)
+    this.restyle()
+  }
+
+  private restyle(): void {
     for (const card of this.cards) card.restyle()
     this.viewChanged()
   }

@@ -7,7 +7,7 @@ import type { Page } from '../page'
 import { LiveCard } from './card/live'
 import { CardMenu } from './card-menu'
 import { actOn } from './card-actions'
-import { singleKeys } from './key-table'
+import { settings } from '../format/settings'
 import { watch } from './watch'
 
 interface Props {
@@ -74,7 +74,7 @@ export function CardFrame({ page, source, families, spec, title, place, onSpec }
   const whole = families.map((family) => (family.help === '' ? family.name : `${family.name}\n${family.help}`)).join('\n')
   const act = { page, spec: shown, live: () => live.current, choose, full, setFull, setMenu }
   const pressed = (event: KeyboardEvent) => {
-    if (event.key.length === 1 && !singleKeys()) return
+    if (event.key.length === 1 && !settings().keys) return
     if (event.ctrlKey || event.metaKey || event.altKey || event.target !== root.current) return
     if (actOn(event.key, act)) event.preventDefault()
   }

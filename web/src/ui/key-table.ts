@@ -46,23 +46,3 @@ export function press(event: KeyboardEvent, target: Element | null): boolean {
 export function listed(): readonly KeyUse[] {
   return uses.toReversed().flatMap((some) => some.filter(({ shown }) => shown !== ''))
 }
-
-const SWITCH = 'gaugecast.keys'
-
-/** Whether single keys do anything. Somebody who dictates switches them off. */
-export function singleKeys(): boolean {
-  try {
-    return localStorage.getItem(SWITCH) !== 'off'
-  } catch {
-    return true
-  }
-}
-
-export function switchSingleKeys(on: boolean): void {
-  try {
-    if (on) localStorage.removeItem(SWITCH)
-    else localStorage.setItem(SWITCH, 'off')
-  } catch {
-    // A browser that keeps nothing has them on.
-  }
-}

@@ -1,10 +1,11 @@
 /** The keyboard, off in fields: the keys of the frame and of all cards, and the list of those there are. */
 import type { RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { choose, settings } from '../format/settings'
 import type { Page } from '../page'
 import { hrefOf } from '../route'
 import { liveCards } from './card-frame'
-import { addKeys, listed, press, singleKeys, switchSingleKeys } from './key-table'
+import { addKeys, listed, press } from './key-table'
 import type { KeyUse } from './key-table'
 import { FINDS_METRICS, PAGES, pageOf } from './pages'
 
@@ -23,7 +24,7 @@ export function useKeys(page: Page, find: RefObject<HTMLInputElement | null>, se
         return
       }
       // Single letters can be switched off; keys that have a name are no slip of the tongue.
-      if (event.key.length === 1 && event.key !== ' ' && !singleKeys()) return
+      if (event.key.length === 1 && event.key !== ' ' && !settings().keys) return
       const follows = event.timeStamp - gone < TO_FOLLOW_MS
       gone = event.key === 'g' && !follows ? event.timeStamp : -Infinity
       if (follows ? goTo(event.key) : event.key === 'g' || press(event, target)) event.preventDefault()
@@ -137,7 +138,7 @@ function moveCursor(event: KeyboardEvent, target: Element | null): boolean {
 
 export function Help({ close }: { close: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null)
-  const [on, setOn] = useState(singleKeys)
+  const [on, setOn] = useState(settings().keys)
   useEffect(() => {
     dialog.current?.showModal()
   }, [])
@@ -167,7 +168,7 @@ export function Help({ close }: { close: () => void }) {
           type="checkbox"
           checked={on}
           onChange={(event) => {
-            switchSingleKeys(event.currentTarget.checked)
+            choose({ keys: event.currentTarget.checked })
             setOn(event.currentTarget.checked)
           }}
         />

@@ -1,5 +1,5 @@
 /** Moments: how long ago, and when. */
-import { age, clock, MISSING } from '../../format/number'
+import { age, clock, MISSING, day } from '../../format/number'
 import type { Plan } from '../../model/plan'
 import { element } from '../dom'
 import type { Face } from './face'
@@ -42,10 +42,4 @@ export class AgeBody implements Body {
     })
     paintRows(context, ground.page, width, height, rows)
   }
-}
-
-function day(ms: number): string {
-  const date = new Date(ms)
-  const two = (n: number) => String(n).padStart(2, '0')
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
 }
