@@ -16,6 +16,7 @@ import { Token } from './model/token'
 import type { Span } from './model/span'
 import type { Window } from './model/window'
 import { paramsOf, windowFor, windowOf } from './model/window'
+import { object, text } from './model/untrusted'
 import type { Route } from './route'
 import { hrefOf, parseRoute } from './route'
 import type { Palette, Theme } from './theme'
@@ -72,9 +73,12 @@ export class Page {
     (frame) => requestAnimationFrame(frame),
   )
   readonly cards = new Set<Card>()
-  readonly token = new Token()
+  readonly token = new Token((answer) => void this.refusedToken(answer))
   /** The server wants a token, or another one, and why in its words; empty while it does not. */
   tokenWanted = ''
+  /** The version of the server when the page was loaded, and that which it has now if that is another one. */
+  version = ''
+  newVersion = ''
   connection: ConnectionState
   /** Width of the window. */
   windowMs: number
@@ -154,7 +158,10 @@ export class Page {
       }
       this.tell('connection')
     })
-    this.live.on('welcome', ({ serverTime }) => {
+    this.live.on('welcome', ({ serverTime, version }) => {
+      if (this.version === '') this.version = version
+      else if (version !== this.version) this.newVersion = version
+      this.tell('connection')
       const skew = Date.now() - serverTime
       this.skewMs = Math.abs(skew) < CLOCKS_AGREE_MS ? 0 : skew
     })
@@ -255,10 +262,13 @@ export class Page {
   }
 
   /** Shows the server this token from now on, until the tab is closed, and connects if it is good. */
-  async useToken(text: string): Promise<void> {
-    this.token.set(text)
+  async useToken(token: string): Promise<void> {
+    this.token.set(token)
     // Asked before, since a bad one would be refused once over each transport, and ten are the most in a minute.
-    if (!(await this.wantsToken())) this.retry()
+    if (await this.wantsToken()) return
+    this.tokenWanted = ''
+    this.tell('connection')
+    this.retry()
   }
 
   /** Does the server want a token, or another one? The page then says so. */
@@ -266,14 +276,19 @@ export class Page {
     try {
       const response = await this.token.fetch('api/v1/status')
       if (response.status !== 401 && response.status !== 429) return false
-      const { error } = (await response.json()) as { readonly error?: unknown }
-      this.tokenWanted = typeof error === 'string' ? error : `HTTP status ${response.status}`
-      this.tell('connection')
+      await this.refusedToken(response)
       return true
     } catch {
       // The banner says that there is no connection.
       return false
     }
+  }
+
+  /** The server has answered that it takes no token, or this one no more. */
+  private async refusedToken(response: Response): Promise<void> {
+    const { error } = object(await response.json().catch(() => null))
+    this.tokenWanted = text(error) || `HTTP status ${response.status}`
+    this.tell('connection')
   }
 
   togglePause(): void {

@@ -50,5 +50,8 @@ test('addresses are relative, so that a route prefix works', () => {
 test('without JavaScript the page has links to the endpoints there are, and to no others', () => {
   const html = read('index.html').toString()
   const links = [...html.matchAll(/<a href="([^"]*)"/g)].map(([, path]) => path)
-  expect(links).toEqual(['metrics', 'api/v1/metrics', 'api/v1/status', '-/healthy', '-/ready'])
+  expect(links).toEqual([
+    'metrics', 'federate?match[]={__name__!=%22%22}', 'api/v1/metrics', 'api/v1/alerts', 'api/v1/rules', 'api/v1/anomalies', 'api/v1/targets', 'api/v1/baselines',
+    'api/v1/admin/performance/report?format=html', 'api/v1/admin/clients', 'api/v1/admin/config', 'api/v1/status', 'api/v1/openapi.json', '-/healthy', '-/ready',
+  ])
 })

@@ -95,3 +95,24 @@ export function chosen(lines: readonly ConfigLine[]): readonly ConfigLine[] {
 function indent(line: ConfigLine | undefined): number {
   return line === undefined ? -1 : line.text.length - line.text.trimStart().length
 }
+
+/** The value of a setting by its path, `collect.series_limit`; empty if it is not told. */
+export function settingOf(lines: readonly ConfigLine[], path: string): string {
+  const wanted = path.split('.')
+  let depth = 0
+  for (const line of lines) {
+    // Two blanks a level.
+    const level = indent(line) / 2
+    if (level < depth) {
+      if (depth > 0 && level === 0) depth = 0
+      else continue
+    }
+    const key = wanted[depth]
+    if (level !== depth || key === undefined) continue
+    const text = line.text.trim()
+    if (!text.startsWith(`${key}:`)) continue
+    if (depth === wanted.length - 1) return text.slice(key.length + 1).trim().replace(/^'(.*)'$/, '$1')
+    depth++
+  }
+  return ''
+}

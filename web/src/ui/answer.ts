@@ -22,6 +22,8 @@ export function useAnswer<T>(page: Page, path: string, read: (answer: unknown) =
     const ask = async () => {
       try {
         const response = await page.token.fetch(path, ended.signal)
+        // The sign-in panel says it; what was told before stays behind it.
+        if (response.status === 401) return
         setAnswer({ told: read(await response.json()) })
       } catch (error) {
         // While the connection is lost the banner says so; what was told before stays.
@@ -38,6 +40,6 @@ export function useAnswer<T>(page: Page, path: string, read: (answer: unknown) =
       clearInterval(timer)
       for (const end of ends) end()
     }
-  }, [page, path, again])
+  }, [page, path, again, page.token.value])
   return answer
 }

@@ -1,7 +1,7 @@
 /** A card of one family of the registry, shown as its type and unit suggest. */
 import { memo } from 'preact/compat'
 import { useMemo } from 'preact/hooks'
-import type { FamilyInfo, Store } from '../model/store'
+import type { FamilyInfo, SeriesInfo, Store } from '../model/store'
 import type { Page } from '../page'
 import { CardFrame } from './card-frame'
 import { titleOf } from './title'
@@ -24,3 +24,10 @@ function FamilyCardPlain({ page, source = page.store, family, title = titleOf(fa
 
 export { liveCards } from './card-frame'
 export const FamilyCard = memo(FamilyCardPlain)
+
+/** A family with some of its series; the same one for as long as they are. Null without any. */
+export function useSubset(page: Page, name: string, keep: (series: SeriesInfo) => boolean): FamilyInfo | null {
+  const family = page.store.families.get(name)
+  const series = family?.series.filter(keep) ?? []
+  return useMemo(() => (family === undefined || series.length === 0 ? null : { ...family, series }), [family, series.map(({ key }) => key).join()])
+}

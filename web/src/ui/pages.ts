@@ -1,12 +1,17 @@
 /** The pages there are: their names in the address and in the bar, and what shows them. */
 import type { FunctionComponent, RefObject } from 'preact'
 import type { Page } from '../page'
+import { Admin } from '../pages/admin'
 import { Alerts } from '../pages/alerts'
+import { Baselines } from '../pages/baselines'
 import { Boards } from '../pages/boards'
+import { Clients } from '../pages/clients'
 import { Explore } from '../pages/explore'
 import { Metric } from '../pages/metric'
+import { Operations } from '../pages/operations'
 import { Overview } from '../pages/overview'
 import { Query } from '../pages/query'
+import { Reports } from '../pages/reports'
 import { Targets } from '../pages/targets'
 
 export interface PageProps {
@@ -39,6 +44,11 @@ export const PAGES: readonly PageInfo[] = [
   { view: 'alerts', label: 'Alerts', place: 'tab', key: 'a', finds: 'an alert', Shown: Alerts },
   { view: 'targets', label: 'Targets', place: 'tab', key: 't', finds: 'a target', Shown: Targets },
   { view: 'metric', label: 'Metric', place: 'inside', key: '', finds: FINDS_METRICS, Shown: Metric },
+  { view: 'operations', label: 'Operations', place: 'more', key: '', finds: 'an operation', Shown: Operations },
+  { view: 'clients', label: 'Clients', place: 'more', key: '', finds: 'a client', Shown: Clients },
+  { view: 'baselines', label: 'Baselines', place: 'more', key: '', finds: 'a baseline', Shown: Baselines },
+  { view: 'reports', label: 'Load-test reports', place: 'more', key: '', finds: 'a measure', Shown: Reports },
+  { view: 'admin', label: 'Administration', place: 'more', key: '', finds: 'a setting', Shown: Admin },
 ]
 
 /** The page of this name, else the first. */

@@ -7,6 +7,7 @@ import { WINDOWS } from '../page'
 import { hrefOf } from '../route'
 import { FiringCount } from './alert/news'
 import { useClock, useTopics } from './hooks'
+import { More } from './more'
 import { PAGES, pageOf } from './pages'
 
 export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputElement | null> }) {
@@ -30,7 +31,7 @@ export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputEl
           </a>
         ))}
       </nav>
-      <div class="find">
+      <div class={page.query === '' ? 'find' : 'find filled'}>
         <svg viewBox="0 0 24 24" aria-hidden="true">
           <circle cx="11" cy="11" r="6.5" />
           <path d="M16 16l5 5" />
@@ -67,7 +68,7 @@ export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputEl
       <LiveButton page={page} />
       <button
         type="button"
-        class="square"
+        class="square theme"
         title="Theme (.)"
         aria-label={page.theme === 'dark' ? 'Light theme' : 'Dark theme'}
         onClick={() => {
@@ -79,6 +80,7 @@ export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputEl
           <path class="solid" d="M12 4.5a7.5 7.5 0 0 1 0 15z" />
         </svg>
       </button>
+      <More page={page} pages={PAGES.filter(({ place }) => place === 'more')} />
     </header>
   )
 }

@@ -1,5 +1,5 @@
 /** Moments: how long ago, and when. */
-import { age, clock, MISSING, day } from '../../format/number'
+import { age, clock, day, MISSING } from '../../format/number'
 import type { Plan } from '../../model/plan'
 import { element } from '../dom'
 import type { Face } from './face'
