@@ -46,7 +46,7 @@ export function Table<T>({ page, caption, columns, rows, id, otherwise, param = 
     page.setParams({ [param]: orderText({ by: name, descending }) })
   }
   return (
-    <div class="table" tabIndex={0} role="region" aria-label={caption}>
+    <div class="table" tabIndex={0} role="group" aria-label={caption}>
       <table>
         <caption class="unseen">{caption}</caption>
         <thead>
