@@ -184,6 +184,7 @@ export class Pages {
 
   async close(): Promise<void> {
     for (const context of this.contexts.splice(0)) await context.close()
+    this.complaints.length = 0
   }
 }
 

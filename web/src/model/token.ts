@@ -40,7 +40,8 @@ export class Token {
 
   /** Tells the server to do something; `body` goes as JSON. */
   send(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<Response> {
-    return this.ask(path, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }), headers: { ...this.headers, 'content-type': 'application/json' } })
+    if (body === undefined) return this.ask(path, { method, headers: this.headers })
+    return this.ask(path, { method, body: JSON.stringify(body), headers: { ...this.headers, 'content-type': 'application/json' } })
   }
 
   private async ask(path: string, init: RequestInit): Promise<Response> {
