@@ -65,7 +65,7 @@ test('one is saved of the window, refused a second time in the server’s words,
   await save()
   await page.getByRole('alert').filter({ hasText: 'later' }).waitFor()
   await page.goto(`${server.url}#baselines/calm`)
-  await page.getByLabel('Compare with').selectOption('with later')
+  await page.locator('select').selectOption('with later')
   await row(page, 'node_memory_MemTotal_bytes').filter({ hasText: 'gone' }).waitFor()
   expect(page.url()).toContain('with=later')
   await page.getByRole('group', { name: 'Verdict' }).getByRole('button', { name: /^gone/ }).click()

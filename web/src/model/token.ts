@@ -38,9 +38,10 @@ export class Token {
     return this.ask(path, { signal: signal ?? null, headers: this.headers })
   }
 
-  /** Tells the server to do something; `body` goes as JSON. */
+  /** Tells the server to do something; `body` goes as JSON, or as the form that it is. */
   send(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<Response> {
-    if (body === undefined) return this.ask(path, { method, headers: this.headers })
+    // The browser names the type of a form by itself.
+    if (body === undefined || body instanceof URLSearchParams) return this.ask(path, { method, body: body ?? null, headers: this.headers })
     return this.ask(path, { method, body: JSON.stringify(body), headers: { ...this.headers, 'content-type': 'application/json' } })
   }
 

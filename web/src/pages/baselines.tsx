@@ -126,7 +126,7 @@ function Save({ page, command }: { page: Page; command: Command }) {
     }
     const said: readonly (readonly [string, string])[] = [...range, ['match[]', field('match') || EVERYTHING], ['note', field('note')]]
     const query = new URLSearchParams(said.filter(([, value]) => value !== '').map(([key, value]) => [key, value]))
-    if (await command.run('POST', `api/v1/baselines/${encodeURIComponent(name)}?${query.toString()}`, `${name} is saved.`)) form.current?.reset()
+    if (await command.run('POST', `api/v1/baselines/${encodeURIComponent(name)}`, `${name} is saved.`, query)) form.current?.reset()
   }
   return (
     <form
