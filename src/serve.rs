@@ -281,7 +281,7 @@ impl Parts {
             performance: admin.performance.or(Some(Arc::new(move || performance.snapshot(clock.now())))),
             alerts: Some(alerts.clone()),
             dead_letters: admin.dead_letters.or(dead_letters),
-            security: admin.security.or(Some(monitor.clone())),
+            monitor: admin.monitor.or(Some(monitor.clone())),
             ..admin
         };
         let app = App::new(server::Parts {

@@ -12,7 +12,7 @@ use gaugecast::alert::{Active, Origin, Phase, Report};
 use gaugecast::clock::Clock;
 use gaugecast::config::{Config, Loaded, Sources};
 use gaugecast::monitor::{
-    ConnectionFigures, Errors, OperationFigures, Overview, SecurityFigures, SecurityKind, Snapshot,
+    ConnectionFigures, Errors, OperationFigures, Outcome, Overview, SecurityFigures, SecurityKind, Snapshot,
 };
 use gaugecast::query::Labels;
 use gaugecast::registry::Registry;
@@ -430,6 +430,25 @@ async fn f114_the_metrics_of_1000_operations_and_f115_the_report_in_three_forms(
 }
 
 #[tokio::test]
+async fn the_last_runs_of_an_operation_are_told_with_what_went_wrong() {
+    let server = Server::start(false).await;
+    let pay = server.running.monitor().operation("pay");
+    pay.record(Duration::from_millis(2), Outcome::Ok);
+    pay.record(Duration::from_millis(5), Outcome::Error("declined"));
+    let told = server.get("/api/v1/admin/performance/operations/pay").await.json();
+    let runs = told["data"]["runs"].as_array().unwrap();
+    let took = |error: Value| {
+        runs.iter().find(|run| run["error"] == error).unwrap()["duration_ms"].as_f64().unwrap().round()
+    };
+    assert_eq!((runs.len(), took(Value::Null), took(json!("declined"))), (2, 2.0, 5.0));
+    assert!(runs.iter().all(|run| run["at_ms"].as_i64().unwrap() > 0));
+    let missing = server.get("/api/v1/admin/performance/operations/none").await;
+    assert_eq!(missing.status, 404);
+    assert!(missing.body.contains("there is no operation"));
+    server.running.stop().await;
+}
+
+#[tokio::test]
 async fn a_bad_token_is_a_failed_login_for_the_monitor_and_one_too_many_a_limited_rate() {
     let server = Server::start(true).await;
     let security = || {
@@ -483,7 +502,11 @@ async fn docs_admin_md_names_every_route_of_the_administration_and_no_other() {
     let mut routes = BTreeSet::new();
     for (path, item) in paths.iter().filter(|(path, _)| path.starts_with("/api/v1/admin/")) {
         for method in item.as_object().unwrap().keys() {
-            routes.insert(format!("{} {}", method.to_uppercase(), path.replace("{id}", "ID")));
+            routes.insert(format!(
+                "{} {}",
+                method.to_uppercase(),
+                path.replace("{id}", "ID").replace("{name}", "NAME")
+            ));
         }
     }
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/admin.md")).unwrap();
@@ -683,6 +706,10 @@ async fn f84_an_alert_is_taken_snoozed_and_given_back_and_f83_silenced_by_whoeve
     assert_eq!(ask(&ops, "POST", &path, r#"{"for":"0s"}"#).await.status, 400);
     assert_eq!(ask(&ops, "DELETE", &path, "").await.json()["data"]["was"], true);
     assert_eq!(ask(&ops, "DELETE", &path, "").await.json()["data"]["was"], false);
+    let escalate = path.replace("acknowledge", "escalate");
+    assert_eq!(ask(&reader, "POST", &escalate, "").await.status, 403);
+    let refused = ask(&ops, "POST", &escalate, "").await;
+    assert_eq!(refused.status, 400, "there is no escalation here");
     let silences = "/api/v1/admin/silences";
     let wish = r#"{"matchers":["job=\"db\""],"for":"1h","comment":"work"}"#;
     let silence = ask(&ops, "POST", silences, wish).await.json();
@@ -696,7 +723,7 @@ async fn f84_an_alert_is_taken_snoozed_and_given_back_and_f83_silenced_by_whoeve
     assert_eq!(ask(&reader, "GET", silences, "").await.json()["data"].as_array().unwrap().len(), 1);
     let audit = server.audit();
     let of = |who: &str| audit.iter().filter(|line| line["who"] == who).count();
-    assert_eq!((of("token ops"), of("nobody")), (7, 1), "{audit:?}");
+    assert_eq!((of("token ops"), of("nobody")), (8, 2), "{audit:?}");
     server.running.stop().await;
 }
 

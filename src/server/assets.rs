@@ -28,8 +28,8 @@ pub(super) struct File {
     bytes: &'static [u8],
 }
 
-/// All files: the page's, and `client.js`, which pages of others load (`docs/client.md`).
-pub(super) const FILES: [File; 6] = [
+/// All files: the page's; and `client.js` and `gauge-cast.js`, which pages of others load (`docs/client.md`).
+pub(super) const FILES: [File; 8] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -49,6 +49,16 @@ pub(super) const FILES: [File; 6] = [
         path: "/client.js",
         content_type: "text/javascript; charset=utf-8",
         bytes: include_bytes!("../../web/dist/client.js"),
+    },
+    File {
+        path: "/gauge-cast.js",
+        content_type: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("../../web/dist/gauge-cast.js"),
+    },
+    File {
+        path: "/yaml.js",
+        content_type: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("../../web/dist/yaml.js"),
     },
     File {
         path: "/theme.js",

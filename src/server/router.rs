@@ -216,7 +216,7 @@ impl Router {
         let who = match app.auth.admit(operation.need, operation.streams, &parts, peer, &now) {
             Ok(who) => who,
             Err(denied) => {
-                if let (Some(kind), Some(monitor)) = (denied.event(), &app.admin.security) {
+                if let (Some(kind), Some(monitor)) = (denied.event(), &app.admin.monitor) {
                     let source = peer.map(|peer| peer.ip().to_canonical().to_string());
                     let source = source.as_deref().unwrap_or("unknown");
                     monitor.security().report_at(kind, source, operation.label, now);

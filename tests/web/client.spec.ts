@@ -376,14 +376,15 @@ describe('the package', () => {
     mkdirSync(installed, { recursive: true })
     execFileSync('tar', ['-xzf', join(scratch, 'gaugecast-client-0.1.0.tgz'), '-C', installed, '--strip-components=1'])
     copyFileSync(join(ROOT, 'examples/live.mjs'), join(scratch, 'live.mjs'))
-  })
+    // Packing builds client, types and element.
+  }, 300_000)
 
   test('has the module, its types, what it says of itself and the licences, and nothing else', () => {
     const listed = execFileSync('tar', ['-tzf', join(scratch, 'gaugecast-client-0.1.0.tgz')], { encoding: 'utf8' })
     const types = ['backoff', 'decode', 'index', 'live', 'machine', 'message', 'model', 'sse', 'tabs', 'websocket', 'wire']
-    const files = [...types.map((name) => `dist/${name}.d.ts`), 'dist/client.js', 'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json']
+    const files = [...[...types, 'gauge-cast'].map((name) => `dist/${name}.d.ts`), 'dist/client.js', 'dist/gauge-cast.js', 'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json']
     expect(listed.trim().split('\n').sort()).toEqual(files.map((name) => `package/${name}`).sort())
-    expect(readFileSync(join(installed, 'dist/client.js'))).toEqual(readFileSync(join(ROOT, 'web/dist/client.js')))
+    for (const file of ['client.js', 'gauge-cast.js']) expect(readFileSync(join(installed, 'dist', file))).toEqual(readFileSync(join(ROOT, 'web/dist', file)))
     const { dependencies, version } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as Record<string, unknown>
     expect(dependencies).toBeUndefined()
     expect(readFileSync(join(ROOT, 'Cargo.toml'), 'utf8')).toContain(`version = "${String(version)}"`)
@@ -395,6 +396,7 @@ describe('the package', () => {
       join(scratch, 'use.mts'),
       `import { connect, RefusedError } from 'gaugecast-client'
        import type { Series, Tick } from 'gaugecast-client'
+       import type { GaugeCast } from 'gaugecast-client/element'
        const live = connect('http://127.0.0.1:7171', { signal: AbortSignal.timeout(1) })
        const load: number | undefined = live.subscribe('node_load1').value('node_load1')
        live.subscribe(['a', 'b'], { interval: '5s', onError: (error: RefusedError) => { console.log(error.column) } }, (tick: Tick) => {
@@ -403,6 +405,10 @@ describe('the package', () => {
        })
        live.on('state', ({ phase }) => { const known: 'connecting' | 'live' | 'recovering' | 'offline' | 'closed' = phase; console.log(known) })
        live.on('event', ({ seq, kind, body }) => { console.log(seq, kind, body['step_ms']) })
+       const element: GaugeCast | null = document.querySelector('gauge-cast')
+       if (element !== null) element.token = 'secret'
+       // @ts-expect-error the state is read
+       if (element !== null) element.state = 'live'
        // @ts-expect-error there is no such event
        live.on('nothing', () => undefined)
       `,
@@ -413,6 +419,12 @@ describe('the package', () => {
       const { status, stdout } = spawnSync(join(ROOT, 'web/node_modules/.bin/tsc'), { cwd: scratch, encoding: 'utf8' })
       expect([status, stdout]).toEqual([0, ''])
     }
+    // Two whole runs of the compiler.
+  }, 300_000)
+
+  test('its element can be imported where there are no elements, as on a server that renders pages', () => {
+    writeFileSync(join(scratch, 'render.mjs'), "const { GaugeCast } = await import('gaugecast-client/element')\nconsole.log(typeof GaugeCast)\n")
+    expect(execFileSync(process.execPath, ['render.mjs'], { cwd: scratch, encoding: 'utf8' })).toBe('function\n')
   })
 
   test.each([

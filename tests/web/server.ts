@@ -9,8 +9,9 @@ import { connect } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { extname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
-import type { Browser } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 
 const TYPES: Readonly<Record<string, string>> = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml' }
 const CSP = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -26,7 +27,22 @@ export interface Server {
  * the binary, so that the page can be worked on without building that.
  */
 export async function start(port: number, ...flags: readonly string[]): Promise<Server> {
-  const server = await startBinary(port, ...flags)
+  // The rest of the environment is the binary's: it warns of GAUGECAST_ variables it does not know.
+  const { GAUGECAST_BIN: binary, ...env } = process.env
+  if (binary === undefined) throw new Error('GAUGECAST_BIN names the binary under test')
+  return fronted(await run(binary, [`--web.listen-address=127.0.0.1:${port}`, ...flags], env))
+}
+
+/** An application with operations: the example `chat_server` (`CHAT_BIN`), and where it chats. */
+export async function startChat(...flags: readonly string[]): Promise<Server & { readonly chat: number }> {
+  const { GAUGECAST_BIN: _, CHAT_BIN: binary = fileURLToPath(new URL('../../target/debug/examples/chat_server', import.meta.url)), ...env } = process.env
+  if (!existsSync(binary)) throw new Error(`${binary} is missing; cargo build --examples makes it`)
+  const told = await run(binary, ['--faults', '--web.listen-address=127.0.0.1:0', '--log.level=warn', ...flags], env)
+  const chat = Number(/chat 127\.0\.0\.1:(\d+)/.exec(told.said)?.[1])
+  return { ...(await fronted(told)), chat }
+}
+
+async function fronted(server: Server): Promise<Server> {
   const { PAGE_DIST: folder } = process.env
   if (folder === undefined) return server
   // A server that is started again is found where it was.
@@ -37,16 +53,18 @@ export async function start(port: number, ...flags: readonly string[]): Promise<
 
 const fronts = new Map<number, Proxy>()
 
-async function startBinary(port: number, ...flags: readonly string[]): Promise<Server> {
-  // The rest of the environment is the binary's: it warns of GAUGECAST_ variables it does not know.
-  const { GAUGECAST_BIN: binary, ...env } = process.env
-  if (binary === undefined) throw new Error('GAUGECAST_BIN names the binary under test')
-  const child = spawn(binary, [`--web.listen-address=127.0.0.1:${port}`, ...flags], { stdio: ['ignore', 'pipe', 'inherit'], env })
+/** Starts a program and waits until it says where its page is. `said` is what it said before. */
+async function run(binary: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Server & { readonly said: string }> {
+  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'inherit'], env })
+  let said = ''
   for await (const line of createInterface({ input: child.stdout })) {
-    const found = /page\s+(http:\/\/127\.0\.0\.1:(\d+)\/\S*)/.exec(line)
-    if (found === null) continue
+    const found = /(?:page|live)\s+(http:\/\/127\.0\.0\.1:(\d+)\/\S*)/.exec(line)
+    if (found === null) {
+      said += `${line}\n`
+      continue
+    }
     child.stdout.resume()
-    return { process: child, url: found[1] ?? '', port: Number(found[2]) }
+    return { process: child, url: found[1] ?? '', port: Number(found[2]), said }
   }
   throw new Error('the binary ended without saying where its page is')
 }
@@ -142,4 +160,35 @@ export class Proxy {
     this.cut()
     await closed
   }
+}
+
+/** Pages of a browser that are closed together, with what went wrong on them. */
+export class Pages {
+  readonly complaints: string[] = []
+  private readonly contexts: BrowserContext[] = []
+
+  constructor(private readonly browser: () => Browser) {}
+
+  async open(url: string, width = 1280, theme: 'dark' | 'light' = 'light'): Promise<Page> {
+    const context = await this.browser().newContext({ viewport: { width, height: 800 }, colorScheme: theme, acceptDownloads: true })
+    this.contexts.push(context)
+    const page = await context.newPage()
+    page.on('pageerror', (error) => this.complaints.push(error.message))
+    page.on('console', (message) => {
+      // What the server refuses, the browser writes there too; the page says it in its own way.
+      if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) this.complaints.push(message.text())
+    })
+    await page.goto(url)
+    return page
+  }
+
+  async close(): Promise<void> {
+    for (const context of this.contexts.splice(0)) await context.close()
+    this.complaints.length = 0
+  }
+}
+
+/** How many pixels the page scrolls sideways; it never should. */
+export function sideways(page: Page): Promise<number> {
+  return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
 }

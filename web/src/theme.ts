@@ -1,5 +1,7 @@
 /** The theme and the colours the canvas draws with, read once a theme. */
 
+import type { Severity } from './model/alerts'
+
 export type Theme = 'light' | 'dark'
 
 /** Colours for the canvas. `series` has eight; `fill` and `mirror` say how dense areas are. */
@@ -9,11 +11,16 @@ export interface Palette {
   readonly heat: readonly string[]
   readonly other: string
   readonly text: string
+  readonly text2: string
   readonly text3: string
   readonly line2: string
   readonly grid: string
   readonly card: string
+  readonly warning: string
   readonly critical: string
+  /** Marks of the severities. */
+  readonly severity: Readonly<Record<Severity, string>>
+  readonly accent: string
   readonly onAccent: string
   readonly sunk: string
   /** Opacity of a filled line at the top, and of a stacked area. */
@@ -66,11 +73,15 @@ export function readPalette(theme: Theme): Palette {
     heat: Array.from({ length: HEAT }, (_, i) => read(`heat-${i + 1}`)),
     other: read('other'),
     text: read('text'),
+    text2: read('text2'),
     text3: read('text3'),
     line2: read('line2'),
     grid: read('grid'),
     card: read('card'),
+    warning: read('warning-mark'),
     critical: read('critical-mark'),
+    severity: { info: read('accent'), warning: read('warning-mark'), critical: read('critical-mark'), emergency: read('emergency') },
+    accent: read('accent'),
     onAccent: read('on-accent'),
     sunk: read('sunk'),
     fill: theme === 'light' ? 0.18 : 0.28,

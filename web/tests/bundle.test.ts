@@ -1,4 +1,4 @@
-/** What the server embeds: the six files, their size, and nothing that a strict CSP would refuse. */
+/** What the server embeds: the eight files, their size, and nothing that a strict CSP would refuse. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
@@ -7,7 +7,7 @@ const dist = new URL('../dist/', import.meta.url)
 const read = (name: string) => readFileSync(new URL(name, dist))
 
 test('has the fixed names', () => {
-  expect(readdirSync(dist).sort()).toEqual(['app.css', 'app.js', 'client.js', 'icon.svg', 'index.html', 'theme.js'])
+  expect(readdirSync(dist).sort()).toEqual(['app.css', 'app.js', 'client.js', 'gauge-cast.js', 'icon.svg', 'index.html', 'theme.js', 'yaml.js'])
 })
 
 test('all scripts and styles together are under 150 kB gzipped', () => {
@@ -19,6 +19,20 @@ test('the client is under 10 kB gzipped, asks for no other module, and names no 
   const client = read('client.js')
   expect(gzipSync(client).length).toBeLessThan(10_000)
   expect(client.toString()).not.toMatch(/\bimport\s*[{*"']|\bimport\(|\bfrom\s*["'`]|https?:\/\//)
+})
+
+test('the element is under 8 kB gzipped, asks for the client and for no other module, and puts in no inline style or markup', () => {
+  const element = read('gauge-cast.js')
+  expect(gzipSync(element).length).toBeLessThan(8_000)
+  expect([...element.toString().matchAll(/\bimport\s*\{[^}]*\}\s*from\s*["'`]([^"'`]+)|\bimport\s*\(?["'`]([^"'`]+)/g)].map(([, from, other]) => from ?? other)).toEqual(['./client.js'])
+  expect(element.toString().replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:\/\/|innerHTML|insertAdjacentHTML|<style/)
+})
+
+test('the reader of YAML is a file that only who imports a board loads', () => {
+  const app = read('app.js').toString()
+  expect(app).toMatch(/import\(`\.\/yaml\.js`\)/)
+  expect(app).not.toMatch(/from\s*["'`]\.\/yaml\.js/)
+  expect(gzipSync(read('yaml.js')).length).toBeLessThan(13_000)
 })
 
 test('the page has no inline script or style and asks no other origin', () => {
@@ -36,5 +50,8 @@ test('addresses are relative, so that a route prefix works', () => {
 test('without JavaScript the page has links to the endpoints there are, and to no others', () => {
   const html = read('index.html').toString()
   const links = [...html.matchAll(/<a href="([^"]*)"/g)].map(([, path]) => path)
-  expect(links).toEqual(['metrics', 'api/v1/metrics', 'api/v1/status', '-/healthy', '-/ready'])
+  expect(links).toEqual([
+    'metrics', 'federate?match[]={__name__!=%22%22}', 'api/v1/metrics', 'api/v1/alerts', 'api/v1/rules', 'api/v1/anomalies', 'api/v1/targets', 'api/v1/baselines',
+    'api/v1/admin/performance/report?format=html', 'api/v1/admin/clients', 'api/v1/admin/config', 'api/v1/status', 'api/v1/openapi.json', '-/healthy', '-/ready',
+  ])
 })

@@ -53,11 +53,13 @@ describe.each(THEMES)('%s', (theme) => {
     for (const status of ['warning', 'critical']) {
       for (const ground of [`${status}-soft`, 'card']) expect(contrast(colour(status, theme), colour(ground, theme)), ground).toBeGreaterThanOrEqual(4.5)
     }
+    expect(contrast(colour('emergency', theme), colour('card', theme))).toBeGreaterThanOrEqual(4.5)
+    expect(contrast([1, 1, 1], colour('emergency-fill', theme))).toBeGreaterThanOrEqual(4.5)
     expect(contrast(colour('accent', theme), colour('card', theme))).toBeGreaterThanOrEqual(4.5)
     expect(contrast(colour('on-accent', theme), colour('accent', theme))).toBeGreaterThanOrEqual(4.5)
   })
 
-  test.each([...series, 'other', 'ok', 'warning-mark', 'critical-mark'])('%s is seen on a card', (name) => {
+  test.each([...series, 'other', 'ok', 'warning-mark', 'critical-mark', 'emergency', 'emergency-fill'])('%s is seen on a card', (name) => {
     expect(contrast(colour(name, theme), colour('card', theme))).toBeGreaterThanOrEqual(3)
   })
 

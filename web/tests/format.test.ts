@@ -1,6 +1,7 @@
-import { describe, expect, test } from 'vitest'
-import { age, axisLabels, format, formatText } from '../src/format/number'
+import { afterEach, describe, expect, test } from 'vitest'
+import { age, axisLabels, clock, day, format, formatText } from '../src/format/number'
 import type { Unit } from '../src/format/number'
+import { choose, onSettings, readSettings, settings } from '../src/format/settings'
 import { shownUnit, unitOf } from '../src/format/unit'
 
 /** With plain spaces, to be readable here. */
@@ -80,5 +81,42 @@ describe('units', () => {
     expect(shownUnit('node_cpu_seconds_total', '', 'counter')).toBe('ratio')
     expect(shownUnit('node_network_receive_bytes_total', '', 'counter')).toBe('bytes/s')
     expect(shownUnit('node_forks_total', '', 'counter')).toBe('rate')
+  })
+})
+
+describe('settings', () => {
+  afterEach(() => {
+    choose({ utc: false, bits: false, keys: true })
+  })
+
+  test('traffic is told in bits where they are chosen, and sizes still in bytes', () => {
+    choose({ bits: true })
+    expect(text(125_000, 'bytes/s')).toBe('1.00 Mbit/s')
+    expect(text(-12.5, 'bytes/s')).toBe('−100 bit/s')
+    expect(text(2048, 'bytes')).toBe('2.00 KiB')
+    expect(axisLabels([0, 125_000, 250_000], 'bytes/s').at(-1)?.replaceAll('\u202f', ' ')).toBe('2 Mbit/s')
+  })
+
+  test('times are of this machine, or of UTC, and no time is said so', () => {
+    const moment = Date.UTC(2026, 10, 21, 23, 59, 58)
+    const here = new Date(moment)
+    const two = (n: number) => String(n).padStart(2, '0')
+    expect(clock(moment, true)).toBe([here.getHours(), here.getMinutes(), here.getSeconds()].map(two).join(':'))
+    expect(day(moment)).toBe(`${here.getFullYear()}-${two(here.getMonth() + 1)}-${two(here.getDate())}`)
+    choose({ utc: true })
+    expect([day(moment), clock(moment, true), clock(moment, false)]).toEqual(['2026-11-21', '23:59:58', '23:59'])
+    expect([clock(NaN, true), day(Infinity)]).toEqual(['—', '—'])
+  })
+
+  test('a choice is told, and what is stored by others changes nothing that is no choice', () => {
+    let told = 0
+    const end = onSettings(() => told++)
+    choose({ keys: false })
+    end()
+    choose({ keys: true })
+    expect(told).toBe(1)
+    expect(settings()).toEqual({ utc: false, bits: false, keys: true })
+    expect(readSettings('{"utc":true,"bits":"yes"}')).toEqual({ utc: true, bits: false, keys: true })
+    for (const text of [null, '', 'null', '[]', '{']) expect(readSettings(text)).toEqual({ utc: false, bits: false, keys: true })
   })
 })

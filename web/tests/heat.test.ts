@@ -5,7 +5,7 @@ import { observations } from '../src/model/derive'
 import type { Plan } from '../src/model/plan'
 
 describe('what a heatmap counts', () => {
-  const plan: Extract<Plan, { kind: 'quantiles' }> = { kind: 'quantiles', unit: 'seconds', bounds: [1, 2, Infinity], buckets: [[0, 3], [1], [2]], lines: [], total: 1 }
+  const plan: Extract<Plan, { kind: 'quantiles' }> = { kind: 'quantiles', unit: 'seconds', bounds: [1, 2, Infinity], buckets: [[0, 3], [1], [2]], view: 'heatmap', lines: [], total: 1 }
   const counted = (rows: readonly (readonly number[])[]) => {
     const columns = new Columns()
     for (const key of [0, 1, 2, 3]) columns.add(key)

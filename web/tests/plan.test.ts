@@ -27,7 +27,7 @@ describe('the chart of a family', () => {
     expect(kind(family('queue_up', 'gauge', [{}]), 17)).toBe('lines')
     expect(kind(family('node_cpu_seconds_total', 'counter', [{ cpu: '0', mode: 'user' }, { cpu: '0', mode: 'idle' }]))).toBe('share')
     expect(kind(family('x_seconds', 'histogram', [{ le: '1' }, { le: '+Inf' }], '_bucket'))).toBe('quantiles')
-    expect(kind(family('stock', 'gauge', many(101)))).toBe('bars')
+    expect(makePlan(family('stock', 'gauge', many(101)), () => 1)).toMatchObject({ kind: 'lines', view: 'bars', summary: 'sum' })
   })
 
   test('counters are rates and say the sum, gauges the highest', () => {

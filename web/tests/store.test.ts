@@ -87,6 +87,29 @@ describe('the store', () => {
     expect(column(store, 'load')).toEqual([1, NaN, 1])
   })
 
+  test('the past of a query comes before its first frame, without a gap between', () => {
+    const store = make()
+    take(
+      store,
+      { type: 'subscribed', sub: 'q', channel: 3, interval_ms: 1000, matched: 1 },
+      { type: 'schema', channel: 3, families: { load: { type: 'gauge', help: '', unit: '' } }, series: [{ id: 1, name: 'load', labels: {} }] },
+      { type: 'history', channel: 3, from: 1000, until: 4000, points: [[1, [[1000, 5], [2000, null], [3000, 6]]], [9, [[1000, 1]]]] },
+      { type: 'snapshot', channel: 3, epoch: 'a', offset: 1, t: 4000, values: [[1, 7]] },
+    )
+    expect(column(store, 'load')).toEqual([5, NaN, 6, 7])
+    expect(store.gaps).toEqual([])
+  })
+
+  test('a gap says from when to when, and what was taken at a slower pace is one to be fetched', () => {
+    const store = make()
+    begin(store, 'a', 1000)
+    take(store, delta(9000, []))
+    expect(store.gaps).toEqual([{ from: 1000, to: 9000 }])
+    take(store, delta(10_000, []), delta(11_000, []))
+    store.coarse(9000)
+    expect(store.gaps.at(-1)).toEqual({ from: 9000, to: 11_000 })
+  })
+
   test('a restart of the server keeps the lines of the same series under new ids and says when it was', () => {
     const store = make()
     begin(store, 'a', 1000)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::config::{Config, InhibitRule};
 use super::event::AlertEvent;
 use super::fingerprint::Fingerprint;
-use super::group::{Group, News, receivers};
+use super::group::{Group, News, Stair, receivers};
 use super::history::{Change, History, Transition};
 use super::inhibit::inhibited;
 use super::limit::Rates;
@@ -18,7 +18,7 @@ use super::record::{Ack, Instance, Ms, Record, Stage, ms};
 use super::saved::Saved;
 use super::silence::{NewSilence, Silence, SilenceState, Silences};
 use super::view::{
-    Acknowledge, AlertView, Cleared, Filter, GroupView, HistoryFilter, Refusal, State, Stats, Which,
+    Acknowledge, AlertView, Cleared, Filter, GroupView, HistoryFilter, NextStep, Refusal, State, Stats, Which,
 };
 use super::{MOST_ALERTS, Posted};
 use crate::alert::{
@@ -602,38 +602,57 @@ impl Manager {
             }
         }
         for (group, id, done, count) in due {
-            let Some(from) = self.groups.get_mut(&group) else { continue };
-            if let Some(member) = from.members.get_mut(&id) {
-                member.steps = done + count;
-            }
-            let stairs: Vec<_> = from.escalation[done..done + count].to_vec();
-            for stair in stairs {
-                let (Some(from), Some(record)) = (self.groups.get(&group), self.alerts.get_mut(&id)) else {
-                    continue;
-                };
-                let told = from.of_step(&stair, record, at);
-                let raised = stair.severity.is_some_and(|severity| record.raise(severity));
-                let step = self.groups.entry(told.id.clone()).or_insert(told);
-                // Of two routes that both lead to this receiver the first has told it.
-                if !step.knows(id) || step.members.get(&id).is_some_and(|member| member.from == group) {
-                    let member = step.members.entry(id).or_default();
-                    (member.routed, member.escalated) = (true, true);
-                    member.from.clone_from(&group);
-                    step.next = at;
-                }
-                let step = step.id.clone();
-                self.member_of.entry(id).or_default().insert(step);
-                let after = Duration::from_millis(u64::try_from(stair.after).unwrap_or_default());
-                let reason =
-                    format!("nobody took it within {}: {} is told", format_duration(after), stair.receiver);
-                if raised {
-                    self.settle(id, "", now);
-                }
-                self.note(id, Change::Escalated, &reason, now.unix_ms);
-            }
+            self.climb(&group, id, done, count, None, now);
         }
         if self.mutes_dirty {
             self.mute(now);
+        }
+    }
+
+    /// Tells those of the `count` steps after the first `done`: nobody took the alert in time, or somebody does not wait.
+    fn climb(
+        &mut self,
+        group: &str,
+        id: Fingerprint,
+        done: usize,
+        count: usize,
+        by: Option<&str>,
+        now: Moment,
+    ) {
+        let at = self.at(now);
+        let Some(from) = self.groups.get_mut(group) else { return };
+        if let Some(member) = from.members.get_mut(&id) {
+            member.steps = done + count;
+        }
+        let stairs = from.escalation.get(done..done + count).unwrap_or_default().to_vec();
+        for stair in stairs {
+            let (Some(from), Some(record)) = (self.groups.get(group), self.alerts.get_mut(&id)) else {
+                continue;
+            };
+            let told = from.of_step(&stair, record, at);
+            let raised = stair.severity.is_some_and(|severity| record.raise(severity));
+            let step = self.groups.entry(told.id.clone()).or_insert(told);
+            // Of two routes that both lead to this receiver the first has told it.
+            if !step.knows(id) || step.members.get(&id).is_some_and(|member| member.from == group) {
+                let member = step.members.entry(id).or_default();
+                (member.routed, member.escalated) = (true, true);
+                group.clone_into(&mut member.from);
+                step.next = at;
+            }
+            let step = step.id.clone();
+            self.member_of.entry(id).or_default().insert(step);
+            let why = match by {
+                Some(by) => format!("{by} did not wait"),
+                None => {
+                    let after = Duration::from_millis(u64::try_from(stair.after).unwrap_or_default());
+                    format!("nobody took it within {}", format_duration(after))
+                }
+            };
+            if raised {
+                self.settle(id, "", now);
+            }
+            let reason = format!("{why}: {} is told", stair.receiver);
+            self.note(id, Change::Escalated, &reason, now.unix_ms);
         }
     }
 
@@ -846,7 +865,32 @@ impl Manager {
                 names.into_iter().map(str::to_owned).collect()
             }
         };
+        view.next = self.next_step(record);
         view
+    }
+
+    /// Of the steps that all its routes have next, the soonest.
+    fn next_step(&self, record: &Record) -> Option<NextStep> {
+        if !record.fires() {
+            return None;
+        }
+        let (_, _, stair) = self.next_stairs(record.id).min_by_key(|(_, _, stair)| stair.after)?;
+        let due =
+            record.unattended.filter(|_| !record.flapping).map(|since| since.saturating_add(stair.after));
+        let from_now = |due: Ms| due.saturating_sub(self.at(self.last));
+        Some(NextStep {
+            receiver: stair.receiver.clone(),
+            severity: stair.severity,
+            at_ms: due.map(|due| self.last.unix_ms.saturating_add(from_now(due))),
+        })
+    }
+
+    /// The step that each route of an alert has next: its group, how many are behind it, and what it says.
+    fn next_stairs(&self, id: Fingerprint) -> impl Iterator<Item = (&str, usize, &Stair)> {
+        self.groups_of(id).filter_map(move |group| {
+            let member = group.members.get(&id).filter(|member| member.routed)?;
+            Some((&*group.id, member.steps, group.escalation.get(member.steps)?))
+        })
     }
 
     pub(super) fn list(&self, filter: &Filter) -> Vec<AlertView> {
@@ -949,6 +993,37 @@ impl Manager {
             self.run(now);
         }
         Ok(taken)
+    }
+
+    pub(super) fn escalate_now(&mut self, id: &str, by: &str, now: Moment) -> Result<Vec<String>, Refusal> {
+        let now = self.later(now);
+        let id = self.find(id)?;
+        if by.is_empty() || by.len() > LONGEST {
+            return Err(Refusal::Invalid(format!("who escalates has a name of at most {LONGEST} bytes")));
+        }
+        let Some(record) = self.alerts.get(&id).filter(|record| record.fires()) else {
+            return Err(Refusal::NotFiring(id));
+        };
+        if record.is_muted() || record.flapping {
+            return Err(Refusal::Invalid(
+                "nobody can be told of it now: it is silenced, inhibited, or comes and goes".into(),
+            ));
+        }
+        let due: Vec<(String, usize, String)> = self
+            .next_stairs(id)
+            .map(|(group, done, stair)| (group.to_owned(), done, stair.receiver.clone()))
+            .collect();
+        if due.is_empty() {
+            return Err(Refusal::Invalid("its route has no further step of escalation".into()));
+        }
+        let mut told = BTreeSet::new();
+        for (group, done, receiver) in due {
+            self.climb(&group, id, done, 1, Some(by), now);
+            told.insert(receiver);
+        }
+        self.mutes_dirty = true;
+        self.run(now);
+        Ok(told.into_iter().collect())
     }
 
     pub(super) fn silence(&mut self, silence: NewSilence, now: Moment) -> Result<Silence, Refusal> {

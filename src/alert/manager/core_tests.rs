@@ -628,6 +628,42 @@ fn a_silenced_alert_does_not_escalate_and_its_time_begins_when_the_silence_ends(
 }
 
 #[test]
+fn who_does_not_wait_escalates_by_hand_step_by_step_until_nobody_is_left() {
+    let mut world = World::new(stairs());
+    minutes(&mut world, 0..=1);
+    world.told();
+    let id = world.id("A");
+    let next = world.view("A").unwrap().next.unwrap();
+    assert_eq!((&*next.receiver, next.severity, next.at_ms), ("lead", None, Some(at(600).unix_ms)));
+    assert_eq!(world.manager.escalate_now(&id, "ann", at(60)).unwrap(), ["lead"]);
+    world.look();
+    assert_eq!(world.told(), ["lead Escalation: A firing warning"]);
+    let next = world.view("A").unwrap().next.unwrap();
+    assert_eq!((&*next.receiver, next.severity), ("boss", Some(Severity::Emergency)));
+    minutes(&mut world, 2..=11);
+    assert_eq!(world.told(), NONE, "the step that was taken by hand is not taken again");
+    assert_eq!(world.manager.escalate_now(&id, "ann", at(660)).unwrap(), ["boss"]);
+    world.look();
+    assert!(world.told().contains(&"boss Escalation: A firing emergency".to_owned()));
+    assert!(world.view("A").unwrap().next.is_none());
+    assert!(matches!(world.manager.escalate_now(&id, "ann", at(661)), Err(Refusal::Invalid(_))));
+    let history = world.manager.history(&HistoryFilter { limit: Some(1), ..HistoryFilter::default() });
+    assert_eq!(history[0].reason, "ann did not wait: boss is told");
+    world.end("A", "warning", 700);
+    assert!(matches!(world.manager.escalate_now(&id, "ann", at(701)), Err(Refusal::NotFiring(_))));
+}
+
+#[test]
+fn what_is_silenced_cannot_be_escalated_and_says_who_would_be_next() {
+    let mut world = World::new(stairs());
+    minutes(&mut world, 0..=1);
+    world.silence("alertname=A", 60, 1800);
+    let id = world.id("A");
+    assert!(matches!(world.manager.escalate_now(&id, "ann", at(61)), Err(Refusal::Invalid(_))));
+    assert_eq!(world.view("A").unwrap().next.unwrap().at_ms, None);
+}
+
+#[test]
 fn a_flapping_alert_does_not_escalate() {
     let mut world = World::new(stairs());
     for round in 0..60 {

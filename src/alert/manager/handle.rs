@@ -73,6 +73,15 @@ impl Alerts {
         self.ask(move |manager, now| manager.unacknowledge(&id, &by, now)).await?
     }
 
+    /// Somebody does not wait: those whom the escalation tells next are told now. Gives who that is.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`], [`Refusal::NotFiring`]; [`Refusal::Invalid`] where nobody is left, or nobody may be told now.
+    pub async fn escalate(&self, id: &str, by: &str) -> Result<Vec<String>, Refusal> {
+        let (id, by) = (id.to_owned(), by.to_owned());
+        self.ask(move |manager, now| manager.escalate_now(&id, &by, now)).await?
+    }
+
     /// Adds a silence, or changes the one whose id it names.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ pub use matcher::Matchers;
 pub use silence::{NewSilence, Silence, SilenceState};
 pub use task::{Managing, Tell, Ways};
 pub use view::{
-    Acknowledge, AlertView, Cleared, Filter, GroupView, HistoryFilter, Refusal, State, Stats, Which,
+    Acknowledge, AlertView, Cleared, Filter, GroupView, HistoryFilter, NextStep, Refusal, State, Stats, Which,
 };
 
 use crate::query::Labels;

@@ -475,6 +475,7 @@ impl Record {
             silenced_by: self.silenced_by.clone(),
             inhibited_by: self.inhibited_by.clone(),
             receivers: Vec::new(),
+            next: None,
             transition: self.transition,
         }
     }

@@ -82,8 +82,21 @@ pub struct AlertView {
     pub inhibited_by: Vec<Fingerprint>,
     /// The receivers to which it is routed.
     pub receivers: Vec<String>,
+    /// Who is told next if nobody takes it; nothing where nobody is left.
+    pub next: Option<NextStep>,
     /// Counts its changes, see [`crate::alert::Notified::transition`].
     pub transition: u64,
+}
+
+/// The next step of an escalation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NextStep {
+    /// Who is told.
+    pub receiver: String,
+    /// The level to which it is raised then.
+    pub severity: Option<Severity>,
+    /// When, Unix milliseconds; nothing while its time does not count, since somebody has taken it or nobody may be told.
+    pub at_ms: Option<i64>,
 }
 
 /// Which alerts are meant: all of these must hold. The default is all alerts.
@@ -189,7 +202,7 @@ pub enum Refusal {
     /// No alert, or no silence, has this id.
     #[error("nothing has the id {0:?}")]
     Unknown(String),
-    /// An alert that does not fire cannot be acknowledged.
+    /// An alert that does not fire can neither be acknowledged nor escalated.
     #[error("the alert {0} does not fire")]
     NotFiring(Fingerprint),
     /// What is wrong with it.

@@ -209,6 +209,18 @@ pub(super) async fn unacknowledge(call: &Call) -> Result<Response<Body>, Problem
     done(&json!({ "id": call.name, "was": was.map_err(|refusal| refused(&refusal))? }))
 }
 
+/// `POST …/alerts/ID/escalate`.
+pub(super) async fn escalate(call: &Call) -> Result<Response<Body>, Problem> {
+    #[derive(Default, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wish {
+        by: Option<String>,
+    }
+    let wish: Wish = if call.body.is_empty() { Wish::default() } else { read(call)? };
+    let told = manager(call)?.escalate(&call.name, &by(call, wish.by)).await;
+    done(&json!({ "id": call.name, "told": told.map_err(|refusal| refused(&refusal))? }))
+}
+
 fn length_of(name: &str, text: &str) -> Result<Duration, Problem> {
     let length = parse_duration(text).map_err(|why| invalid(name, why))?;
     if length.is_zero() || length > LONGEST {

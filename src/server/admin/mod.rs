@@ -10,9 +10,11 @@
 //! | `/api/v1/admin/loglevel` | GET, PUT | how much the log says: [`process`] |
 //! | `/api/v1/admin/drain` | POST | stops the process as SIGTERM does: [`process`] |
 //! | `/api/v1/admin/performance/metrics` | GET | operations, errors, system, security, connections: [`performance`] |
+//! | `/api/v1/admin/performance/operations/NAME` | GET | the last hundred runs of one: [`performance`] |
 //! | `/api/v1/admin/performance/report` | GET | the same judged and told to people: [`report`] |
 //! | `/api/v1/admin/performance/alerts` | GET, POST | alerts, and clearing them: [`alerts`] |
 //! | `/api/v1/admin/alerts/ID/acknowledge` | POST, DELETE | taken by somebody, or not any more |
+//! | `/api/v1/admin/alerts/ID/escalate` | POST | the next ones are told, without waiting |
 //! | `/api/v1/admin/alerts/history` | GET | transitions, as JSON or CSV |
 //! | `/api/v1/admin/silences`, `/ID` | GET, POST, DELETE | silences |
 //! | `/api/v1/admin/deadletters`, `/ID`, `/ID/retry` | GET, DELETE, POST | what could not be delivered |
@@ -55,8 +57,8 @@ pub struct Admin {
     pub drain: Option<Arc<dyn Fn() + Send + Sync>>,
     /// All that the monitor knows.
     pub performance: Option<Arc<dyn Fn() -> Snapshot + Send + Sync>>,
-    /// Takes what bad tokens are tried, as events of security.
-    pub security: Option<Monitor>,
+    /// Tells the single runs of operations, and takes what bad tokens are tried, as events of security.
+    pub monitor: Option<Monitor>,
     /// The alert manager.
     pub alerts: Option<Alerts>,
     /// What the receivers could not deliver.
@@ -153,6 +155,12 @@ pub(super) fn table(app: &App) -> Vec<Operation> {
             )
             .json("Performance"),
             admin(
+                "/api/v1/admin/performance/operations/:name",
+                "The last hundred runs of an operation, newest first",
+                does!(c => performance::runs(&c)),
+            )
+            .json("OperationRuns"),
+            admin(
                 "/api/v1/admin/performance/report",
                 "The same, judged, for people",
                 does!(c => report::report(&c).await),
@@ -238,6 +246,14 @@ fn of_alerts() -> Vec<Operation> {
             does!(c => alerts::unacknowledge(&c).await),
         )
         .json("Unacknowledged"),
+        change(
+            Method::POST,
+            "/api/v1/admin/alerts/:id/escalate",
+            "Tell those whom its escalation tells next, now",
+            does!(c => alerts::escalate(&c).await),
+        )
+        .reads("application/json", "EscalateWish")
+        .json("Escalated"),
         get(
             "/api/v1/admin/alerts/history",
             "What happened to alerts, the newest first",

@@ -11,14 +11,22 @@ import { withAlpha } from '../theme'
 import type { Range } from './scale'
 import { bucketPosition, heatSplits } from './heat'
 import type { HeatCanvas } from './heat'
+import type { Marks } from '../model/marks'
+import { Overlay } from './overlay'
+import { NO_BINDINGS, Pointer } from './pointer'
+import type { Pointed } from './pointer'
 import { timeSplits, timeStep, ySplits } from './scale'
 
-/** Height of plot and x axis, and the width of the y axis: the same on all cards, so that plots line up. */
-const HEIGHT = 154
+/** Height of the x axis and width of the y axis: the same on all cards, so that plots line up. */
 const X_AXIS = 22
 const Y_AXIS = 58
 const TOP = 8
 const ROW_HEIGHT = 28
+const LEAST_ROW = 24
+/** From this height of the plot on there is room for four intervals. */
+const TALL = 140
+/** Opacity of the areas of a mirrored chart. */
+const MIRROR = 0.16
 const FONT = '11px Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
 
 export type Style = 'lines' | 'stacked' | 'states' | 'heat'
@@ -29,6 +37,10 @@ export interface Look {
   readonly slot: number
   readonly thin: boolean
   readonly dashed: boolean
+  /** Drawn below zero. */
+  readonly below?: boolean
+  /** The states a row can be in, where they have names; its numbers say which. */
+  readonly states?: readonly string[]
 }
 
 export interface Setup {
@@ -44,6 +56,8 @@ export interface Setup {
   readonly palette: () => Palette
   /** The cursor moved to a point of this card's data, or left (null). */
   readonly onCursor: (index: number | null) => void
+  /** The cursor of the page, and what the pointer does to it. */
+  readonly pointed: Pointed
 }
 
 /**
@@ -60,11 +74,19 @@ export interface Frame {
   readonly ended: readonly boolean[]
   /** What lies under the lines of a heatmap; `range` is then in bucket numbers. */
   readonly heat?: HeatCanvas
+  readonly marks: Marks
+}
+
+/** How many rows of states fit a plot of this height (CSS pixels). */
+export function rowsIn(height: number): number {
+  return Math.max(1, Math.floor(height / LEAST_ROW))
 }
 
 export class Chart {
   private readonly plot: uPlot
   private readonly tag: HTMLElement
+  private readonly overlay: Overlay
+  private readonly pointer: Pointer
   private frame: Frame
   private gradient: { key: string; fill: CanvasGradient } | null = null
 
@@ -73,13 +95,17 @@ export class Chart {
     private readonly setup: Setup,
     first: Frame,
     width: number,
+    height: number,
   ) {
     this.frame = first
-    this.plot = new uPlot(this.options(width), this.data(first), parent)
+    this.plot = new uPlot(this.options(width, height), this.data(first), parent)
     this.tag = document.createElement('div')
     this.tag.className = 'time-tag'
     this.tag.hidden = true
     this.plot.over.append(this.tag)
+    const { bounds, style, palette } = setup
+    this.overlay = new Overlay(this.plot, palette, style !== 'heat', (value) => (bounds === undefined ? value : bucketPosition(bounds, value)))
+    this.pointer = new Pointer(this.plot, setup.pointed)
     this.draw(first)
   }
 
@@ -91,10 +117,17 @@ export class Chart {
       plot.setScale('x', { min: frame.from, max: frame.to })
       plot.setScale('y', { min: frame.range.low, max: frame.range.high })
     })
+    this.pointer.again()
+    this.followCursor()
   }
 
-  resize(width: number): void {
-    if (width > 0 && width !== this.plot.width) this.plot.setSize({ width, height: HEIGHT })
+  /** uPlot draws first before the rest is made. */
+  private get ready(): boolean {
+    return (this.overlay as Overlay | undefined) !== undefined
+  }
+
+  resize(width: number, height: number): void {
+    if (width > 0 && (width !== this.plot.width || height !== this.plot.height)) this.plot.setSize({ width, height })
   }
 
   /** Width of the plot itself, in CSS pixels. */
@@ -104,23 +137,26 @@ export class Chart {
 
   /** Moves the cursor by points, as the arrow keys do; from the live edge if there is none. */
   moveCursor(by: number): void {
-    const { times } = this.frame
+    const { frame: { times }, setup: { pointed } } = this
     const now = this.plot.cursor.idx ?? times.length - 1
-    const index = Math.max(0, Math.min(times.length - 1, now + by))
-    const time = times[index]
+    const time = times[Math.max(0, Math.min(times.length - 1, now + by))]
     if (time === undefined) return
-    this.placeCursor(this.plot.valToPos(time, 'x'), 10)
+    if (pointed.pinned) pointed.pin(time)
+    else pointed.point(time)
   }
 
-  clearCursor(): void {
-    this.placeCursor(-10, -10)
+  /** Puts the cursor where the page has it. */
+  followCursor(): void {
+    const { frame, plot, setup: { pointed } } = this
+    const { cursor } = pointed
+    const left = cursor === null || cursor < frame.from || cursor > frame.to ? -10 : plot.valToPos(cursor, 'x')
+    if (left !== plot.cursor.left) plot.setCursor({ left, top: left < 0 ? -10 : 10 })
+    this.tag.classList.toggle('pinned', pointed.pinned)
   }
 
-  private placeCursor(left: number, top: number): void {
-    // The third argument, which the types do not have, tells the other charts too.
-    // eslint-disable-next-line @typescript-eslint/unbound-method -- a closure, without `this`
-    const set = this.plot.setCursor as (to: { left: number; top: number }, fire: boolean, publish: boolean) => void
-    set({ left, top }, true, true)
+  /** The picture as it is. */
+  get canvas(): HTMLCanvasElement {
+    return this.plot.ctx.canvas
   }
 
   destroy(): void {
@@ -131,7 +167,7 @@ export class Chart {
   private data(frame: Frame): uPlot.AlignedData {
     const { bounds } = this.setup
     if (bounds !== undefined) return [frame.times, ...frame.lines.map((line) => line.map((value) => bucketPosition(bounds, value)))]
-    if (this.setup.style !== 'stacked') return [frame.times, ...frame.lines]
+    if (this.setup.style !== 'stacked') return [frame.times, ...frame.lines.map((line, i) => (this.setup.looks[i]?.below === true ? line.map((value) => -value) : line))]
     // Piled up from the first line; each is drawn as the area between itself and the one below.
     const piled: Float64Array[] = []
     let below: Float64Array | null = null
@@ -144,21 +180,23 @@ export class Chart {
     return [frame.times, ...piled]
   }
 
-  private options(width: number): uPlot.Options {
+  private options(width: number, height: number): uPlot.Options {
     const { setup } = this
     const palette = setup.palette
     const states = setup.style === 'states'
+    const mirrored = setup.looks.some((look) => look.below === true)
     const axis = { font: FONT, stroke: () => palette().text3, ticks: { show: false } }
     return {
       width,
-      height: HEIGHT,
+      height,
       ms: 1,
       padding: [TOP, 0, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,
         drag: { x: false, y: false, setScale: false },
-        sync: { key: 'page', scales: ['x', null] },
+        // One cursor for the whole page, and none of uPlot's own: see pointer.ts.
+        bind: NO_BINDINGS,
         points: { show: !states, size: 6, width: 0 },
         focus: { prox: -1 },
       },
@@ -192,12 +230,13 @@ export class Chart {
           size: Y_AXIS,
           gap: 6,
           grid: { show: !states, stroke: () => palette().grid, width: 1 },
-          splits: () => {
+          splits: (plot) => {
             if (setup.bounds !== undefined) return [...heatSplits(setup.bounds, this.frame.range)]
-            return states ? [] : [...ySplits(this.frame.range, 2)]
+            return states ? [] : [...ySplits(this.frame.range, plot.over.clientHeight < TALL ? 2 : 4)]
           },
           // Between buckets the axis is none of numbers, so each says its unit.
-          values: (_plot, splits) => (setup.bounds === undefined ? [...axisLabels(splits, setup.unit)] : splits.map((border) => formatText(setup.bounds?.[border - 1] ?? NaN, setup.unit).replace(/\.0+(?!\d)/, ''))),
+          // Which direction is below zero the legend says; nothing comes in by a negative amount.
+          values: (_plot, splits) => (setup.bounds === undefined ? [...axisLabels(mirrored ? splits.map(Math.abs) : splits, setup.unit)] : splits.map((border) => formatText(setup.bounds?.[border - 1] ?? NaN, setup.unit).replace(/\.0+(?!\d)/, ''))),
         },
       ],
       series: [{}, ...setup.looks.map((look, i) => this.series(look, i))],
@@ -205,6 +244,7 @@ export class Chart {
       hooks: {
         drawClear: [
           (plot) => {
+            if (this.ready) this.overlay.drawUnder(this.frame.marks)
             if (this.frame.heat === undefined) return
             this.frame.heat.draw(plot.ctx, plot.bbox, this.frame.from, this.frame.to, this.frame.range)
             this.halos(plot)
@@ -214,6 +254,7 @@ export class Chart {
           (plot) => {
             if (states) this.drawStates(plot)
             else this.drawEnds(plot)
+            if (this.ready) this.overlay.drawOver(this.frame.marks)
           },
         ],
         setCursor: [
@@ -232,7 +273,8 @@ export class Chart {
     const linear = uPlot.paths.linear?.()
     const stepped = uPlot.paths.stepped?.({ align: 1 })
     const paths = setup.style === 'states' ? () => null : setup.stepped ? stepped : linear
-    const filled = stacked || (setup.looks.length === 1 && setup.style === 'lines')
+    const mirrored = !look.thin && setup.looks.length <= 2 && setup.looks.some((one) => one.below === true)
+    const filled = stacked || mirrored || (setup.looks.length === 1 && setup.style === 'lines')
     return {
       label: look.label,
       stroke: colour,
@@ -240,7 +282,7 @@ export class Chart {
       points: { show: false },
       ...(look.dashed ? { dash: [4, 4] } : {}),
       ...(paths === undefined ? {} : { paths }),
-      ...(filled ? { fill: (plot: uPlot) => this.fill(plot, colour()) } : {}),
+      ...(filled ? { fill: (plot: uPlot) => (mirrored ? withAlpha(colour(), MIRROR) : this.fill(plot, colour())) } : {}),
       gaps: (plot, _series, from, to) => this.gaps(plot, index + 1, from, to),
     }
   }
@@ -376,7 +418,7 @@ export class Chart {
     const palette = this.setup.palette()
     const ratio = devicePixelRatio
     const { left, top, width, height } = plot.bbox
-    const rows = this.setup.looks.length
+    const rows = Math.min(this.setup.looks.length, rowsIn(height / ratio))
     const rowHeight = Math.min(ROW_HEIGHT * ratio, height / rows)
     const times = plot.data[0]
     ctx.save()
@@ -390,6 +432,7 @@ export class Chart {
       if (values === undefined) continue
       const y = top + s * rowHeight
       const label = this.setup.looks[s]?.label ?? ''
+      const names = this.setup.looks[s]?.states
       const bar = rowHeight * 0.28
       for (let i = 0; i < values.length; ) {
         const state = values[i]
@@ -397,7 +440,14 @@ export class Chart {
         while (end < values.length && values[end] === state) end++
         const x = Math.max(left, plot.valToPos(times[i] ?? 0, 'x', true))
         const right = plot.valToPos(times[Math.min(end, values.length - 1)] ?? 0, 'x', true)
-        if (state === 1 || state === 0) {
+        if (names !== undefined && typeof state === 'number' && state >= 0) {
+          const y0 = y + rowHeight - bar * 1.6 - 3 * ratio
+          ctx.fillStyle = palette.series[state % palette.series.length] ?? palette.other
+          ctx.fillRect(x, y0, Math.max(ratio, right - x), bar * 1.6)
+          const word = names[state] ?? ''
+          ctx.fillStyle = palette.card
+          if (ctx.measureText(word).width + 8 * ratio < right - x) ctx.fillText(word, x + 4 * ratio, y0 + bar * 0.85)
+        } else if (state === 1 || state === 0) {
           const { bad = null } = this.setup
           const plain = bad === null ? state === 0 : state !== bad
           const height = plain ? bar / 3 : bar
@@ -407,7 +457,7 @@ export class Chart {
         i = end
       }
       ctx.fillStyle = palette.text3
-      ctx.fillText(label, left + 12 * ratio, y + (rowHeight - bar) / 2, width - 24 * ratio)
+      ctx.fillText(label, left + 12 * ratio, y + (rowHeight - bar * (names === undefined ? 1 : 1.6)) / 2, width - 24 * ratio)
     }
     ctx.restore()
   }

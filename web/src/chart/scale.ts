@@ -105,11 +105,11 @@ export function ySplits(range: Range, intervals: number): readonly number[] {
   return Array.from({ length: intervals + 1 }, (_, i) => low + ((high - low) * i) / intervals)
 }
 
-const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600].map((seconds) => seconds * 1000)
+const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400, 604_800].map((seconds) => seconds * 1000)
 
 /** The smallest round step (ms) with at least `pixels` pixels between ticks. */
 export function timeStep(spanMs: number, width: number, pixels = 64): number {
-  return TIME_STEPS.find((step) => (step / spanMs) * width >= pixels) ?? 3_600_000
+  return TIME_STEPS.find((step) => (step / spanMs) * width >= pixels) ?? 2_592_000_000
 }
 
 /** Round times (ms) in a window. */

@@ -1,7 +1,9 @@
 /**
  * Numbers as people read them: three significant digits, a thin space between thousands, U+2212 for minus, "—" for
- * nothing. Units are those of the exposition (base units) and are converted here, at the last moment.
+ * nothing. Units are those of the exposition (base units) and are converted here, at the last moment; whether traffic is
+ * told in bytes or bits, and times in UTC, is a setting of the person.
  */
+import { settings } from './settings'
 
 /** A number and its unit, apart, because the unit is set smaller. */
 export interface Shown {
@@ -28,6 +30,8 @@ const list = (entries: readonly (readonly [number, string])[]): readonly Prefix[
 const KIB = 1024
 const COUNT = list([[1, ''], [1e3, 'k'], [1e6, 'M'], [1e9, 'G'], [1e12, 'T']])
 const BYTES = list([[1, 'B'], [KIB, 'KiB'], [KIB ** 2, 'MiB'], [KIB ** 3, 'GiB'], [KIB ** 4, 'TiB'], [KIB ** 5, 'PiB'], [KIB ** 6, 'EiB']])
+/** Traffic in bits: a prefix is a power of ten, as networks count. */
+const BITS = list([[1, 'bit'], [1e3, 'kbit'], [1e6, 'Mbit'], [1e9, 'Gbit'], [1e12, 'Tbit']])
 const SECONDS = list([[1e-9, 'ns'], [1e-6, 'µs'], [1e-3, 'ms'], [1, 's'], [60, 'min'], [3600, 'h'], [86400, 'd']])
 const SI: Readonly<Partial<Record<Unit, string>>> = {
   celsius: '°C',
@@ -67,6 +71,10 @@ export function format(value: number, unit: Unit, scale?: Scale): Shown {
     }
     case 'bytes':
     case 'bytes/s': {
+      if (unit === 'bytes/s' && settings().bits) {
+        const prefix = pick(BITS, Math.abs(value * 8), scale)
+        return { text: digits((value * 8) / prefix.factor), unit: `${prefix.unit}/s` }
+      }
       const prefix = pick(BYTES, Math.abs(value), scale)
       // There is no half byte.
       const whole = prefix.factor === 1 && Number.isInteger(value)
@@ -108,12 +116,21 @@ export function age(seconds: number): string {
   return two(Math.floor(s / 86400), 'd', Math.floor((s % 86400) / 3600), 'h')
 }
 
-/** Time of day, 24 h, with seconds where they are needed. `ms` since 1970, local zone. */
+/** Time of day, 24 h, with seconds where they are needed. `ms` since 1970, in the zone of the setting. */
 export function clock(ms: number, seconds: boolean): string {
+  return inZone(ms)?.slice(11, seconds ? 19 : 16) ?? MISSING
+}
+
+/** The day, 2026-11-21, in the zone of the setting. */
+export function day(ms: number): string {
+  return inZone(ms)?.slice(0, 10) ?? MISSING
+}
+
+/** `2026-11-21T14:10:52.000Z` with the day and time of the zone that is set; null where it is no time at all. */
+function inZone(ms: number): string | null {
   const date = new Date(ms)
-  const two = (n: number) => String(n).padStart(2, '0')
-  const minutes = `${two(date.getHours())}:${two(date.getMinutes())}`
-  return seconds ? `${minutes}:${two(date.getSeconds())}` : minutes
+  const shown = settings().utc ? date : new Date(ms - date.getTimezoneOffset() * 60_000)
+  return Number.isNaN(shown.getTime()) ? null : shown.toISOString()
 }
 
 /** Three significant digits, and all digits before the point. */
@@ -192,6 +209,10 @@ function axisPrefix(largest: number, unit: Unit): { factor: number; suffix: stri
     }
     case 'bytes':
     case 'bytes/s': {
+      if (unit === 'bytes/s' && settings().bits) {
+        const prefix = pick(BITS, largest * 8, undefined)
+        return { factor: prefix.factor / 8, suffix: `${prefix.unit}/s` }
+      }
       const prefix = pick(BYTES, largest, undefined)
       return { factor: prefix.factor, suffix: unit === 'bytes' ? prefix.unit : `${prefix.unit}/s` }
     }

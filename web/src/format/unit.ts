@@ -3,6 +3,9 @@ import type { MetricType } from '../../client/index'
 import type { Unit } from './number'
 
 const BY_NAME: Readonly<Record<string, Unit>> = {
+  // What the result of a query is measured in (`query-unit.ts`); no UNIT of an exposition says these two.
+  rate: 'rate',
+  'bytes/s': 'bytes/s',
   bytes: 'bytes',
   seconds: 'seconds',
   ratio: 'ratio',

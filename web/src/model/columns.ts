@@ -79,6 +79,12 @@ export class Columns {
     return low
   }
 
+  /** Does no series have a value in this row? So are the rows that break lines at a gap. */
+  empty(row: number): boolean {
+    for (const column of this.columns.values()) if (!Number.isNaN(column[row] ?? NaN)) return false
+    return true
+  }
+
   private makeRoom(now: number): void {
     const limit = this.limit
     if (this.room < limit) {
@@ -88,8 +94,8 @@ export class Columns {
     const old = this.indexAt(now - LONGEST_MS)
     // Moving less than an eighth would soon have to be done again.
     if (old >= this.room / 8) this.keep((i) => i >= old)
-    // The newest quarter stays as it is, of the older every second point goes.
-    else this.keep((i) => i >= this.room * 0.75 || i % 2 === 0)
+    // The newest quarter stays as it is, of the older every second point goes, but none that breaks the lines.
+    else this.keep((i) => i >= this.room * 0.75 || i % 2 === 0 || this.empty(i))
     if (this.room > limit) {
       // More series than before share the budget: cut to the newest.
       const cut = Math.max(0, this.length - Math.floor(limit * 0.75))

@@ -4,7 +4,8 @@
  * Rows run from `from` to `to` (exclusive). Each function fills `out[0 .. to-from)`.
  */
 import type { Columns } from './columns'
-import type { Plan } from './plan'
+import type { Line } from './lines'
+import type { Plan, QuantilePlan } from './plan'
 
 /**
  * A quantile is that of the observations of the last so many milliseconds: in one second there are often too few to
@@ -45,6 +46,71 @@ export function rates(columns: Columns, keys: readonly number[], from: number, t
   }
 }
 
+/** The highest of the values of `keys`, or of their rates; NaN where none has one. */
+function highest(columns: Columns, keys: readonly number[], rate: boolean, from: number, to: number, out: Float64Array): void {
+  out.fill(NaN, 0, to - from)
+  const one = new Float64Array(to - from)
+  for (const key of keys) {
+    sums(columns, [key], rate, from, to, one)
+    for (let i = 0; i < one.length; i++) {
+      const value = one[i] ?? NaN
+      if (!Number.isNaN(value) && !(value <= (out[i] ?? NaN))) out[i] = value
+    }
+  }
+}
+
+function sums(columns: Columns, keys: readonly number[], rate: boolean, from: number, to: number, out: Float64Array): void {
+  if (rate) rates(columns, keys, from, to, out)
+  else values(columns, keys, from, to, out)
+}
+
+/** The numbers of one line, of values or of rates. What lies below zero is told without a minus. */
+export function lineNumbers(columns: Columns, line: Line, rate: boolean, from: number, to: number, out: Float64Array): void {
+  if (line.states !== undefined) whichState(columns, line.keys, from, to, out)
+  else if (line.highest === true) highest(columns, line.keys, rate, from, to, out)
+  else sums(columns, line.keys, rate, from, to, out)
+  if (line.minus === undefined) return
+  const less = new Float64Array(to - from)
+  sums(columns, line.minus, rate, from, to, less)
+  for (let i = 0; i < less.length; i++) out[i] = (out[i] ?? NaN) - (less[i] ?? NaN)
+}
+
+/** The place of the series that is 1; NaN where none is. */
+function whichState(columns: Columns, keys: readonly number[], from: number, to: number, out: Float64Array): void {
+  out.fill(NaN, 0, to - from)
+  keys.forEach((key, state) => {
+    const column = columns.column(key)
+    for (let i = from; i < to; i++) if (column?.[i] === 1) out[i - from] = state
+  })
+}
+
+/** Whether the lines of a plan are rates of what its series count. */
+export function isRate(plan: Plan): boolean {
+  return plan.kind === 'share' || (plan.kind === 'lines' && plan.rate)
+}
+
+/** The numbers of all lines of a plan, an `out` each. */
+export function planNumbers(columns: Columns, plan: Extract<Plan, { lines: readonly Line[] }>, from: number, to: number, outs: readonly Float64Array[]): void {
+  if (plan.kind === 'quantiles') {
+    if (plan.by === undefined) {
+      quantiles(columns, plan, plan.lines.map((line) => line.q), from, to, outs)
+      return
+    }
+    plan.lines.forEach(({ q, buckets }, i) => {
+      const out = outs[i]
+      if (out !== undefined) quantiles(columns, { bounds: plan.bounds, buckets }, [q], from, to, [out])
+    })
+    return
+  }
+  const rate = isRate(plan)
+  plan.lines.forEach((line, i) => {
+    const out = outs[i]
+    if (out === undefined) return
+    lineNumbers(columns, line, rate, from, to, out)
+    if (plan.kind === 'share') for (let r = 0; r < to - from; r++) out[r] = (out[r] ?? NaN) / plan.parts
+  })
+}
+
 /** The quantile `q` (0..1) of the observations between two cumulative counts a bucket, by linear interpolation inside
  * the bucket, as `histogram_quantile` has it: the lowest bucket begins at 0, the highest bound stands for +Inf. NaN
  * without observations. */
@@ -69,7 +135,7 @@ export function quantile(q: number, bounds: readonly number[], counts: Float64Ar
  */
 export function observations(
   columns: Columns,
-  plan: Extract<Plan, { kind: 'quantiles' }>,
+  plan: Pick<QuantilePlan, 'bounds' | 'buckets'>,
   from: number,
   to: number,
   each: (row: number, bucket: number, count: number) => void,
@@ -95,7 +161,7 @@ export function observations(
 /** Quantiles of a histogram plan, one `out` a quantile of `qs`. */
 export function quantiles(
   columns: Columns,
-  plan: Extract<Plan, { kind: 'quantiles' }>,
+  plan: Pick<QuantilePlan, 'bounds' | 'buckets'>,
   qs: readonly number[],
   from: number,
   to: number,

@@ -3,6 +3,8 @@
  * goes. A result is a `Store` of its own, and one family, whatever its series are called.
  */
 import type { Live, Subscription } from '../../client/index'
+import { unitOfQuery } from '../format/query-unit'
+import { unitOf } from '../format/unit'
 import type { FamilyInfo } from './store'
 import { Store } from './store'
 
@@ -13,15 +15,19 @@ export class LiveQuery {
   /** Why there is no result, in the server's words; empty if there is one. */
   error = ''
 
+  /** @param described what is known of a metric that the expression names; its unit is that of the result. */
   constructor(
     readonly expression: string,
     changed: () => void,
+    described: (name: string) => Pick<FamilyInfo, 'unit'> | undefined = () => undefined,
   ) {
-    this.family = { name: expression, type: 'gauge', help: '', unit: '', series: [] }
+    const unit = unitOfQuery(expression, (name) => unitOf(name, described(name)?.unit ?? ''))
+    this.family = { name: expression, type: 'gauge', help: '', unit: unit === 'count' ? '' : unit, series: [] }
     this.store = new Store(changed, () => {
       this.gather()
       changed()
     })
+    this.store.expression = expression
   }
 
   private gather(): void {
@@ -48,6 +54,7 @@ export class LiveQueries {
   constructor(
     private readonly live: () => Live,
     private readonly changed: () => void,
+    private readonly described: (name: string) => FamilyInfo | undefined,
   ) {}
 
   /** The result of `expression`, from now on until `leave` was called as often. `history` as `5m`, of the first who asks. */
@@ -57,7 +64,7 @@ export class LiveQueries {
       known.users++
       return known.query
     }
-    const query = new LiveQuery(expression, this.changed)
+    const query = new LiveQuery(expression, this.changed, this.described)
     const subscription = this.live().query(expression, {
       history,
       interval: '1s',
@@ -72,6 +79,11 @@ export class LiveQueries {
     })
     this.followed.set(expression, { query, subscription, users: 1 })
     return query
+  }
+
+  /** How often all of them are evaluated from now on. */
+  pace(interval: string): void {
+    for (const { subscription } of this.followed.values()) subscription.update({ interval })
   }
 
   leave({ expression }: LiveQuery): void {

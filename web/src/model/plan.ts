@@ -1,36 +1,86 @@
 /**
- * Which chart a family gets, from its type, unit, name and labels alone: nobody sets anything up.
+ * Which chart a family gets, from its type, unit, name and labels alone: nobody sets anything up. Who asks for another view,
+ * or for series put together by a label, gets that as far as it fits (`fit.ts`).
  *
  * A plan names the lines and the series each is made of; `derive.ts` makes the numbers. It is made when a card is first
  * drawn and again when series come, and then keeps the order of the lines there were, so that nothing moves under the
- * hand.
+ * hand. Several families on one card are planned by `group.ts`.
  */
 import type { Unit } from '../format/number'
 import { rateUnit, unitOf } from '../format/unit'
+import { addsUp, isCounter, isMoment, isState, METRIC } from './kinds'
+import { asLines, byLabel, chartRoom, distinguishing, MOST_IN_COLOUR, ranked } from './lines'
+import type { Line, Room, Size } from './lines'
+import { limitOf } from './limit'
+import type { Limit } from './limit'
+import type { CardSpec, View } from './spec'
 import type { FamilyInfo, SeriesInfo } from './store'
 
-/** A line: what it is called and the series it sums up. */
-export interface Line {
-  readonly label: string
-  readonly keys: readonly number[]
-  /** Drawn thin and grey, without a place of its own in the legend. */
-  readonly other: boolean
+export type { Line } from './lines'
+
+/** How the header's number comes from the lines: "last" of one, "first" of them, "sum" or "highest" of several. */
+export type Summary = 'last' | 'first' | 'sum' | 'highest'
+
+export interface LinesPlan {
+  /** Lines of values, or of rates of counters. */
+  readonly kind: 'lines'
+  readonly view: View
+  readonly rate: boolean
+  readonly unit: Unit
+  readonly lines: readonly Line[]
+  readonly summary: Summary
+  /** The small word beside the header's number, in place of the summary's name. */
+  readonly word?: string
+  /** The series the header's sum is of, where they are not all. */
+  readonly headline?: readonly number[]
+  /** Values are whole: steps, not slopes. */
+  readonly whole: boolean
+  readonly total: number
+  /** What the values cannot go beyond. */
+  readonly limit: Limit | null
+  /** Label by which series are put together. */
+  readonly by?: string
 }
 
-/** How the header's number comes from the lines: "last" of one, "sum" or "highest" of several. */
-export type Summary = 'last' | 'sum' | 'highest'
+/** Rates of seconds split by what they were spent on, as a share of time; `parts` sets of them make 100 %; `idle`: idle was left out. */
+export interface SharePlan {
+  readonly kind: 'share'
+  readonly view: View
+  readonly unit: 'ratio'
+  readonly lines: readonly Line[]
+  readonly parts: number
+  readonly by: string
+  readonly idle: boolean
+  readonly total: number
+}
+
+/** A quantile; of its own buckets where histograms are put together by a label. */
+export interface QuantileLine extends Line {
+  readonly q: number
+  readonly buckets: Buckets
+}
+
+/** `buckets[i]` are the series of `le` = `bounds[i]`. */
+export type Buckets = readonly (readonly number[])[]
+
+/** Quantiles of a classic histogram. `bounds` ascend; `buckets` are those of all series together. */
+export interface QuantilePlan {
+  readonly kind: 'quantiles'
+  readonly view: View
+  readonly unit: Unit
+  readonly bounds: readonly number[]
+  readonly buckets: Buckets
+  readonly lines: readonly QuantileLine[]
+  readonly by?: string
+  readonly total: number
+}
 
 export type Plan =
-  /** Lines of values, or of rates of counters. */
-  | { readonly kind: 'lines'; readonly rate: boolean; readonly unit: Unit; readonly lines: readonly Line[]; readonly summary: Summary; readonly whole: boolean; readonly total: number }
-  /** Rates of seconds split by what they were spent on, as a share of time; `parts` sets of them make 100 %; `idle`: idle was left out. */
-  | { readonly kind: 'share'; readonly unit: 'ratio'; readonly lines: readonly Line[]; readonly parts: number; readonly by: string; readonly idle: boolean; readonly total: number }
-  /** Quantiles of a classic histogram. `bounds` ascend, `buckets[i]` are the series of `le` = `bounds[i]`. */
-  | { readonly kind: 'quantiles'; readonly unit: Unit; readonly bounds: readonly number[]; readonly buckets: readonly (readonly number[])[]; readonly lines: readonly Line[]; readonly total: number }
-  /** One row a series. `bad` is the value that is trouble, null where neither is. */
-  | { readonly kind: 'states'; readonly bad: 0 | 1 | null; readonly lines: readonly Line[]; readonly total: number }
-  /** The largest as bars, where there are too many for lines. */
-  | { readonly kind: 'bars'; readonly rate: boolean; readonly unit: Unit; readonly lines: readonly Line[]; readonly total: number }
+  | LinesPlan
+  | SharePlan
+  | QuantilePlan
+  /** One row a series, or a state set. `bad` is the value that is trouble, null where neither is. */
+  | { readonly kind: 'states'; readonly view: View; readonly bad: 0 | 1 | null; readonly lines: readonly Line[]; readonly total: number }
   /** A moment, as how long ago it was. */
   | { readonly kind: 'age'; readonly lines: readonly Line[]; readonly total: number }
   /** Facts: label names and values, a list a series. */
@@ -38,16 +88,11 @@ export type Plan =
 
 export type PlanKind = Plan['kind']
 
-/** More lines than this and only the top ones are in colour. */
-export const MOST_IN_COLOUR = 8
-/** How many are in colour then. */
-const TOP = 5
-/** How many grey ones are drawn behind them; more cost time and show nothing. */
-const MOST_OTHER = 15
 /** More series than this are bars of the largest. */
 const MOST_AS_LINES = 100
-const BARS = 6
-const ROWS = 5
+/** The most a view lists; what of it fits is the view's. */
+const MOST_BARS = 40
+const MOST_ROWS = 200
 
 /** Quantiles drawn, highest first. */
 export const QUANTILES = [0.99, 0.5] as const
@@ -57,179 +102,161 @@ const SPLIT_LABELS = ['mode', 'state']
 /** Time spent on nothing. */
 const IDLE = new Set(['idle'])
 
+/** What somebody asks for. */
+export type Asked = Pick<CardSpec, 'view' | 'by'>
+
 /**
  * Makes the plan of a family.
  *
  * @param size how large a series is now (rates are not known yet: then its running total); decides order and top.
  * @param before the plan there was, whose order stays.
+ * @param find other families, in which the limit of this one may stand.
  */
-export function makePlan(family: FamilyInfo, size: (key: number) => number, before?: Plan): Plan {
+export function makePlan(family: FamilyInfo, size: Size, before?: Plan, asked: Asked = {}, find: (name: string) => FamilyInfo | undefined = () => undefined): Plan {
   const series = family.series.filter((one) => !one.name.endsWith('_created') || family.name.endsWith('_created'))
   const total = series.length
   const unit = unitOf(family.name, family.unit)
-  if (family.type === 'info' || family.name.endsWith('_info')) return { kind: 'chips', chips: chips(series), total }
-  if (family.type === 'histogram') {
-    const plan = histogram(family, series, unit)
+  const kept = linesOf(before)
+  if (family.type === 'info' || (METRIC.test(family.name) && family.name.endsWith('_info'))) return { kind: 'chips', chips: chips(series), total }
+  if (family.type === 'histogram' || family.type === 'gaugehistogram') {
+    const plan = histogram(series, unit, asked)
     if (plan !== null) return plan
+    // Of a native histogram the stream has its count and its sum alone.
+    const counts = series.filter((one) => one.name.endsWith('_count'))
+    if (counts.length > 0) return lines(family, counts, { unit: 'count', rate: true, size, kept, asked, find })
   }
   if (family.type === 'summary') {
     const quantiles = series.filter((one) => 'quantile' in one.labels)
-    if (quantiles.length > 0) {
-      return { kind: 'lines', rate: false, unit, lines: asLines(quantiles, size, before), summary: 'highest', whole: false, total }
-    }
+    if (quantiles.length > 0) return { ...lines(family, quantiles, { unit, rate: false, size, kept, asked, find }), summary: 'highest', whole: false }
   }
-  if (isMoment(family, series, size)) return { kind: 'age', lines: asLines(series, size, before), total }
+  if (isMoment(family, series, size)) return { kind: 'age', lines: asLines(series, size, kept, chartRoom(total)), total }
   const state = isState(family, series, size)
-  if (state !== undefined) {
-    return { kind: 'states', bad: state.bad, lines: failingFirst(series, size, state.bad).slice(0, ROWS), total }
+  if (state !== undefined && (asked.view === undefined || asked.view === 'states')) {
+    return family.type === 'stateset' ? stateSets(family.name, series) : states(series, size, state.bad)
   }
+  if (asked.view === 'states' && series.every((one) => [0, 1].includes(size(one.key)) || Number.isNaN(size(one.key)))) return states(series, size, null)
   const rate = isCounter(family)
   if (rate && unit === 'seconds') {
-    const by = SPLIT_LABELS.find((label) => series.length > 1 && series.every((one) => label in one.labels))
-    if (by !== undefined) return share(series, by, size, before)
-  }
-  const shown = rate ? rateUnit(unit) : unit
-  if (total > MOST_AS_LINES) {
-    return { kind: 'bars', rate, unit: shown, lines: asLines(series, size, undefined).slice(0, BARS), total }
-  }
-  return {
-    kind: 'lines',
-    rate,
-    unit: shown,
-    lines: asLines(series, size, before),
-    summary: total === 1 ? 'last' : rate && shown !== 'ratio' ? 'sum' : 'highest',
-    whole: shown === 'count' && series.every((one) => !(size(one.key) % 1 !== 0)),
-    total,
-  }
-}
-
-function named(label: string, value: string): string {
-  return /^\d+$/.test(value) ? `${label} ${value}` : value
-}
-
-/** The labels by which the series of a family differ, in order. */
-export function distinguishing(series: readonly SeriesInfo[]): readonly string[] {
-  const seen = new Map<string, Set<string>>()
-  for (const one of series) {
-    for (const [label, value] of Object.entries(one.labels)) {
-      const values = seen.get(label)
-      if (values === undefined) seen.set(label, new Set([value]))
-      else values.add(value)
+    const split = SPLIT_LABELS.find((label) => series.length > 1 && series.every((one) => label in one.labels))
+    if (split !== undefined) {
+      if (asked.by === undefined || asked.by === split) return share(series, split, size, kept, asked)
+      return lines(family, series.filter((one) => !IDLE.has(one.labels[split] ?? '')), { unit, rate, size, kept, asked, find })
     }
   }
-  return [...seen]
-    .filter(([label, values]) => values.size > 1 || !series.every((one) => label in one.labels))
-    .map(([label]) => label)
-    .sort()
+  return lines(family, series, { unit, rate, size, kept, asked, find })
 }
 
-function asLines(series: readonly SeriesInfo[], size: (key: number) => number, before: Plan | undefined): readonly Line[] {
-  const labels = distinguishing(series)
-  const suffixes = new Set(series.map((one) => one.name)).size > 1
-  const made = series.map((one) => {
-    // A bare number says nothing: "cpu 0".
-    const values = labels.filter((label) => (one.labels[label] ?? '') !== '').map((label) => named(label, one.labels[label] ?? ''))
-    if (suffixes) values.unshift(one.name.slice(one.family.name.length + 1))
-    return { label: values.join(' ') || one.name, keys: [one.key] }
-  })
-  return ranked(made, size, before)
+export function linesOf(plan: Plan | undefined): readonly Line[] {
+  return plan !== undefined && 'lines' in plan ? plan.lines : []
 }
 
-/** Largest first, but those there were keep their places; beyond the top they are *other*. */
-function ranked(
-  lines: readonly { label: string; keys: readonly number[] }[],
-  size: (key: number) => number,
-  before: Plan | undefined,
-): readonly Line[] {
-  const places = new Map<string, number>()
-  if (before !== undefined && 'lines' in before) {
-    before.lines.forEach((line, i) => {
-      if (!line.other) places.set(line.label, i)
-    })
+interface Lines {
+  /** Of the values as exposed. */
+  readonly unit: Unit
+  readonly rate: boolean
+  readonly size: Size
+  readonly kept: readonly Line[]
+  readonly asked: Asked
+  readonly find: (name: string) => FamilyInfo | undefined
+}
+
+function lines(family: FamilyInfo, series: readonly SeriesInfo[], { unit, rate, size, kept, asked, find }: Lines): LinesPlan {
+  const shown = rate ? rateUnit(unit) : unit
+  const { by } = asked
+  const highest = !addsUp(shown) && !rate
+  const grouped = by === undefined ? null : byLabel(series, by).map((line) => (highest ? { ...line, highest } : line))
+  const total = grouped?.length ?? series.length
+  const view = asked.view ?? (total > MOST_AS_LINES ? 'bars' : 'lines')
+  const room = roomOf(view, total)
+  const made = grouped === null ? asLines(series, size, kept, room) : ranked(grouped, size, kept, room)
+  return {
+    kind: 'lines',
+    view,
+    rate,
+    unit: shown,
+    lines: view === 'area' ? withRest(made, grouped?.flatMap((line) => line.keys) ?? series.map((one) => one.key), total) : made,
+    summary: total === 1 ? 'last' : (rate && shown !== 'ratio') || view === 'bars' ? 'sum' : 'highest',
+    whole: shown === 'count' && series.every((one) => !(size(one.key) % 1 !== 0)),
+    total,
+    limit: limitOf(family, shown, find),
+    ...(by === undefined ? {} : { by }),
   }
-  const sized = lines.map((line) => ({
-    line,
-    place: places.get(line.label) ?? Infinity,
-    size: line.keys.reduce((sum, key) => sum + (Number.isFinite(size(key)) ? size(key) : 0), 0),
-  }))
-  sized.sort((a, b) => {
-    if (a.place !== b.place) return a.place < b.place ? -1 : 1
-    return b.size - a.size || (a.line.label < b.line.label ? -1 : 1)
-  })
-  const coloured = lines.length > MOST_IN_COLOUR ? TOP : lines.length
-  return sized.slice(0, coloured + MOST_OTHER).map(({ line }, i) => ({ ...line, other: i >= coloured }))
 }
 
-function share(series: readonly SeriesInfo[], by: string, size: (key: number) => number, before: Plan | undefined): Plan {
-  const groups = new Map<string, number[]>()
-  const parts = new Set<string>()
+/** How many lines a view names. */
+function roomOf(view: View, total: number): Room {
+  switch (view) {
+    case 'table':
+      return { named: MOST_ROWS, other: 0 }
+    case 'bars':
+      return { named: MOST_BARS, other: 0 }
+    case 'area':
+      return { named: total > MOST_IN_COLOUR ? MOST_IN_COLOUR - 1 : total, other: 0 }
+    default:
+      return chartRoom(total)
+  }
+}
+
+/** The rest as one grey line, so that a stack is as high as the sum. */
+function withRest(made: readonly Line[], all: readonly number[], total: number): readonly Line[] {
+  if (made.length >= total) return made
+  const named = new Set(made.flatMap((line) => line.keys))
+  return [...made, { label: `${total - made.length} others`, keys: all.filter((key) => !named.has(key)), other: false, grey: true }]
+}
+
+function states(series: readonly SeriesInfo[], size: Size, bad: 0 | 1 | null): Plan {
+  return { kind: 'states', view: 'states', bad, lines: failingFirst(series, size, bad).slice(0, MOST_BARS), total: series.length }
+}
+
+/** A row a thing that is in one of several states: the label of the family's name says which. */
+function stateSets(name: string, series: readonly SeriesInfo[]): Plan {
+  const things = new Map<string, { keys: number[]; states: string[] }>()
+  const labels = distinguishing(series).filter((label) => label !== name)
   for (const one of series) {
-    const value = one.labels[by] ?? ''
-    parts.add(Object.entries(one.labels).filter(([label]) => label !== by).map(([label, text]) => `${label}=${text}`).sort().join())
-    if (IDLE.has(value)) continue
-    const keys = groups.get(value)
-    if (keys === undefined) groups.set(value, [one.key])
-    else keys.push(one.key)
+    const thing = labels.map((label) => one.labels[label] ?? '').join(' ')
+    const row = things.get(thing) ?? { keys: [], states: [] }
+    row.keys.push(one.key)
+    row.states.push(one.labels[name] ?? one.name)
+    things.set(thing, row)
   }
-  const lines = ranked([...groups].map(([label, keys]) => ({ label, keys })), size, before).slice(0, MOST_IN_COLOUR)
-  return { kind: 'share', unit: 'ratio', lines: lines.map((line) => ({ ...line, other: false })), parts: parts.size, by, idle: series.some((one) => IDLE.has(one.labels[by] ?? '')), total: series.length }
+  const lines = [...things].map(([thing, { keys, states }]): Line => ({ label: thing === '' ? name : thing, keys, other: false, states }))
+  return { kind: 'states', view: 'states', bad: null, lines: lines.slice(0, MOST_BARS), total: lines.length }
 }
 
-function histogram(family: FamilyInfo, series: readonly SeriesInfo[], unit: Unit): Plan | null {
-  const byBound = new Map<number, number[]>()
-  for (const one of series) {
-    if (!one.name.endsWith('_bucket')) continue
-    const le = one.labels.le
-    const bound = le === '+Inf' ? Infinity : Number(le)
-    if (le === undefined || Number.isNaN(bound)) continue
-    const keys = byBound.get(bound)
-    if (keys === undefined) byBound.set(bound, [one.key])
-    else keys.push(one.key)
-  }
-  if (byBound.size < 2) return null
-  const bounds = [...byBound.keys()].sort((a, b) => a - b)
-  const buckets = bounds.map((bound) => byBound.get(bound) ?? [])
-  const lines = QUANTILES.map((q): Line => ({ label: `p${q * 100}`, keys: [], other: false }))
+function share(series: readonly SeriesInfo[], by: string, size: Size, kept: readonly Line[], asked: Asked): Plan {
+  const parts = new Set(series.map((one) => Object.entries(one.labels).filter(([label]) => label !== by).map(([label, text]) => `${label}=${text}`).sort().join()))
+  const busy = byLabel(series.filter((one) => !IDLE.has(one.labels[by] ?? '')), by)
+  const made = ranked(busy, size, kept, { named: MOST_IN_COLOUR, other: 0 })
+  return { kind: 'share', view: asked.view ?? 'area', unit: 'ratio', lines: made, parts: parts.size, by, idle: series.some((one) => IDLE.has(one.labels[by] ?? '')), total: series.length }
+}
+
+function histogram(series: readonly SeriesInfo[], unit: Unit, { view, by }: Asked): QuantilePlan | null {
+  const buckets = series.filter((one) => one.name.endsWith('_bucket') && boundOf(one) !== null)
+  const bounds = [...new Set(buckets.map((one) => boundOf(one) ?? NaN))].sort((a, b) => a - b)
+  if (bounds.length < 2) return null
+  const byBound = new Map<number, number[]>(bounds.map((bound) => [bound, []]))
+  for (const one of buckets) byBound.get(boundOf(one) ?? NaN)?.push(one.key)
+  const all: Buckets = [...byBound.values()]
   const sets = new Set(series.map((one) => Object.entries(one.labels).filter(([label]) => label !== 'le').join(';')))
-  return { kind: 'quantiles', unit: family.unit === '' ? unit : unitOf(family.name, family.unit), bounds, buckets, lines, total: sets.size }
-}
-
-/** Seconds since 1970 that can be a moment of this century; 0 says "never". */
-const EARLIEST = 9e8
-const LATEST = 5e9
-
-function isMoment(family: FamilyInfo, series: readonly SeriesInfo[], value: (key: number) => number): boolean {
-  if (family.type === 'counter' || !/(^|_)(timestamp|m?time)_seconds$/.test(family.name)) return false
-  if (family.name.endsWith('timestamp_seconds')) return true
-  return series.every((one) => {
-    const moment = value(one.key)
-    return moment === 0 || Number.isNaN(moment) || (moment > EARLIEST && moment < LATEST)
+  const plan = { kind: 'quantiles', unit, bounds, buckets: all } as const
+  if (by === undefined) {
+    const lines = QUANTILES.map((q): QuantileLine => ({ label: `p${q * 100}`, keys: [], other: false, q, buckets: all }))
+    return { ...plan, view: view ?? 'heatmap', lines, total: sets.size }
+  }
+  const groups = [...byLabel(buckets, by)].sort((a, b) => (a.label < b.label ? -1 : 1))
+  const lines = groups.slice(0, view === 'table' ? MOST_ROWS : MOST_IN_COLOUR).map(({ label, keys }): QuantileLine => {
+    const own = new Set(keys)
+    return { label, keys: [], other: false, q: QUANTILES[0], buckets: all.map((bucket) => bucket.filter((key) => own.has(key))) }
   })
+  return { ...plan, view: view ?? 'lines', lines, by, total: groups.length }
 }
 
-/** Counters node_exporter exposes as untyped or as gauges: what the kernel counts up in its tables. */
-const COUNTS = /^node_(netstat_(?!.*_(CurrEstab|Forwarding)$)|vmstat_(pg|psw|oom_kill)|nf_conntrack_stat_)/
-
-function isCounter({ name, type }: FamilyInfo): boolean {
-  return type === 'counter' || (type === 'unknown' && name.endsWith('_total')) || ((type === 'unknown' || type === 'gauge') && COUNTS.test(name))
+function boundOf({ labels: { le } }: SeriesInfo): number | null {
+  const bound = le === '+Inf' ? Infinity : Number(le)
+  return le === undefined || Number.isNaN(bound) ? null : bound
 }
 
-/** Names of gauges that are 0 or 1, with the value that is trouble. A device may be down because nobody uses it. */
-const STATES: readonly (readonly [RegExp, 0 | 1 | null])[] = [
-  [/^node_network_(up|carrier|dormant)$|^node_filesystem_readonly$/, null],
-  [/(^|_)(up|success|successful|healthy|online|ready)$/, 0],
-  [/_(error|failed|failing)$/, 1],
-]
-
-function isState(family: FamilyInfo, series: readonly SeriesInfo[], value: (key: number) => number): { bad: 0 | 1 | null } | undefined {
-  if (family.type === 'stateset') return { bad: null }
-  if (family.type !== 'gauge' && family.type !== 'unknown') return undefined
-  const known = STATES.find(([name]) => name.test(family.name))
-  if (known === undefined || !series.every((one) => [0, 1].includes(value(one.key)) || Number.isNaN(value(one.key)))) return undefined
-  return { bad: known[1] }
-}
-
-function failingFirst(series: readonly SeriesInfo[], value: (key: number) => number, bad: 0 | 1 | null): readonly Line[] {
+function failingFirst(series: readonly SeriesInfo[], value: Size, bad: 0 | 1 | null): readonly Line[] {
   const labels = distinguishing(series)
   return series
     .map((one) => ({ label: labels.map((label) => one.labels[label] ?? '').join(' ') || one.family.name, keys: [one.key], other: false, failing: Number(value(one.key) === bad) }))

@@ -5,8 +5,10 @@
  * Ids of the wire hold for an epoch. The store gives each series, known by its name and labels, a number of its own for
  * as long as the page is open, so that a restart of the server leaves a gap in the lines and not an empty page.
  */
-import type { Family, Message, Samples, SubscriptionMessage } from '../../client/index'
-import { Columns } from './columns'
+import type { Family, Message, Points, Samples, SubscriptionMessage } from '../../client/index'
+import { Columns, LONGEST_MS } from './columns'
+import { GAP_INTERVALS, ROW_INTERVALS, rowsOf } from './rows'
+import type { Span } from './span'
 
 export interface SeriesInfo {
   /** Number within this page; the key of its column. */
@@ -21,13 +23,8 @@ export interface FamilyInfo extends Family {
   readonly series: SeriesInfo[]
 }
 
-/** A time without data wider than this many intervals is a gap and never bridged. */
-const GAP_INTERVALS = 2.5
-/**
- * Frames nearer to the last row than this many intervals make no row: a scrape makes the server tick between two ticks
- * of its timer, and a rate over a few milliseconds is noise as high as a tower. Their values are in the next row.
- */
-const ROW_INTERVALS = 0.5
+/** So many exact values are kept of a series: an hour at one a second, and some more. */
+const MOST_DIGITS = 4096
 
 export class Store {
   readonly columns: Columns
@@ -36,13 +33,19 @@ export class Store {
   private current = new Float64Array(256).fill(NaN)
   /** Since when a series is stale (server's clock, ms); 0 if it is not. */
   private staleSince = new Float64Array(256)
+  /** The digits of whole numbers beyond 2⁵³, which a double cannot hold, as they came. */
+  private readonly exact = new Map<number, { times: number[]; digits: string[] }>()
   private readonly known = new Map<string, SeriesInfo>()
   private readonly wire = new Map<number, number>()
   private nextKey = 0
   private shownEpoch: string | null = null
 
+  /** The PromQL whose result this is; empty for the registry itself. */
+  expression = ''
   /** Times at which the server was found restarted (its clock, ms). */
   readonly restarts: number[] = []
+  /** Times in which no frame came, oldest first: the connection or the server was gone. */
+  readonly gaps: Span[] = []
   /** Time of the last frame (server's clock, ms); 0 before the first. */
   lastTime = 0
   intervalMs = 1_000
@@ -75,14 +78,22 @@ export class Store {
       case 'schema':
         this.schema(message)
         break
+      case 'history':
+        this.past(message)
+        break
       case 'snapshot':
         this.snapshot(message)
         break
       case 'delta':
-        this.apply(message.samples)
+        this.apply(message.samples, message.time)
         for (const id of message.stale) this.markStale(id, message.time)
         if (message.part === message.parts && !this.tooNear(message.time)) this.row(message.time)
     }
+  }
+
+  /** From `since` to now rows were fewer than they could be: to be fetched as if there were none. */
+  coarse(since: number): void {
+    if (this.lastTime > since) this.gaps.push({ from: since, to: this.lastTime })
   }
 
   /** Last value of a series; NaN if it has none or is stale. */
@@ -94,6 +105,17 @@ export class Store {
   stale(key: number): number | null {
     const since = this.staleSince[key] ?? 0
     return since === 0 ? null : since
+  }
+
+  /** The digits of the value at a time (ms), where the wire gave more than a number can hold; else null. */
+  digits(key: number, time: number): string | null {
+    const kept = this.exact.get(key)
+    return kept?.digits[kept.times.findLastIndex((at) => at <= time)] ?? null
+  }
+
+  /** The series of this name and these labels, if it is known. */
+  keyOf(name: string, labels: Readonly<Record<string, string>>): number | undefined {
+    return this.known.get(seriesIdentity(name, labels))?.key
   }
 
   get seriesCount(): number {
@@ -131,9 +153,26 @@ export class Store {
     return family
   }
 
+  /** What a query gave before its first frame. Of one that begins again, the rows it has are as good. */
+  private past({ points }: Message<'history'>): void {
+    const series = new Map<number, Points>()
+    for (const [id, told] of points) {
+      const key = this.wire.get(id)
+      if (key !== undefined) series.set(key, told)
+    }
+    const { columns } = this
+    const rows = rowsOf(series, this.intervalMs)
+    for (let row = columns.length === 0 ? 0 : rows.indexAt(this.lastTime + 1); row < rows.length; row++) {
+      const time = rows.times[row] ?? 0
+      this.breakBefore(time)
+      columns.push(time, (key) => rows.column(key)?.[row] ?? NaN)
+      this.lastTime = time
+    }
+  }
+
   private snapshot(message: Message<'snapshot'>): void {
     if (message.part === 1) this.startAnew(message)
-    this.apply(message.samples)
+    this.apply(message.samples, message.time)
     if (message.part === message.parts) this.row(message.time)
   }
 
@@ -156,6 +195,7 @@ export class Store {
       if (named.has(info.key)) continue
       this.known.delete(identity)
       this.columns.remove(info.key)
+      this.exact.delete(info.key)
       const siblings = info.family.series
       siblings.splice(siblings.indexOf(info), 1)
       if (siblings.length === 0) this.families.delete(info.family.name)
@@ -163,13 +203,25 @@ export class Store {
     this.onFamilies()
   }
 
-  private apply(samples: Samples): void {
+  private apply(samples: Samples, time: number): void {
     for (let i = 0; i < samples.ids.length; i++) {
       const key = this.wire.get(samples.ids[i] ?? -1)
       if (key === undefined) continue
       this.current[key] = samples.values[i] ?? NaN
       this.staleSince[key] = 0
+      const digits = samples.digits?.get(samples.ids[i] ?? -1)
+      if (digits !== undefined) this.keep(key, time, digits)
     }
+  }
+
+  private keep(key: number, time: number, digits: string): void {
+    const kept = this.exact.get(key) ?? { times: [], digits: [] }
+    this.exact.set(key, kept)
+    kept.times.push(time)
+    kept.digits.push(digits)
+    if (kept.times.length <= MOST_DIGITS) return
+    kept.times.splice(0, MOST_DIGITS / 2)
+    kept.digits.splice(0, MOST_DIGITS / 2)
   }
 
   private markStale(id: number, time: number): void {
@@ -185,12 +237,19 @@ export class Store {
   }
 
   private row(time: number): void {
-    if (this.lastTime > 0 && time - this.lastTime > GAP_INTERVALS * this.intervalMs) {
-      this.columns.push(this.lastTime + 1, () => NaN)
-    }
+    this.breakBefore(time)
     this.columns.push(time, (key) => this.current[key] ?? NaN)
     this.lastTime = time
     this.onFrame()
+  }
+
+  /** Breaks the lines where no row came for too long. */
+  private breakBefore(time: number): void {
+    const { lastTime, gaps } = this
+    if (lastTime === 0 || time - lastTime <= GAP_INTERVALS * this.intervalMs) return
+    this.columns.push(lastTime + 1, () => NaN)
+    gaps.push({ from: lastTime, to: time })
+    while ((gaps[0]?.to ?? time) < time - LONGEST_MS) gaps.shift()
   }
 
   private grow(key: number): void {

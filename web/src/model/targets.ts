@@ -2,6 +2,7 @@
  * The targets that are scraped, as `/api/v1/targets` tells them (the shape is Prometheus'), in the order of the page:
  * what is down first. Reads without trust: what is missing is empty, never an exception.
  */
+import { dataOf, labels as asLabels, list, number, object, text } from './untrusted'
 
 export type Health = 'up' | 'down' | 'unknown'
 
@@ -29,10 +30,8 @@ export interface Pool {
 
 /** The targets of an answer of the API. Throws a text for people where it is no such answer. */
 export function readTargets(answer: unknown): readonly Target[] {
-  const { status, error, data } = object(answer)
-  if (status !== 'success') throw new Error(text(error) || 'The server tells no targets.')
-  const { activeTargets } = object(data)
-  return Array.isArray(activeTargets) ? activeTargets.map(readTarget) : []
+  const { activeTargets } = object(dataOf(answer, 'The server tells no targets.'))
+  return list(activeTargets).map(readTarget)
 }
 
 function readTarget(told: unknown): Target {
@@ -41,12 +40,12 @@ function readTarget(told: unknown): Target {
   return {
     pool: text(scrapePool),
     url: text(scrapeUrl),
-    labels: Object.fromEntries(Object.entries(object(labels)).map(([name, value]) => [name, text(value)])),
+    labels: asLabels(labels),
     health: health === 'up' || health === 'down' ? health : 'unknown',
     error: text(lastError),
     // "Never" is the year 1 in Go, and so in Prometheus' API.
     scrapedAt: scrapedAt > 0 ? scrapedAt : NaN,
-    took: typeof lastScrapeDuration === 'number' ? lastScrapeDuration : NaN,
+    took: number(lastScrapeDuration),
     interval: text(scrapeInterval),
     timeout: text(scrapeTimeout),
   }
@@ -106,12 +105,4 @@ export function stretches(times: ArrayLike<number>, values: ArrayLike<number>, l
     else found.push({ from, to, up })
   }
   return found
-}
-
-function object(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {}
-}
-
-function text(value: unknown): string {
-  return typeof value === 'string' ? value : ''
 }

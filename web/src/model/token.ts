@@ -11,7 +11,8 @@ export class Token {
   /** Empty while there is none. */
   private text = ''
 
-  constructor() {
+  /** @param refused told when the server takes no token, or this one no more, with its answer. */
+  constructor(private readonly refused: (response: Response) => void = () => undefined) {
     try {
       this.text = sessionStorage.getItem(KEY) ?? ''
     } catch {
@@ -34,12 +35,22 @@ export class Token {
 
   /** Asks the server for something of its API. */
   fetch(path: string, signal?: AbortSignal): Promise<Response> {
-    return fetch(path, { signal: signal ?? null, headers: this.headers })
+    return this.ask(path, { signal: signal ?? null, headers: this.headers })
   }
 
-  /** Tells the server to do something; `body` goes as JSON. */
+  /** Tells the server to do something; `body` goes as JSON, or as the form that it is. */
   send(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<Response> {
-    return fetch(path, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }), headers: { ...this.headers, 'content-type': 'application/json' } })
+    // The browser names the type of a form by itself.
+    if (body === undefined || body instanceof URLSearchParams) return this.ask(path, { method, body: body ?? null, headers: this.headers })
+    return this.ask(path, { method, body: JSON.stringify(body), headers: { ...this.headers, 'content-type': 'application/json' } })
+  }
+
+  private async ask(path: string, init: RequestInit): Promise<Response> {
+    const shown = this.text
+    const response = await fetch(path, init)
+    // An answer to another one than there is now says nothing.
+    if (response.status === 401 && shown === this.text) this.refused(response.clone())
+    return response
   }
 
   private get headers(): Record<string, string> {

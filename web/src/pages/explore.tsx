@@ -1,76 +1,125 @@
-/** Every family, a card each; beside them the names by prefix. */
-import { useState } from 'preact/hooks'
+/** Every family, a card each; beside them the names by prefix, and what asks for attention. */
+import type { ComponentChildren } from 'preact'
+import { useMemo, useState } from 'preact/hooks'
 import { age, clock, format } from '../format/number'
-import { byName, byQuestion } from '../model/order'
+import { finding, SHOWS, shows, sortedBy, SORTS } from '../model/explore'
+import type { Show, Sort } from '../model/explore'
+import { cardsOf } from '../model/group'
 import { byPrefix } from '../model/prefix'
-import { haystack, matches, nearest, words } from '../model/search'
+import { nearest } from '../model/search'
 import type { FamilyInfo } from '../model/store'
 import type { Page } from '../page'
-import { FamilyCard } from '../ui/family-card'
+import { useAttention } from '../ui/attention'
+import type { Attention } from '../ui/attention'
 import { useTopics } from '../ui/hooks'
+import { useKeyUses } from '../ui/key-table'
+import { Near } from '../ui/near'
 import type { PageProps } from '../ui/pages'
-
-/** Text of a family for the search, kept until it has more series. */
-const haystacks = new WeakMap<FamilyInfo, { series: number; text: string }>()
-
-function textOf(family: FamilyInfo): string {
-  const kept = haystacks.get(family)
-  if (kept?.series === family.series.length) return kept.text
-  const text = haystack(family)
-  haystacks.set(family, { series: family.series.length, text })
-  return text
-}
+import { SpecCard } from '../ui/spec-card'
 
 export function Explore({ page, find }: PageProps) {
   useTopics(page, 'structure', 'view')
-  const [railOpen, setRailOpen] = useState(false)
-  const wanted = words(page.query)
-  const known = page.store.families.values()
-  const families = page.prefix === '' && wanted.length === 0 ? byQuestion(known) : byName(known)
-  const found = families.filter((family) => matches(textOf(family), wanted))
+  const [sheet, setSheet] = useState(false)
+  const attention = useAttention(page)
+  const { params } = page.route
+  const sort = known(SORTS, params.get('sort')) ?? ''
+  const show = known(SHOWS, params.get('show'))
+  const asked = useMemo(() => finding(page.query), [page.query])
+  const plain = page.prefix === '' && asked.empty && show === undefined
+  const families = sortedBy(sort, page.store.families.values(), attention, plain)
+  const found = families.flatMap((family) => asked.of(family) ?? [])
   const groups = byPrefix(families.map((family) => family.name))
   const group = groups.find((one) => one.prefix === page.prefix)
-  const shown = group === undefined ? found : found.filter((family) => group.names.has(family.name))
+  const ofGroup = group === undefined ? found : found.filter((family) => group.names.has(family.name))
+  const shown = show === undefined ? ofGroup : ofGroup.filter((family) => shows(show, family.name, attention))
+  // A card has of each family what was found of it.
+  const parts = new Map(shown.map((family) => [family.name, family]))
+  const part = (name: string) => parts.get(name) ?? page.store.families.get(name)
   const series = shown.reduce((sum, family) => sum + family.series.length, 0)
-  const choose = (prefix: string) => {
-    page.choosePrefix(prefix)
-    setRailOpen(false)
+  const choose = (params: { readonly prefix?: string; readonly show?: string }) => {
+    page.setParams({ prefix: '', show: '', ...params })
+    setSheet(false)
     scrollTo(0, 0)
   }
-
+  useKeyUses([
+    {
+      keys: ['Escape'],
+      shown: '',
+      does: '',
+      act: () => {
+        if (!sheet) return false
+        setSheet(false)
+        return true
+      },
+    },
+  ])
   return (
     <div class="explore">
-      <nav class={railOpen ? 'rail open' : 'rail'} aria-label="Families by name">
+      {sheet && <button type="button" class="behind" aria-label="Close" onClick={() => { setSheet(false) }} />}
+      <Rail open={sheet}>
         <p class="rail-title">By name</p>
-        <RailItem label="All" count={found.length} chosen={group === undefined} choose={() => { choose('') }} />
+        <RailItem label="All" count={found.length} chosen={group === undefined && show === undefined} choose={() => { choose({}) }} />
         {groups.map(({ prefix, names }) => {
           const count = found.reduce((sum, family) => sum + (names.has(family.name) ? 1 : 0), 0)
           if (count === 0 && prefix !== page.prefix) return null
-          return <RailItem key={prefix} label={prefix} count={count} chosen={prefix === page.prefix} choose={() => { choose(prefix) }} />
+          return <RailItem key={prefix} label={prefix} count={count} chosen={prefix === page.prefix} choose={() => { choose({ prefix }) }} />
         })}
-      </nav>
+        <p class="rail-title">Show</p>
+        {(Object.keys(SHOWS) as Show[]).map((one) => (
+          <RailItem key={one} label={SHOWS[one]} count={found.filter((family) => shows(one, family.name, attention)).length} chosen={one === show} choose={() => { choose({ show: one }) }} />
+        ))}
+      </Rail>
       <main>
         <div class="headline">
-          <h1>{group === undefined ? 'All metrics' : group.prefix}</h1>
+          <h1>{show !== undefined ? SHOWS[show] : group === undefined ? 'All metrics' : group.prefix}</h1>
           <p>
             <Facts page={page} families={shown.length} series={series} />
           </p>
-          <button type="button" class="rail-button" aria-expanded={railOpen} onClick={() => { setRailOpen(!railOpen) }}>
-            By name
-          </button>
+          <div class="tools">
+            <button type="button" class="rail-button" aria-expanded={sheet} onClick={() => { setSheet(!sheet) }}>
+              {show !== undefined ? SHOWS[show] : group?.prefix ?? 'By name'}
+            </button>
+            <div class="segment" role="group" aria-label="Sort">
+              {(Object.keys(SORTS) as Sort[]).map((one) => (
+                <button key={one} type="button" aria-pressed={one === sort} onClick={() => { page.setParams({ sort: one }) }}>
+                  {SORTS[one]}
+                </button>
+              ))}
+            </div>
+          </div>
         </div>
         {page.serverError !== '' && <p class="refused" role="alert">{page.serverError}</p>}
+        {asked.wrong !== '' && <p class="refused" role="alert">{asked.wrong}</p>}
         {shown.length > 0 ? (
           <div class="cards">
-            {shown.map((family, i) => (
-              <FamilyCard key={family.name} page={page} family={family} place={i} />
-            ))}
+            {cardsOf(shown, (name) => page.store.families.get(name)).map((spec, i) => {
+              const names = (spec.families ?? [spec.family ?? '']).join(' ')
+              return (
+                <Near key={names} name={names}>
+                  <SpecCard page={page} spec={spec} place={i} find={part} />
+                </Near>
+              )
+            })}
           </div>
         ) : (
-          <Nothing page={page} families={families} elsewhere={found.length} find={find} />
+          <Nothing page={page} families={families} elsewhere={found.length} show={show} attention={attention} find={find} />
         )}
       </main>
     </div>
+  )
+}
+
+/** The key of an object that a link names, if it is one. */
+function known<K extends string>(of: Readonly<Record<K, string>>, name: string | undefined): K | undefined {
+  return name !== undefined && Object.hasOwn(of, name) ? (name as K) : undefined
+}
+
+/** Beside the cards; on a phone a sheet over them. */
+function Rail({ open, children }: { open: boolean; children: ComponentChildren }) {
+  return (
+    <nav class={open ? 'rail open' : 'rail'} aria-label="Families by name">
+      {children}
+    </nav>
   )
 }
 
@@ -99,8 +148,23 @@ function Facts({ page, families, series }: { page: Page; families: number; serie
   return <>{facts.join(' · ')}</>
 }
 
+const NONE_OF: Readonly<Record<Show, string>> = {
+  changing: 'Nothing changes more than it usually does.',
+  unusual: 'Nothing that is watched is unusual now.',
+  alert: 'No alert is pending or firing.',
+  stale: 'No series has ended.',
+}
+
+interface NothingProps extends Pick<PageProps, 'find'> {
+  readonly page: Page
+  readonly families: readonly FamilyInfo[]
+  readonly elsewhere: number
+  readonly show: Show | undefined
+  readonly attention: Attention
+}
+
 /** Why there is no card: not connected yet, no metric at all, or nothing found. */
-function Nothing({ page, families, elsewhere, find }: { page: Page; families: readonly FamilyInfo[]; elsewhere: number } & Pick<PageProps, 'find'>) {
+function Nothing({ page, families, elsewhere, show, attention, find }: NothingProps) {
   if (page.store.lastTime === 0) return <p class="nothing">Collecting. The first values come with the next tick.</p>
   if (families.length === 0) {
     return (
@@ -110,11 +174,13 @@ function Nothing({ page, families, elsewhere, find }: { page: Page; families: re
       </div>
     )
   }
+  if (show !== undefined && !families.some(({ name }) => shows(show, name, attention))) return <p class="nothing">{NONE_OF[show]}</p>
+  const where = show === undefined ? page.prefix : SHOWS[show]
   if (elsewhere > 0) {
     return (
       <p class="nothing">
-        Nothing matches “{page.query}” in {page.prefix}.{' '}
-        <button type="button" class="link" onClick={() => { page.choosePrefix('') }}>
+        {page.query === '' ? 'Nothing here' : `Nothing matches “${page.query}”`} in {where}.{' '}
+        <button type="button" class="link" onClick={() => { page.setParams({ prefix: '', show: '' }) }}>
           {elsewhere} elsewhere
         </button>
       </p>
@@ -123,7 +189,7 @@ function Nothing({ page, families, elsewhere, find }: { page: Page; families: re
   const near = nearest(page.query, families.map((family) => family.name))
   return (
     <p class="nothing">
-      Nothing matches “{page.query}”{page.prefix === '' ? '' : ` in ${page.prefix}`}.
+      Nothing matches “{page.query}”{where === '' ? '' : ` in ${where}`}.
       {near !== null && (
         <>
           {' '}
@@ -132,8 +198,7 @@ function Nothing({ page, families, elsewhere, find }: { page: Page; families: re
             type="button"
             class="link"
             onClick={() => {
-              page.choosePrefix('')
-              page.find(near)
+              page.setParams({ prefix: '', show: '', find: near })
               find.current?.focus()
             }}
           >

@@ -102,7 +102,7 @@ function Row({ page, target }: { page: Page; target: Target }) {
 }
 
 /** The window of the page: grey where it was up, filled where it was down, nothing where nothing is known. */
-function Timeline({ page, target }: { page: Page; target: Target }) {
+export function Timeline({ page, target }: { page: Page; target: Target }) {
   const key = keyOf(page, 'up', target)
   const { columns } = page.store
   const column = key === undefined ? undefined : columns.column(key)

@@ -19,18 +19,25 @@ export function useAnswer<T>(page: Page, path: string, read: (answer: unknown) =
   const [answer, setAnswer] = useState<Answer<T>>(null)
   useEffect(() => {
     const ended = new AbortController()
+    // Who was turned away is not let in for asking again: each time is a line of the server's audit log.
+    let turnedAway = false
     const ask = async () => {
+      let answered = false
       try {
         const response = await page.token.fetch(path, ended.signal)
+        answered = true
+        turnedAway = response.status === 401 || response.status === 403
+        // The sign-in panel says it; what was told before stays behind it.
+        if (response.status === 401) return
         setAnswer({ told: read(await response.json()) })
       } catch (error) {
         // While the connection is lost the banner says so; what was told before stays.
-        if (!ended.signal.aborted && page.connected) setAnswer({ refused: error instanceof Error ? error.message : String(error) })
+        if (!ended.signal.aborted && (answered || page.connected)) setAnswer({ refused: error instanceof Error ? error.message : String(error) })
       }
     }
     void ask()
     const timer = setInterval(() => {
-      if (!document.hidden && page.connected) void ask()
+      if (!document.hidden && page.connected && !turnedAway) void ask()
     }, every)
     const ends = on.map((topic) => page.listen(topic, () => void ask()))
     return () => {
@@ -38,6 +45,6 @@ export function useAnswer<T>(page: Page, path: string, read: (answer: unknown) =
       clearInterval(timer)
       for (const end of ends) end()
     }
-  }, [page, path, again])
+  }, [page, path, again, page.token.value])
   return answer
 }

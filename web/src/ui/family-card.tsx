@@ -1,11 +1,10 @@
-/** The elements of one family's card. What moves in them is set by `LiveCard`. */
+/** A card of one family of the registry, shown as its type and unit suggest. */
 import { memo } from 'preact/compat'
-import { useEffect, useRef } from 'preact/hooks'
-import type { FamilyInfo, Store } from '../model/store'
+import { useMemo } from 'preact/hooks'
+import type { FamilyInfo, SeriesInfo, Store } from '../model/store'
 import type { Page } from '../page'
-import { LiveCard } from './card'
+import { CardFrame } from './card-frame'
 import { titleOf } from './title'
-import { watch } from './watch'
 
 interface Props {
   readonly page: Page
@@ -17,61 +16,18 @@ interface Props {
   readonly place: number
 }
 
-/** The live part of a card's element, for the keyboard. */
-export const liveCards = new WeakMap<Element, LiveCard>()
-
 function FamilyCardPlain({ page, source = page.store, family, title = titleOf(family), place }: Props) {
-  const root = useRef<HTMLElement>(null)
-  const live = useRef<LiveCard | null>(null)
-  useEffect(() => {
-    const element = root.current
-    if (element === null) return
-    const part = (name: string): HTMLElement => {
-      const found = element.querySelector<HTMLElement>(`.${name}`)
-      if (found === null) throw new Error(`a card has a .${name}`)
-      return found
-    }
-    const card = new LiveCard(page, source, family, {
-      root: element,
-      source: part('source'),
-      value: part('value'),
-      unit: part('unit'),
-      word: part('word'),
-      body: part('body'),
-      legend: part('legend'),
-    })
-    card.place = place
-    live.current = card
-    liveCards.set(element, card)
-    const end = watch(element, part('body'), card)
-    return () => {
-      end()
-      card.destroy()
-    }
-  }, [page, source, family])
-  useEffect(() => {
-    if (live.current !== null) live.current.place = place
-  }, [place])
-
-  const whole = family.help === '' ? family.name : `${family.name}\n${family.help}`
-  return (
-    <article class="card" ref={root} tabIndex={0} data-title={title} data-family={family.name} aria-label={title}>
-      <header>
-        <div class="names" title={whole}>
-          <h2>{title}</h2>
-          <p class="source">{family.name}</p>
-        </div>
-        <div class="now">
-          <p>
-            <span class="value">—</span> <span class="unit" />
-          </p>
-          <p class="word" />
-        </div>
-      </header>
-      <div class="body" role="img" aria-label={title} />
-      <footer class="legend" />
-    </article>
-  )
+  const families = useMemo(() => [family], [family])
+  const spec = useMemo(() => ({ family: family.name }), [family.name])
+  return <CardFrame page={page} source={source} families={families} spec={spec} title={title} place={place} />
 }
 
+export { liveCards } from './card-frame'
 export const FamilyCard = memo(FamilyCardPlain)
+
+/** A family with some of its series; the same one for as long as they are. Null without any. */
+export function useSubset(page: Page, name: string, keep: (series: SeriesInfo) => boolean): FamilyInfo | null {
+  const family = page.store.families.get(name)
+  const series = family?.series.filter(keep) ?? []
+  return useMemo(() => (family === undefined || series.length === 0 ? null : { ...family, series }), [family, series.map(({ key }) => key).join()])
+}

@@ -1,36 +1,49 @@
-/** A card of what a spec names: a family of the registry, or a query that is followed for as long as the card is there. */
-import { useEffect, useState } from 'preact/hooks'
+/** A card of what a spec names: families of the registry, or a query that is followed for as long as the card is there. */
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { groupTitle } from '../model/group'
 import type { LiveQuery } from '../model/live-query'
 import type { CardSpec } from '../model/spec'
+import type { FamilyInfo } from '../model/store'
 import type { Page } from '../page'
-import { FamilyCard } from './family-card'
+import { CardFrame } from './card-frame'
 import { useTopics } from './hooks'
+import { titleOf, titleOfGroup } from './title'
 
 interface Props {
   readonly page: Page
   readonly spec: CardSpec
   readonly place: number
+  /** Where its families are found; without, among those of the registry. */
+  readonly find?: (name: string) => FamilyInfo | undefined
+  /** Told when somebody chose another view or group on the card. */
+  readonly onSpec?: (spec: CardSpec) => void
 }
 
-export function SpecCard({ page, spec, place }: Props) {
-  return spec.query === undefined ? <OfFamily page={page} spec={spec} place={place} /> : <OfQuery page={page} spec={spec} expression={spec.query} place={place} />
+export function SpecCard(props: Props) {
+  const { query } = props.spec
+  return query === undefined ? <OfFamilies {...props} /> : <OfQuery {...props} expression={query} />
 }
 
-function OfFamily({ page, spec, place }: Props) {
+function OfFamilies({ page, spec, place, find = (name) => page.store.families.get(name), onSpec }: Props) {
   useTopics(page, 'structure')
-  const family = page.store.families.get(spec.family ?? '')
-  if (family === undefined) return <Without title={spec.title ?? spec.family ?? ''} why={page.store.lastTime === 0 ? 'Collecting.' : 'There is no such metric now.'} />
-  return <FamilyCard page={page} family={family} place={place} {...titled(spec)} />
+  const names = spec.families ?? [spec.family ?? '']
+  const known = names.map(find).filter((family) => family !== undefined)
+  const families = useSame(known)
+  const [first] = families
+  if (first === undefined) return <Without title={spec.title ?? names.join(', ')} why={page.store.lastTime === 0 ? 'Collecting.' : 'There is no such metric now.'} />
+  const title = spec.title ?? groupTitle(families.length > 1 ? names : []) ?? (families.length > 1 ? titleOfGroup(first) : titleOf(first))
+  return <CardFrame page={page} source={page.store} families={families} spec={spec} title={title} place={place} onSpec={onSpec} />
 }
 
-function OfQuery({ page, spec, expression, place }: Props & { expression: string }) {
+function OfQuery({ page, spec, expression, place, onSpec }: Props & { expression: string }) {
   useTopics(page, 'query')
   const query = useQuery(page, expression)
+  const families = useMemo(() => (query === null ? [] : [query.family]), [query])
   const { title = expression } = spec
   if (query === null) return <Without title={title} why="" />
   if (query.error !== '') return <Without title={title} why={query.error} refused />
   if (query.family.series.length === 0) return <Without title={title} why={query.store.lastTime === 0 ? 'Collecting.' : 'The query gives no series now.'} />
-  return <FamilyCard page={page} source={query.store} family={query.family} title={title} place={place} />
+  return <CardFrame page={page} source={query.store} families={families} spec={spec} title={title} place={place} onSpec={onSpec} />
 }
 
 /** The live result of an expression, for as long as the component is there. */
@@ -46,6 +59,14 @@ export function useQuery(page: Page, expression: string): LiveQuery | null {
   return query
 }
 
+/** The same array as long as the same families are in it. */
+function useSame(families: readonly FamilyInfo[]): readonly FamilyInfo[] {
+  const kept = useRef(families)
+  const same = kept.current.length === families.length && families.every((family, i) => family === kept.current[i])
+  if (!same) kept.current = families
+  return kept.current
+}
+
 /** A card that has nothing to show, and why. */
 function Without({ title, why, refused = false }: { title: string; why: string; refused?: boolean }) {
   return (
@@ -58,8 +79,4 @@ function Without({ title, why, refused = false }: { title: string; why: string; 
       <p class={refused ? 'refused' : 'nothing'}>{why}</p>
     </article>
   )
-}
-
-function titled({ title }: CardSpec): { readonly title?: string } {
-  return title === undefined ? {} : { title }
 }

@@ -83,6 +83,15 @@ export function titleOf(family: Pick<FamilyInfo, 'name' | 'help'>): string {
   return capital(clause)
 }
 
+/** Words for a direction; a card of both has none. */
+const DIRECTION = /^(transmit|receive|written|read|writes|reads|write|sent|received|out|in|tx|rx)$/i
+
+/** What two directions of the same thing are called together, from the name of one of them. */
+export function titleOfGroup(family: Pick<FamilyInfo, 'name'>): string {
+  const words = fromName(family.name).split(' ').filter((word) => !DIRECTION.test(word)).join(' ')
+  return words === '' ? family.name : capital(words)
+}
+
 /** Words of names that are read in another way. */
 const WORDS: Readonly<Record<string, string>> = {
   arp: 'ARP', avail: 'available', bytes: '', colls: 'collisions', cpu: 'CPU', drop: 'drops', errs: 'errors', fds: 'file descriptors', fifo: 'FIFO',

@@ -1,15 +1,18 @@
-/** Asks for a token where the server does not show anything without. */
+/**
+ * Asks for a token where the server does not show anything without. Before anything was seen it is the page; later, when
+ * the token is good no more, a panel above what was there.
+ */
 import { useRef, useState } from 'preact/hooks'
 import { TOKEN } from '../model/token'
 import type { Page } from '../page'
 
-export function TokenForm({ page }: { page: Page }) {
+export function TokenForm({ page, over }: { page: Page; over: boolean }) {
   const field = useRef<HTMLInputElement>(null)
   const [slip, setSlip] = useState(false)
   const before = page.token.value !== undefined
   return (
-    <main class="ask-token">
-      <h1>This server asks for a token</h1>
+    <main class={over ? 'ask-token over' : 'ask-token'}>
+      <h1>{over ? 'Sign in again' : 'This server asks for a token'}</h1>
       <p>
         With the scopes <code>read</code> and <code>stream</code>. Whoever runs the server makes one:
       </p>

@@ -5,11 +5,10 @@ import { age } from '../format/number'
 import type { Page } from '../page'
 import { WINDOWS } from '../page'
 import { hrefOf } from '../route'
+import { FiringCount } from './alert/news'
 import { useClock, useTopics } from './hooks'
+import { More } from './more'
 import { PAGES, pageOf } from './pages'
-
-/** More than so many ticks without a frame is late. */
-const LATE_TICKS = 2
 
 export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputElement | null> }) {
   useTopics(page, 'view', 'connection')
@@ -27,11 +26,12 @@ export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputEl
         {PAGES.filter(({ place }) => place === 'tab').map(({ view, label }) => (
           <a key={view} href={hrefOf(view)} aria-current={shown.view === view ? 'page' : undefined}>
             {label}
+            {view === 'alerts' && <FiringCount page={page} />}
             {view === 'targets' && <Down page={page} />}
           </a>
         ))}
       </nav>
-      <div class="find">
+      <div class={page.query === '' ? 'find' : 'find filled'}>
         <svg viewBox="0 0 24 24" aria-hidden="true">
           <circle cx="11" cy="11" r="6.5" />
           <path d="M16 16l5 5" />
@@ -68,7 +68,7 @@ export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputEl
       <LiveButton page={page} />
       <button
         type="button"
-        class="square"
+        class="square theme"
         title="Theme (.)"
         aria-label={page.theme === 'dark' ? 'Light theme' : 'Dark theme'}
         onClick={() => {
@@ -80,6 +80,7 @@ export function TopBar({ page, find }: { page: Page; find: RefObject<HTMLInputEl
           <path class="solid" d="M12 4.5a7.5 7.5 0 0 1 0 15z" />
         </svg>
       </button>
+      <More page={page} pages={PAGES.filter(({ place }) => place === 'more')} />
     </header>
   )
 }
@@ -99,7 +100,7 @@ function Delay({ page }: { page: Page }) {
   const silence = page.silenceMs
   if (page.store.lastTime === 0) return <span class="delay">{phase === 'connecting' ? 'connecting' : 'no data yet'}</span>
   if (phase !== 'live' && phase !== 'recovering') return <span class="delay">no data for {age(silence / 1000)}</span>
-  if (silence > LATE_TICKS * page.store.intervalMs + 250) return <span class="delay late">late {age(silence / 1000)}</span>
+  if (page.late) return <span class="delay late">late {age(silence / 1000)}</span>
   if (page.pausedAt !== null) return <span class="delay">{age((page.store.lastTime - page.pausedAt) / 1000)} behind</span>
   return (
     <span class="delay" title="How old the last frame was when it came">

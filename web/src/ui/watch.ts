@@ -1,7 +1,12 @@
-/** Tells cards when they come near the screen and how wide they are: two observers for the whole page. */
-import type { LiveCard } from './card'
+/** Tells what is drawn when it comes near the screen and how large it is: two observers for the whole page. */
 
-const byElement = new Map<Element, LiveCard>()
+/** What can be told: a card, a sparkline. */
+export interface Watched {
+  setNear(near: boolean): void
+  setSize(width: number, height: number): void
+}
+
+const byElement = new Map<Element, Watched>()
 
 // A screen of margin: what is scrolled to is already drawn.
 const near = new IntersectionObserver(
@@ -10,19 +15,19 @@ const near = new IntersectionObserver(
   },
   { rootMargin: '100% 0px' },
 )
-const width = new ResizeObserver((entries) => {
-  for (const entry of entries) byElement.get(entry.target)?.setWidth(Math.floor(entry.contentRect.width))
+const size = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) byElement.get(target)?.setSize(Math.floor(contentRect.width), Math.floor(contentRect.height))
 })
 
-/** Watches a card by its element, its width by that of its body; returns the end of it. */
-export function watch(element: Element, body: Element, card: LiveCard): () => void {
-  byElement.set(element, card)
-  byElement.set(body, card)
+/** Watches something by its element, its size by that of `body`; returns the end of it. */
+export function watch(element: Element, body: Element, watched: Watched): () => void {
+  byElement.set(element, watched)
+  byElement.set(body, watched)
   near.observe(element)
-  width.observe(body)
+  size.observe(body)
   return () => {
     near.unobserve(element)
-    width.unobserve(body)
+    size.unobserve(body)
     byElement.delete(element)
     byElement.delete(body)
   }

@@ -1,0 +1,129 @@
+/**
+ * The overview in a real browser: over a quiet server with nothing but its host, and over one with an application, targets and
+ * trouble. Screenshots go to `artifacts/`.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { launch, start, stop } from './server'
+import type { Server } from './server'
+
+const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
+const scratch = mkdtempSync(join(tmpdir(), 'gaugecast-overview-'))
+
+let browser: Browser
+let quiet: Server
+let busy: Server
+
+const RULES = `
+groups:
+  - name: shop
+    interval: 250ms
+    rules:
+${['emergency', 'critical', 'warning', 'info', 'info', 'info', 'info'].map((level, i) => `      - {alert: Shop${i}, expr: shop_queue_length > ${i}, labels: {severity: ${level}}}\n`).join('')}
+`
+const SHOP = `# HELP shop_latency_seconds How long a request takes.
+# TYPE shop_latency_seconds histogram
+shop_latency_seconds_bucket{le="0.1"} 90
+shop_latency_seconds_bucket{le="+Inf"} 100
+shop_latency_seconds_sum 10
+shop_latency_seconds_count 100
+# TYPE http_requests_total counter
+http_requests_total{code="200"} 100
+# TYPE shop_queue_length gauge
+shop_queue_length 12
+`
+
+beforeAll(async () => {
+  mkdirSync(ARTIFACTS, { recursive: true })
+  mkdirSync(join(scratch, 'text'))
+  writeFileSync(join(scratch, 'rules.yml'), RULES)
+  writeFileSync(join(scratch, 'gaugecast.yml'), 'rule_files: [rules.yml]\n')
+  writeFileSync(join(scratch, 'text', 'shop.prom'), SHOP)
+  quiet = await start(0, '--collect.tick=250ms', '--rules.built-in=false')
+  busy = await start(0, '--collect.tick=250ms', '--rules.built-in=false', `--config.file=${join(scratch, 'gaugecast.yml')}`, `--collector.textfile.directory=${join(scratch, 'text')}`, `--scrape=127.0.0.1:${quiet.port}`, '--scrape=http://127.0.0.1:9/metrics')
+  browser = await launch()
+})
+
+afterAll(async () => {
+  await browser.close()
+  await stop(busy)
+  await stop(quiet)
+  rmSync(scratch, { recursive: true })
+})
+
+async function open(server: Server, width: number, theme: 'dark' | 'light'): Promise<Page> {
+  const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme: theme })
+  // The first page there is: nothing behind the address.
+  await page.goto(server.url)
+  // A rate needs two values.
+  await page.locator('.tile', { has: page.locator('b:text-is("CPU")') }).locator('.value', { hasText: /\d/ }).waitFor()
+  return page
+}
+
+async function fits(page: Page): Promise<void> {
+  expect(await page.locator('main').evaluate((main) => main.scrollWidth - main.clientWidth), 'the page does not scroll sideways').toBeLessThanOrEqual(0)
+  expect(await page.locator('main').innerText()).not.toMatch(/NaN|undefined|null|\d[eE]\+\d/)
+}
+
+describe.each([1280, 360])('at %i pixels', (width) => {
+  test.each(['dark', 'light'] as const)('in the %s theme a quiet server is calm: nothing missing looks broken', async (theme) => {
+    const page = await open(quiet, width, theme)
+    await page.getByRole('heading', { name: 'All quiet' }).waitFor()
+    expect(await page.locator('.alert, .unusual, .target-rows, .refused, .firing-count').count()).toBe(0)
+    expect(await page.locator('.tile b').allInnerTexts()).toEqual(expect.arrayContaining(['CPU', 'Memory', 'Load', 'Clients', 'Frames']))
+    expect(await page.locator('.tile b').allInnerTexts()).not.toContain('Requests')
+    await page.locator('.card[data-family="node_cpu_seconds_total"]').waitFor()
+    await fits(page)
+    await page.screenshot({ path: join(ARTIFACTS, `overview-quiet-${width}-${theme}.png`), fullPage: true })
+    await page.close()
+  })
+
+  test.each(['dark', 'light'] as const)('in the %s theme trouble is first: the worst five alerts, then a number', async (theme) => {
+    const page = await open(busy, width, theme)
+    await page.getByRole('heading', { name: '7 alerts firing' }).waitFor()
+    expect(await page.locator('.alert .level').allInnerTexts()).toEqual(['Emergency', 'Critical', 'Warning', 'Info', 'Info'])
+    expect(await page.getByRole('link', { name: '2 more' }).getAttribute('href')).toBe('#alerts')
+    expect(await page.title()).toBe('(7) gaugecast')
+    const worst = await page.locator('.alert').first().boundingBox()
+    expect((worst?.y ?? Infinity) + (worst?.height ?? 0), 'above the fold').toBeLessThan(800)
+    expect(await page.locator('.tile b').allInnerTexts()).toContain('Requests')
+    expect(await page.locator('.lately .card').first().getAttribute('data-family')).toBe('shop_latency_seconds')
+    await page.locator('.target-rows li.down .end', { hasText: 'down' }).waitFor()
+    expect(await page.locator('.target-rows li').first().getAttribute('class')).toBe('down')
+    await page.locator('.headline', { hasText: '1 of 2 targets up' }).waitFor()
+    await fits(page)
+    await page.screenshot({ path: join(ARTIFACTS, `overview-trouble-${width}-${theme}.png`), fullPage: true })
+    await page.close()
+  })
+})
+
+test('a tile follows its value while the page is open', async () => {
+  const page = await open(busy, 1280, 'light')
+  const clients = page.locator('.tile', { has: page.locator('b:text-is("Clients")') }).locator('.value')
+  await clients.filter({ hasText: /^1$/ }).waitFor()
+  const other = await open(busy, 1280, 'light')
+  await clients.filter({ hasText: /^2$/ }).waitFor()
+  await other.close()
+  await clients.filter({ hasText: /^1$/ }).waitFor()
+  await page.close()
+})
+
+test('what is looked for by its name is found on the page of all', async () => {
+  const page = await open(busy, 1280, 'light')
+  await page.getByRole('searchbox').fill('shop')
+  await page.locator('.explore .card[data-family="shop_queue_length"]').waitFor()
+  expect(await page.getByRole('searchbox').inputValue()).toBe('shop')
+  await page.close()
+})
+
+test('an alert opens on its page, wherever it was pressed', async () => {
+  const page = await open(busy, 1280, 'dark')
+  await page.locator('.alert').first().click({ position: { x: 400, y: 8 } })
+  await page.locator('.alert.open .what b', { hasText: 'Shop0' }).waitFor()
+  expect(new URL(page.url()).hash).toMatch(/^#alerts\/[0-9a-f]{16}$/)
+  await page.close()
+})
