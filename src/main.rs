@@ -20,7 +20,8 @@ mod allocator {
 
     /// Fixes the threshold, and one arena a core. A choice made by `MALLOC_…` in the environment stands.
     pub(super) fn settle() {
-        let cores = available_parallelism().map_or(1, |cores| libc::c_int::try_from(cores.get()).unwrap_or(64));
+        let cores =
+            available_parallelism().map_or(1, |cores| libc::c_int::try_from(cores.get()).unwrap_or(64));
         for (variable, parameter, value) in [
             ("MALLOC_MMAP_THRESHOLD_", libc::M_MMAP_THRESHOLD, OWN_PAGES),
             ("MALLOC_ARENA_MAX", libc::M_ARENA_MAX, cores.max(2)),

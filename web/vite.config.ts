@@ -1,7 +1,7 @@
 /**
  * The build: fixed names without hashes, since the server embeds these files and answers with an ETag each, and
  * relative addresses, so that the page works under any route prefix. What only some need is a file of its own, fetched when
- * it is wanted: the reader of YAML.
+ * it is wanted: most pages (`ui/pages.ts`), the reader of YAML.
  */
 import { defineConfig } from 'vite'
 
@@ -20,6 +20,14 @@ export default defineConfig({
         entryFileNames: 'app.js',
         chunkFileNames: '[name].js',
         assetFileNames: 'app[extname]',
+        // What several of those pages share and the first ones do not need; and what all files need.
+        codeSplitting: {
+          includeDependenciesRecursively: false,
+          groups: [
+            { name: 'parts', test: /src[\\/](ui|model)[\\/](fact|table|denied|series-table|series-rows|command)\.tsx?$/ },
+            { name: 'format', test: /src[\\/]format[\\/]/ },
+          ],
+        },
       },
     },
   },

@@ -28,48 +28,52 @@ pub(super) struct File {
     bytes: &'static [u8],
 }
 
-/// All files: the page's; and `client.js` and `gauge-cast.js`, which pages of others load (`docs/client.md`).
-pub(super) const FILES: [File; 8] = [
+/// A file of `web/dist` under its own name.
+macro_rules! file {
+    ($name:literal, $content_type:literal) => {
+        File {
+            path: concat!("/", $name),
+            content_type: $content_type,
+            bytes: include_bytes!(concat!("../../web/dist/", $name)),
+        }
+    };
+}
+
+/// A script of `web/dist`.
+macro_rules! script {
+    ($name:literal) => {
+        file!($name, "text/javascript; charset=utf-8")
+    };
+}
+
+/// All files: the page's, of which most of its parts are fetched when somebody goes there; and `client.js` and `gauge-cast.js`, which
+/// pages of others load (`docs/client.md`).
+pub(super) const FILES: [File; 21] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
         bytes: include_bytes!("../../web/dist/index.html"),
     },
-    File {
-        path: "/app.js",
-        content_type: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("../../web/dist/app.js"),
-    },
-    File {
-        path: "/app.css",
-        content_type: "text/css; charset=utf-8",
-        bytes: include_bytes!("../../web/dist/app.css"),
-    },
-    File {
-        path: "/client.js",
-        content_type: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("../../web/dist/client.js"),
-    },
-    File {
-        path: "/gauge-cast.js",
-        content_type: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("../../web/dist/gauge-cast.js"),
-    },
-    File {
-        path: "/yaml.js",
-        content_type: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("../../web/dist/yaml.js"),
-    },
-    File {
-        path: "/theme.js",
-        content_type: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("../../web/dist/theme.js"),
-    },
-    File {
-        path: "/icon.svg",
-        content_type: "image/svg+xml",
-        bytes: include_bytes!("../../web/dist/icon.svg"),
-    },
+    file!("app.css", "text/css; charset=utf-8"),
+    file!("icon.svg", "image/svg+xml"),
+    script!("app.js"),
+    script!("format.js"),
+    script!("hooks.js"),
+    script!("matchers.js"),
+    script!("parts.js"),
+    script!("admin.js"),
+    script!("alerts.js"),
+    script!("baselines.js"),
+    script!("boards.js"),
+    script!("clients.js"),
+    script!("metric.js"),
+    script!("operations.js"),
+    script!("query.js"),
+    script!("reports.js"),
+    script!("yaml.js"),
+    script!("theme.js"),
+    script!("client.js"),
+    script!("gauge-cast.js"),
 ];
 
 /// A file as it is sent.
