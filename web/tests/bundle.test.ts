@@ -51,9 +51,8 @@ test('the element is under 8 kB gzipped, asks for the client and for no other mo
 })
 
 test('the reader of YAML is a file that only who imports a board loads', () => {
-  const app = read('app.js').toString()
-  expect(app).toMatch(/import\(`\.\/yaml\.js`\)/)
-  expect(app).not.toMatch(/from\s*["'`]\.\/yaml\.js/)
+  expect(read('boards.js').toString().includes('import(`./yaml.js`)')).toBe(true)
+  for (const page of ['app.js', ...PAGES]) expect(whole(page).has('yaml.js'), page).toBe(false)
   expect(gzipSync(read('yaml.js')).length).toBeLessThan(13_000)
 })
 
