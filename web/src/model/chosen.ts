@@ -29,8 +29,9 @@ const STILL = /_(info|created|timestamp_seconds|start_time_seconds)$/
 export function chosenFamilies(families: Iterable<FamilyInfo>): readonly FamilyInfo[] {
   const all = [...families]
   const byName = new Map(all.map((family) => [family.name, family]))
+  // What a rule has recorded is of families that have cards.
   const applications = all
-    .filter(({ name, type }) => (!INTERNAL.test(name) || name.startsWith(OPERATIONS)) && !STILL.test(name) && type !== 'info')
+    .filter(({ name, type }) => (!INTERNAL.test(name) || name.startsWith(OPERATIONS)) && !STILL.test(name) && !name.includes(':') && type !== 'info')
     .map((family) => ({ family, rank: rank(family) }))
     .sort((a, b) => a.rank - b.rank || (a.family.name < b.family.name ? -1 : 1))
     .slice(0, MOST_OF_APPLICATIONS)
