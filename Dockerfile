@@ -20,7 +20,7 @@ COPY grafana grafana
 COPY packaging packaging
 COPY prometheus.yml docker-compose.yml ./
 COPY web/dist web/dist
-RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
+RUN host="$(rustc --print host-tuple)" \
  && cargo build --profile dist --locked --bin gaugecast --target "$host" \
  && cp "target/$host/dist/gaugecast" /gaugecast
 

@@ -4,6 +4,7 @@
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use futures_util::StreamExt;
@@ -20,7 +21,7 @@ use gaugecast::series::{Epoch, FamilyMeta, Kind, NO_TIME, Role, Scope, Table};
 use gaugecast::server::{self, App, Parts, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 const T0: i64 = 1_700_000_000_000;
@@ -76,8 +77,7 @@ fn serve_with(samples: Arc<dyn Source + Send>, history: Option<History>, query: 
 
 /// A minute of two series at 1 Hz, from `T0` on.
 fn history() -> Arc<History> {
-    let config =
-        history::Config { retention: std::time::Duration::from_secs(u64::MAX / 1000), ..Default::default() };
+    let config = history::Config { retention: Duration::from_secs(u64::MAX / 1000), ..Default::default() };
     let history = History::open(&config, &Registry::new(), T0).unwrap();
     let write = |labels: &[(&str, &str)], factor: f64| {
         let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -257,19 +257,32 @@ async fn a_long_answer_is_packed_for_who_takes_it() {
 struct Gated {
     open: Mutex<bool>,
     changed: Condvar,
-}
-
-impl Gated {
-    fn open(&self) {
-        *self.open.lock().unwrap() = true;
-        self.changed.notify_all();
-    }
+    entered: Notify,
 }
 
 impl Source for Gated {
     fn select(&self, _: &[Matcher], _: i64, _: i64, _: usize) -> Result<Vec<Series>, SourceError> {
+        self.entered.notify_one();
         drop(self.changed.wait_while(self.open.lock().unwrap(), |open| !*open).unwrap());
         Ok(Vec::new())
+    }
+}
+
+/// The gate, in the hands of a test. It opens with the end of the test too: a runtime waits for its threads, so a test that
+/// fails before the gate nobody opens would never end.
+#[derive(Default)]
+struct Gate(Arc<Gated>);
+
+impl Gate {
+    fn open(&self) {
+        *self.0.open.lock().unwrap() = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.open();
     }
 }
 
@@ -279,8 +292,8 @@ fn one_at_a_time() -> query::Config {
 
 #[tokio::test]
 async fn when_too_many_wait_one_is_told_to_come_again() {
-    let gate = Arc::new(Gated::default());
-    let server = serve(gate.clone(), one_at_a_time());
+    let gate = Gate::default();
+    let server = serve(gate.0.clone(), one_at_a_time());
     // One runs, ten wait; so while the gate is shut only the twelfth can have an answer.
     let mut asked: FuturesUnordered<_> = (0..12).map(|_| server.get("/api/v1/query?query=up")).collect();
     let refused = asked.next().await.unwrap();
@@ -296,11 +309,18 @@ async fn when_too_many_wait_one_is_told_to_come_again() {
 
 #[tokio::test]
 async fn a_query_whose_time_is_over_says_whether_it_had_begun() {
-    let gate = Arc::new(Gated::default());
-    let server = serve(gate.clone(), one_at_a_time());
+    let gate = Gate::default();
+    let server = serve(gate.0.clone(), one_at_a_time());
     let error =
         |at| format!(r#"{{"status":"error","errorType":"timeout","error":"query timed out in {at}"}}"#);
-    let first = server.get("/api/v1/query?query=up&timeout=1ms").await;
+    // However slow the machine is, it is in the source when its minute is over.
+    let a_minute_later = async {
+        gate.0.entered.notified().await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::resume();
+    };
+    let (first, ()) = tokio::join!(server.get("/api/v1/query?query=up&timeout=1m"), a_minute_later);
     assert_eq!((first.status, first.text()), (503, &*error("expression evaluation")));
     // It is answered, but still in the source and so in the way.
     assert_eq!(server.own("gaugecast_queries_running"), 1.0);

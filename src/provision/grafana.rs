@@ -12,6 +12,10 @@ pub(super) fn files(options: &Options) -> Vec<File> {
             "grafana/provisioning/datasources/prometheus.yml",
             include_str!("../../grafana/provisioning/datasources/prometheus.yml"),
         ),
+        File::new(
+            "grafana/provisioning/datasources/alertmanager.yml",
+            include_str!("../../grafana/provisioning/datasources/alertmanager.yml"),
+        ),
         File::new("grafana/provisioning/datasources/gaugecast.yml", itself(options)),
     ];
     files.extend(alerting::files(options));

@@ -292,9 +292,14 @@ DATA_SOURCES = {
                             "timeInterval": {"type": "string", "pattern": "^[0-9]+(ms|s|m)$"},
                             "prometheusType": {"enum": ["Prometheus", "Mimir", "Thanos", "Cortex"]},
                             "manageAlerts": {"type": "boolean"},
+                            "implementation": {"enum": ["prometheus", "mimir", "cortex"]},
+                            "handleGrafanaManagedAlerts": {"type": "boolean"},
                         },
                     },
                 },
+                # Without a word Grafana takes an Alertmanager for Mimir's.
+                "if": {"properties": {"type": {"const": "alertmanager"}}},
+                "then": {"properties": {"jsonData": {"required": ["implementation"]}}, "required": ["jsonData"]},
             },
         },
     },
@@ -346,13 +351,36 @@ def test_provisioning_files_have_grafanas_keys(folder: str, schema: dict) -> Non
 
 
 def test_data_sources_are_distinct_and_gaugecasts_is_where_prometheus_scrapes_it() -> None:
-    files = (GRAFANA / "provisioning/datasources").glob("*.yml")
-    sources = [source for file in files for source in yaml.safe_load(file.read_text())["datasources"]]
+    sources = data_sources()
     assert len({source["uid"] for source in sources}) == len({source["name"] for source in sources}) == len(sources)
     assert [source["name"] for source in sources if source["isDefault"]] == ["Prometheus"]
     (job,) = (job for job in prometheus_jobs() if job["job_name"] == "gaugecast")
     (target,) = job["static_configs"][0]["targets"]
     assert [source["url"] for source in sources if source["name"] == "gaugecast"] == [f"http://{target}"]
+
+
+def test_a_data_source_named_by_the_environment_is_the_service_of_compose(compose: dict) -> None:
+    environment = compose["services"]["grafana"]["environment"]
+    named = {}
+    for source in data_sources():
+        if variable := re.fullmatch(r"\$\{(\w+)\}", source["url"]):
+            named[source["type"]] = environment[variable[1]]
+    assert set(named) == {"prometheus", "alertmanager"}
+    for service, url in named.items():
+        assert f"--web.listen-address={url.removeprefix('http://')}" in compose["services"][service]["command"]
+    # Prometheus and Grafana tell the Alertmanager that is looked at, and Grafana tells it once.
+    address = named["alertmanager"].replace("127.0.0.1", "localhost")
+    (told,) = yaml.safe_load((ROOT / "prometheus.yml").read_text())["alerting"]["alertmanagers"]
+    assert told["static_configs"] == [{"targets": [address.removeprefix("http://")]}]
+    (point,) = yaml.safe_load((GRAFANA / "provisioning/alerting/contact-points.yml").read_text())["contactPoints"]
+    assert [receiver["settings"]["url"] for receiver in point["receivers"]] == [address]
+    (alertmanager,) = (source for source in data_sources() if source["type"] == "alertmanager")
+    assert alertmanager["jsonData"] == {"implementation": "prometheus", "handleGrafanaManagedAlerts": False}
+
+
+def data_sources() -> list[dict]:
+    files = sorted((GRAFANA / "provisioning/datasources").glob("*.yml"))
+    return [source for file in files for source in yaml.safe_load(file.read_text())["datasources"]]
 
 
 def prometheus_jobs() -> list[dict]:

@@ -3,12 +3,15 @@
 import json
 import random
 import time
+from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
 import jsonschema
 import pytest
-from conftest import Gaugecast, eventually, start_gaugecast
+import urllib3
+from conftest import DEADLINE, Gaugecast, eventually, start_gaugecast
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from test_chat import Client, chatting
 
 # How long the fuzzer may ask.
 FUZZING = 20.0
@@ -60,6 +63,19 @@ def server(tmp_path_factory: pytest.TempPathFactory):
     gaugecast.program.process.wait()
 
 
+@pytest.fixture(scope="module")
+def runs_of_an_application() -> Iterator[str]:
+    """Where the runs of an operation are, one of which failed. Operations are an application's: gaugecast has none."""
+    with chatting() as chat:
+        client = Client(chat.address)
+        client.ok("REGISTER ann secret")
+        client.ok("LOGIN ann secret")
+        client.ok("CREATE tea")
+        client.ok("SEND tea hello")
+        client.err("EDIT tea 99 hello", "no_such_message")
+        yield f"{chat.live}/api/v1/admin/performance/operations/edit_message"
+
+
 def firing(server: Gaugecast) -> str | None:
     alerts = json.loads(server.get("/api/v1/admin/performance/alerts?state=firing").data)["data"]["alerts"]
     return next((alert["id"] for alert in alerts if alert["labels"]["alertname"] == "Always"), None)
@@ -91,7 +107,7 @@ ASKED = {
 }
 
 
-def test_f121_real_answers_are_what_it_says(server: Gaugecast, described: dict) -> None:
+def test_f121_real_answers_are_what_it_says(server: Gaugecast, described: dict, runs_of_an_application: str) -> None:
     save = "/api/v1/baselines/b?" + urlencode({"match[]": "node_load1", "last": "1m"})
     while server.get(save, "PUT").status not in (200, 201):
         server.get("/metrics")
@@ -101,7 +117,11 @@ def test_f121_real_answers_are_what_it_says(server: Gaugecast, described: dict) 
         if not operation or path.startswith("/api/v1/stream"):
             continue
         concrete = path.replace("{name}", "b" if "baselines" in path else "job").replace("{id}", server.silence)
-        response = server.get(concrete + "?" + urlencode(ASKED.get(path, {})))
+        if path == "/api/v1/admin/performance/operations/{name}":
+            response = urllib3.request("GET", runs_of_an_application, timeout=DEADLINE)
+            assert b"no_such_message" in response.data, "the run that failed is told"
+        else:
+            response = server.get(concrete + "?" + urlencode(ASKED.get(path, {})))
         contents = operation["responses"].get(str(response.status), {}).get("content", {})
         assert response.status == 200, (path, response.data)
         kind = response.headers["Content-Type"].split(";")[0]

@@ -103,30 +103,6 @@ def test_the_debian_package_is_made_of_files_that_are_there() -> None:
         assert (ROOT / unit["unit-scripts"]).is_dir()
 
 
-# What is built elsewhere
-
-
-def compiled_in() -> set[str]:
-    """The files outside src/ that the program contains."""
-    found = set()
-    for file in (ROOT / "src").rglob("*.rs"):
-        for path in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', file.read_text().partition("\nmod tests {")[0]):
-            source = (file.parent / path).resolve().relative_to(ROOT)
-            if source.parts[0] != "src" and "tests" not in file.stem:
-                found.add(str(source))
-    assert "web/dist/app.js" in found
-    return found
-
-
-@pytest.mark.parametrize("source", sorted(compiled_in()))
-def test_a_file_in_the_program_is_there_where_image_and_crate_are_built(source: str) -> None:
-    copied = re.findall(r"^COPY (?!--)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    sent = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    packed = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["include"]
-    for where in (" ".join(copied).split(), sent, packed):
-        assert any(Path(source).match(one) or Path(source).is_relative_to(one) for one in where), where
-
-
 # Helm
 
 
