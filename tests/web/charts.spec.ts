@@ -74,10 +74,13 @@ async function open(width: number, theme: 'dark' | 'light'): Promise<{ page: Pag
 /** The card of a family, found and on the screen. */
 async function cardOf(page: Page, family: string): Promise<Locator> {
   await page.getByRole('searchbox').fill(FOUND_BY[family] ?? family)
-  const card = page.locator(`.card[data-family~="${family}"]`)
-  await card.scrollIntoViewIfNeeded()
-  await page.waitForFunction((name) => document.querySelector(`.card[data-family~="${name}"]`)?.hasAttribute('data-view') === true, family)
-  return card
+  // What stands in its place until it is near the screen is another element.
+  await page.waitForFunction((name) => {
+    const card = document.querySelector(`.card[data-family~="${name}"]`)
+    card?.scrollIntoView({ block: 'nearest' })
+    return card?.hasAttribute('data-view') === true
+  }, family)
+  return page.locator(`.card[data-family~="${family}"]`)
 }
 
 /** Chooses a view in the menu of a card. */

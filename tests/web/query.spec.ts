@@ -128,7 +128,7 @@ test('an error is said in the server’s words and marked at its place', async (
   const { page, complaints } = await open('#query')
   await page.locator('textarea').fill('sum(rate(node_load1[1m]) by')
   await page.keyboard.press('Enter')
-  const alert = page.getByRole('alert')
+  const alert = page.locator('.refused[role="alert"]')
   await alert.waitFor()
   expect(await alert.textContent()).toBe('column 26: unexpected <by> in aggregation')
   expect(await page.locator('.expression mark').textContent()).toBe('by')
@@ -140,7 +140,7 @@ test('an error is said in the server’s words and marked at its place', async (
   await page.locator('textarea').fill('sum(node_load1)')
   await page.keyboard.press('Enter')
   await seeAChange(page)
-  expect(await page.getByRole('alert').count()).toBe(0)
+  expect(await page.locator('.refused[role="alert"]').count()).toBe(0)
   expect(complaints).toEqual([])
 })
 

@@ -131,11 +131,11 @@ describe.each(VIEWS)('%s', (view) => {
 
 test('one tab after the other is reached from the bar, and each is the page that it says', async () => {
   const { page } = await open('overview', 1280, 'light')
-  const tabs = await page.locator('nav[aria-label="Pages"] a').all()
+  const tabs = await page.locator('nav.tabs a').all()
   expect(tabs.length).toBeGreaterThanOrEqual(6)
   for (const tab of tabs) {
     await tab.click()
-    await page.locator('nav[aria-label="Pages"] a[aria-current="page"]').waitFor()
+    await page.locator('nav.tabs a[aria-current="page"]').waitFor()
     expect(await tab.getAttribute('aria-current')).toBe('page')
     await page.getByRole('heading', { level: 1 }).waitFor()
   }

@@ -433,6 +433,12 @@ export class Page {
     })
   }
 
+  /** More of the past is here, for more than one card. */
+  pastCame(): void {
+    for (const card of this.cards) card.textsDue()
+    this.markAll()
+  }
+
   private markAll(): void {
     if (document.hidden) return
     for (const card of this.cards) this.queue.mark(card)

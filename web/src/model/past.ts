@@ -181,6 +181,9 @@ export function historyPaths(series: readonly SeriesInfo[], { from, to }: Span, 
 /** What selects these series, of one family, a list a request; none where there are too many. */
 function selectors(series: readonly SeriesInfo[]): readonly (readonly string[])[] {
   const wanted = series.filter((one) => !one.name.endsWith('_created') || one.family.name.endsWith('_created'))
+  const [only] = wanted
+  // Of one it need not be told what the others of its name did.
+  if (only !== undefined && wanted.length === 1) return [[selectorOf(only.name, only.labels)]]
   const names = [...new Set(wanted.map((one) => one.name))]
   if (wanted.length <= MOST_SERIES) return [names.map((name) => selectorOf(name, {}))]
   const byBucket = new Map<string, number>()

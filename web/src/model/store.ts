@@ -118,6 +118,12 @@ export class Store {
     return this.known.get(seriesIdentity(name, labels))?.key
   }
 
+  /** The series that have these keys. */
+  seriesWith(keys: Iterable<number>): readonly SeriesInfo[] {
+    const wanted = new Set(keys)
+    return [...this.known.values()].filter(({ key }) => wanted.has(key))
+  }
+
   get seriesCount(): number {
     return this.known.size
   }

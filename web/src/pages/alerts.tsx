@@ -10,6 +10,7 @@ import { readSilences } from '../model/silences'
 import type { Page } from '../page'
 import { useAlerts } from '../ui/alert-feed'
 import { Details } from '../ui/alert/details'
+import { useAlertKeys } from '../ui/alert/keys'
 import type { Around } from '../ui/alert/details'
 import { Lanes } from '../ui/alert/lanes'
 import { AlertRow } from '../ui/alert/row'
@@ -40,6 +41,7 @@ const TABS: readonly (readonly [Tab, string])[] = [
 
 export function Alerts({ page }: PageProps) {
   useTopics(page, 'view', 'structure')
+  useAlertKeys()
   const feed = useAlerts(page)
   const [ended, setEnded] = useState(0)
   const history = useAnswer(page, `api/v1/admin/alerts/history?limit=${HISTORY}`, readTransitions, { every: HISTORY_MS, on: ['alert'] })

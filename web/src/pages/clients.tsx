@@ -101,7 +101,7 @@ function columns(kick: (client: Client) => void): readonly Column<Row>[] {
       name: 'kick',
       label: '',
       cell: ({ client }) => (
-        <button type="button" aria-label={`Send ${client.remote} away`} onClick={() => { kick(client) }}>
+        <button type="button" aria-label={`Send away ${client.remote}`} onClick={() => { kick(client) }}>
           Send away
         </button>
       ),

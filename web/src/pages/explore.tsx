@@ -170,7 +170,7 @@ function Nothing({ page, families, elsewhere, show, attention, find }: NothingPr
     return (
       <div class="nothing">
         <p>No metric yet. Three lines in a file for the text file collector expose one:</p>
-        <pre>{'# HELP shop_orders_total Orders.\n# TYPE shop_orders_total counter\nshop_orders_total 1'}</pre>
+        <pre tabIndex={0}>{'# HELP shop_orders_total Orders.\n# TYPE shop_orders_total counter\nshop_orders_total 1'}</pre>
       </div>
     )
   }

@@ -72,7 +72,7 @@ function HowTo() {
   return (
     <div class="nothing">
       <p>No application tells of operations here. Three lines in a Rust program that has gaugecast inside:</p>
-      <pre>
+      <pre tabIndex={0}>
         {'let monitor = Monitor::new(&registry, config.monitor.clone())?;\nlet send = monitor.operation("send_message");\nlet answer = send.time(|| work());'}
       </pre>
       <p>Rate, errors, percentiles and the last hundred runs follow from that; docs/monitor.md has the rest.</p>
@@ -107,7 +107,7 @@ function columns(page: Page): readonly Column<OperationRow>[] {
 
 function RateLine({ page, row }: { page: Page; row: OperationRow }) {
   const { runs } = row.series
-  const numbers = useMemo(() => seriesNumbers(page.store, runs, true), [page, runs.join()])
+  const numbers = useMemo(() => seriesNumbers(page, page.store, page.store.seriesWith(runs), true), [page, runs.join()])
   return <Sparkline page={page} numbers={numbers} label={`${row.name}, runs a second`} />
 }
 

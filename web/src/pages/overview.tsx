@@ -16,6 +16,7 @@ import { applicationTiles, bridgeTiles, cores, hostTiles } from '../model/tiles'
 import type { Page } from '../page'
 import { hrefOf } from '../route'
 import { serverNow, useAlerts } from '../ui/alert-feed'
+import { useAlertKeys } from '../ui/alert/keys'
 import { AlertRow } from '../ui/alert/row'
 import { useAnswer } from '../ui/answer'
 import { FamilyCard } from '../ui/family-card'
@@ -135,6 +136,7 @@ function windowWords(page: Page): string {
 }
 
 function Firing({ page, alerts, anomalies }: { page: Page; alerts: readonly Alert[]; anomalies: Anomalies }) {
+  useAlertKeys()
   const fire = inOrder(firing(alerts))
   if (fire.length === 0) return null
   const rest = fire.length - MOST_ALERTS

@@ -196,7 +196,7 @@ function Result({ page, at, expression, told }: { page: Page; at: number; expres
       return (
         <>
           <p class="result-facts">a text · answered in {formatText(took / 1000, 'seconds')} · texts do not change, so this is not live</p>
-          <pre class="text-result">{result.text}</pre>
+          <pre tabIndex={0} class="text-result">{result.text}</pre>
         </>
       )
     case 'matrix':

@@ -124,7 +124,7 @@ function HowTo() {
   return (
     <div class="nothing">
       <p>Drop a report here, or two to compare them. The load tester writes them:</p>
-      <pre>gaugecast loadtest --serve --preset light --json report.json</pre>
+      <pre tabIndex={0}>gaugecast loadtest --serve --preset light --json report.json</pre>
     </div>
   )
 }

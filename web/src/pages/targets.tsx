@@ -45,7 +45,7 @@ function Empty() {
   return (
     <div class="nothing">
       <p>No other target is scraped. One flag makes any exporter live here:</p>
-      <pre>gaugecast --scrape http://localhost:9100/metrics</pre>
+      <pre tabIndex={0}>gaugecast --scrape http://localhost:9100/metrics</pre>
       <p>For more, scrape_configs in the configuration file are Prometheus’ own.</p>
     </div>
   )

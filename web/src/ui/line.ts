@@ -3,6 +3,7 @@
  * result of an expression.
  */
 import { useEffect, useMemo, useReducer } from 'preact/hooks'
+import type { Columns } from '../model/columns'
 import type { LiveQuery } from '../model/live-query'
 import type { SeriesInfo, Store } from '../model/store'
 import type { Labels } from '../model/untrusted'
@@ -41,12 +42,16 @@ export class Line implements Numbers {
     return this.query?.store ?? this.page.store
   }
 
-  columns(): Numbers['columns'] extends () => infer T ? T : never {
-    return this.store.columns
+  columns(): Columns {
+    return this.numbers().columns()
   }
 
-  fill(from: number, to: number, out: Float64Array): void {
-    this.numbers().fill(from, to, out)
+  fill(columns: Columns, from: number, to: number, out: Float64Array): void {
+    this.numbers().fill(columns, from, to, out)
+  }
+
+  stop(): void {
+    this.summed?.stop?.()
   }
 
   /** There is a series. */
@@ -57,10 +62,12 @@ export class Line implements Numbers {
 
   /** The value at the end of the window; NaN where there is none. */
   now(): number {
-    const row = this.store.columns.indexAt(this.page.windowEnd + 1) - 1
+    // What is live needs nothing of before.
+    const columns = this.page.pausedAt === null ? this.store.columns : this.columns()
+    const row = columns.indexAt(this.page.windowEnd + 1) - 1
     if (row < 0) return NaN
     const out = new Float64Array(1)
-    this.fill(row, row + 1, out)
+    this.fill(columns, row, row + 1, out)
     return out[0] ?? NaN
   }
 
@@ -69,7 +76,8 @@ export class Line implements Numbers {
     if (this.summed === null || this.counted !== series.length) {
       this.counted = series.length
       this.found = series.filter((one) => !one.name.endsWith('_created') && this.source.is(one.labels))
-      this.summed = seriesNumbers(this.store, this.found.map((one) => one.key), this.source.rate)
+      this.summed?.stop?.()
+      this.summed = seriesNumbers(this.page, this.store, this.found, this.source.rate)
     }
     return this.summed
   }

@@ -6,6 +6,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { formatText, MISSING } from '../format/number'
 import type { Unit } from '../format/number'
 import { rateUnit } from '../format/unit'
+import type { Columns } from '../model/columns'
 import { fillRow, ordered, shapeOf, statsOf } from '../model/series-rows'
 import type { Row, Shape, Stat } from '../model/series-rows'
 import type { FamilyInfo, Store } from '../model/store'
@@ -13,6 +14,7 @@ import type { Card, Page } from '../page'
 import { setText } from './dom'
 import { Sparkline } from './sparkline'
 import type { Numbers } from './sparkline'
+import { WindowRows } from './window-rows'
 
 /** So many rows at once; more on demand. */
 const STEP = 40
@@ -52,18 +54,20 @@ export function SeriesTable({ page, source, family, by, chosen, choose, against 
   useEffect(() => {
     setMost(STEP)
   }, [family, by])
-  const begun = useBegun(page, source)
-  const rows = useMemo(() => sorted(shape, sorting, page, source), [shape, sorting, page.windowMs, page.pausedAt, begun])
+  const past = useMemo(() => new WindowRows(page, source, () => family.series), [page, source, family])
+  useEffect(() => () => { past.stop() }, [past])
+  const begun = useBegun(page, past)
+  const rows = useMemo(() => sorted(shape, sorting, page, past), [shape, sorting, page.windowMs, page.pausedAt, begun])
   const shown = rows.slice(0, most)
   const body = useRef<HTMLTableSectionElement>(null)
   useEffect(() => {
     if (body.current === null) return
-    const live = new LiveNumbers(page, source, shape, shown, body.current)
+    const live = new LiveNumbers(page, past, shape, shown, body.current)
     return () => {
       live.destroy()
     }
-  }, [page, source, shape, rows, most])
-  const lines = useMemo(() => new Map(shown.map((row) => [row.id, numbersOf(source, shape, row)])), [source, shape, rows, most])
+  }, [page, past, shape, rows, most])
+  const lines = useMemo(() => new Map(shown.map((row) => [row.id, numbersOf(past, shape, row)])), [past, shape, rows, most])
 
   const heading = (column: string, text: string, descends: boolean) => (
     <Heading
@@ -134,18 +138,18 @@ export function SeriesTable({ page, source, family, by, chosen, choose, against 
 }
 
 /** Whether there are rates: before, there is no order of them. */
-function useBegun(page: Page, { columns }: Store): boolean {
-  const [begun, setBegun] = useState(columns.length >= FEWEST)
+function useBegun(page: Page, past: WindowRows): boolean {
+  const [begun, setBegun] = useState(false)
   useEffect(() => {
     if (begun) return
     const look = () => {
-      if (columns.length >= FEWEST) setBegun(true)
+      if (past.columns.length >= FEWEST) setBegun(true)
     }
     const ends = [page.listen('frame', look), page.listen('query', look)]
     return () => {
       for (const end of ends) end()
     }
-  }, [page, columns, begun])
+  }, [page, past, begun])
   return begun
 }
 
@@ -163,23 +167,23 @@ function Heading({ text, number, sorted, sort }: { text: string; number: boolean
   )
 }
 
-function sorted(shape: Shape, { column, descending }: Sorting, page: Page, source: Store): readonly Row[] {
+function sorted(shape: Shape, { column, descending }: Sorting, page: Page, { columns }: WindowRows): readonly Row[] {
   const [kind, place] = column.split(' ')
   const at = Number(place)
   if (kind === 'label') return ordered(shape.rows, (row) => row.labels[at] ?? '', descending)
-  const { from, to } = windowRows(page, source)
-  return ordered(shape.rows, (row) => statsOf(source.columns, row, shape, from, to)[at] ?? NaN, descending)
+  const { from, to } = windowRows(page, columns)
+  return ordered(shape.rows, (row) => statsOf(columns, row, shape, from, to)[at] ?? NaN, descending)
 }
 
 /** The rows of the page's window. */
-function windowRows(page: Page, { columns }: Store): { readonly from: number; readonly to: number } {
+function windowRows(page: Page, columns: Columns): { readonly from: number; readonly to: number } {
   return { from: columns.indexAt(page.windowEnd - page.windowMs), to: columns.indexAt(page.windowEnd + 1) }
 }
 
-function numbersOf({ columns }: Store, shape: Shape, row: Row): Numbers {
+function numbersOf(past: WindowRows, shape: Shape, row: Row): Numbers {
   return {
-    columns: () => columns,
-    fill: (from, to, out) => {
+    columns: () => past.columns,
+    fill: (columns, from, to, out) => {
       fillRow(columns, row, shape, from, to, out)
     },
   }
@@ -200,7 +204,7 @@ class LiveNumbers implements Card {
 
   constructor(
     private readonly page: Page,
-    private readonly source: Store,
+    private readonly past: WindowRows,
     private readonly shape: Shape,
     private readonly rows: readonly Row[],
     body: HTMLTableSectionElement,
@@ -227,10 +231,10 @@ class LiveNumbers implements Card {
     const now = performance.now()
     if (now < this.due) return
     this.due = now + TEXT_MS - 20
-    const { shape } = this
-    const { from, to } = windowRows(this.page, this.source)
+    const { shape, past: { columns } } = this
+    const { from, to } = windowRows(this.page, columns)
     this.rows.forEach((row, i) => {
-      const numbers = statsOf(this.source.columns, row, shape, from, to)
+      const numbers = statsOf(columns, row, shape, from, to)
       shape.stats.forEach((stat, s) => {
         setText(this.cells[i]?.[s], formatText(numbers[s] ?? NaN, unitOfStat(shape, stat)))
       })

@@ -7,27 +7,40 @@ import { drawSparkline } from '../chart/sparkline'
 import type { SparkLook } from '../chart/sparkline'
 import type { Columns } from '../model/columns'
 import { rates, values } from '../model/derive'
-import type { Store } from '../model/store'
+import type { SeriesInfo, Store } from '../model/store'
 import type { Severity } from '../model/alerts'
 import type { Card, Page } from '../page'
-import { watch } from './watch'
+import { Sight, watch } from './watch'
 import type { Watched } from './watch'
+import { WindowRows } from './window-rows'
 
 /** One line of numbers over rows of time. */
 export interface Numbers {
-  /** Where the times are. */
+  /** The rows of the page's window, with what was before the page was opened. */
   columns(): Columns
   /** Writes the numbers of the rows from `from` to `to` (exclusive) to `out[0 .. to-from)`. */
-  fill(from: number, to: number, out: Float64Array): void
+  fill(columns: Columns, from: number, to: number, out: Float64Array): void
+  /** Nobody looks any more. */
+  stop?(): void
 }
 
 /** The sum of some series of a store, or of their rates. */
-export function seriesNumbers(store: Pick<Store, 'columns'>, keys: readonly number[], rate: boolean): Numbers {
+export function seriesNumbers(page: Page, store: Store, series: readonly SeriesInfo[], rate: boolean): Numbers {
+  const keys = series.map(({ key }) => key)
+  return numbersOf(page, store, series, (columns, from, to, out) => {
+    if (rate) rates(columns, keys, from, to, out)
+    else values(columns, keys, from, to, out)
+  })
+}
+
+/** Numbers made of some series of a store. */
+export function numbersOf(page: Page, store: Store, series: readonly SeriesInfo[], fill: Numbers['fill']): Numbers {
+  const rows = new WindowRows(page, store, () => series)
   return {
-    columns: () => store.columns,
-    fill: (from, to, out) => {
-      if (rate) rates(store.columns, keys, from, to, out)
-      else values(store.columns, keys, from, to, out)
+    columns: () => rows.columns,
+    fill,
+    stop: () => {
+      rows.stop()
     },
   }
 }
@@ -42,7 +55,7 @@ export interface SparkLimit {
 }
 
 export class LiveSparkline implements Card, Watched {
-  private near = false
+  private readonly sight = new Sight()
   private width = 0
   private height = 0
   private scratch = new Float64Array(0)
@@ -63,6 +76,7 @@ export class LiveSparkline implements Card, Watched {
 
   /** Other numbers from now on. */
   show(numbers: Numbers, limit: SparkLimit | null = null): void {
+    if (numbers !== this.numbers) this.numbers.stop?.()
     this.numbers = numbers
     this.limit = limit
     this.mark()
@@ -73,8 +87,14 @@ export class LiveSparkline implements Card, Watched {
   }
 
   setNear(near: boolean): void {
-    this.near = near
+    this.sight.setNear(near)
     if (near) this.mark()
+    else this.numbers.stop?.()
+  }
+
+  setSeen(seen: boolean): void {
+    this.sight.seen = seen
+    if (seen) this.mark()
   }
 
   setSize(width: number, height: number): void {
@@ -95,8 +115,8 @@ export class LiveSparkline implements Card, Watched {
   }
 
   draw(): void {
-    const { page, context, width, height } = this
-    if (!this.near || context === null || width <= 0 || height <= 0) return
+    const { page, context, sight, width, height } = this
+    if (!sight.wanted || context === null || width <= 0 || height <= 0) return
     const columns = this.numbers.columns()
     const to = page.windowEnd
     const from = to - page.windowMs
@@ -104,18 +124,21 @@ export class LiveSparkline implements Card, Watched {
     const last = columns.indexAt(to + 1)
     const count = last - first
     if (this.scratch.length < count) this.scratch = new Float64Array(Math.max(256, 2 ** Math.ceil(Math.log2(count))))
-    this.numbers.fill(first, last, this.scratch)
+    this.numbers.fill(columns, first, last, this.scratch)
     drawSparkline(context, width, height, columns.times.subarray(first, last), this.scratch.subarray(0, count), from, to, this.look())
+    sight.drawn()
   }
 
   destroy(): void {
     this.end()
+    this.numbers.stop?.()
     this.page.cards.delete(this)
     this.page.queue.forget(this)
   }
 
   private mark(): void {
-    if (this.near) this.page.queue.mark(this)
+    this.sight.changed()
+    if (this.sight.near) this.page.queue.mark(this)
   }
 
   private look(): SparkLook {

@@ -7,7 +7,7 @@ import { fillTile } from '../model/tiles'
 import type { Page } from '../page'
 import { hrefOf } from '../route'
 import { LiveText } from './live-text'
-import { Sparkline } from './sparkline'
+import { numbersOf, Sparkline } from './sparkline'
 import type { Numbers } from './sparkline'
 
 /** @param tiles the same object as long as they are the same. */
@@ -20,7 +20,7 @@ export function Tiles({ page, tiles }: { page: Page; tiles: readonly Tile[] }) {
 }
 
 function OneTile({ page, tile }: { page: Page; tile: Tile }) {
-  const numbers = useMemo(() => numbersOf(page, tile), [page, tile])
+  const numbers = useMemo(() => numbersOfTile(page, tile), [page, tile])
   const scale = useMemo<Scale>(() => ({ index: -1 }), [tile.title])
   return (
     <li class="tile">
@@ -37,21 +37,20 @@ function OneTile({ page, tile }: { page: Page; tile: Tile }) {
   )
 }
 
-function numbersOf(page: Page, tile: Tile): Numbers {
+function numbersOfTile(page: Page, tile: Tile): Numbers {
   let scratch = new Float64Array(256)
-  return {
-    columns: () => page.store.columns,
-    fill: (from, to, out) => {
-      if (scratch.length < to - from) scratch = new Float64Array(2 ** Math.ceil(Math.log2(to - from)))
-      fillTile(page.store.columns, tile, from, to, out, scratch)
-    },
-  }
+  const series = page.store.seriesWith(tile.parts.flatMap(({ keys }) => keys))
+  return numbersOf(page, page.store, series, (columns, from, to, out) => {
+    if (scratch.length < to - from) scratch = new Float64Array(2 ** Math.ceil(Math.log2(to - from)))
+    fillTile(columns, tile, from, to, out, scratch)
+  })
 }
 
 function last(page: Page, numbers: Numbers): number {
-  const row = page.store.columns.indexAt(page.windowEnd + 1) - 1
+  const columns = page.pausedAt === null ? page.store.columns : numbers.columns()
+  const row = columns.indexAt(page.windowEnd + 1) - 1
   if (row < 0) return NaN
   const out = new Float64Array(1)
-  numbers.fill(row, row + 1, out)
+  numbers.fill(columns, row, row + 1, out)
   return out[0] ?? NaN
 }

@@ -16,7 +16,7 @@ export function TokenForm({ page, over }: { page: Page; over: boolean }) {
       <p>
         With the scopes <code>read</code> and <code>stream</code>. Whoever runs the server makes one:
       </p>
-      <pre>gaugecast token create NAME --scope read,stream --web.token-file=FILE</pre>
+      <pre tabIndex={0}>gaugecast token create NAME --scope read,stream --web.token-file=FILE</pre>
       <form
         onSubmit={(event) => {
           event.preventDefault()

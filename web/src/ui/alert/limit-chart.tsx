@@ -14,7 +14,7 @@ import type { Severity } from '../../model/alerts'
 import type { Card, Page } from '../../page'
 import type { Line } from '../line'
 import type { SparkLimit } from '../sparkline'
-import { watch } from '../watch'
+import { Sight, watch } from '../watch'
 import type { Watched } from '../watch'
 
 const Y_AXIS = 58
@@ -49,7 +49,7 @@ class LiveLimitChart implements Card, Watched {
   private readonly end: () => void
   private readonly layer: HTMLElement
   private readonly plot: HTMLElement
-  private near = false
+  private readonly sight = new Sight()
   private width = 0
   private height = 0
   private scratch = new Float64Array(0)
@@ -94,8 +94,13 @@ class LiveLimitChart implements Card, Watched {
   }
 
   setNear(near: boolean): void {
-    this.near = near
+    this.sight.setNear(near)
     this.mark()
+  }
+
+  setSeen(seen: boolean): void {
+    this.sight.seen = seen
+    if (seen) this.mark()
   }
 
   setSize(width: number, height: number): void {
@@ -108,6 +113,7 @@ class LiveLimitChart implements Card, Watched {
 
   destroy(): void {
     this.end()
+    this.line.stop()
     this.page.cards.delete(this)
     this.page.queue.forget(this)
     this.chart?.destroy()
@@ -115,8 +121,8 @@ class LiveLimitChart implements Card, Watched {
   }
 
   draw(): void {
-    const { page, line, width, height } = this
-    if (!this.near || width <= 0 || height <= 0 || line.store.lastTime === 0) return
+    const { page, line, sight, width, height } = this
+    if (!sight.wanted || width <= 0 || height <= 0 || line.store.lastTime === 0) return
     const columns = line.columns()
     const to = page.windowEnd
     const from = to - page.windowMs
@@ -124,7 +130,7 @@ class LiveLimitChart implements Card, Watched {
     const last = columns.indexAt(to + 1)
     const count = last - first
     if (this.scratch.length < count) this.scratch = new Float64Array(Math.max(256, 2 ** Math.ceil(Math.log2(count))))
-    line.fill(first, last, this.scratch)
+    line.fill(columns, first, last, this.scratch)
     let times: Float64Array = columns.times.subarray(first, last)
     let values: Float64Array = this.scratch.subarray(0, count)
     const column = columnWidth(count, to - from, width - Y_AXIS)
@@ -162,6 +168,7 @@ class LiveLimitChart implements Card, Watched {
       )
     } else this.chart.draw(frame)
     this.place(frame)
+    sight.drawn()
   }
 
   /** Puts what lies over the lines where it belongs; at most as many elements as there are spans and limits. */
@@ -188,7 +195,8 @@ class LiveLimitChart implements Card, Watched {
   }
 
   private mark(): void {
-    if (this.near) this.page.queue.mark(this)
+    this.sight.changed()
+    if (this.sight.near) this.page.queue.mark(this)
   }
 }
 

@@ -1,5 +1,6 @@
 /** An alert in a row, the same on the overview and on the page of alerts: how bad, what, how it came, how much, since when. */
 import type { ComponentChildren } from 'preact'
+import { useEffect, useRef } from 'preact/hooks'
 import { age, clock, format } from '../../format/number'
 import type { Alert } from '../../model/alerts'
 import { fires, ownLabels, placeOf, since } from '../../model/alerts'
@@ -15,6 +16,7 @@ import { Level } from '../severity'
 import { Sparkline } from '../sparkline'
 import { watchedOf } from '../watched'
 import { signed } from './author'
+import { alertRows } from './keys'
 import { Menu } from './menu'
 import type { Item } from './menu'
 
@@ -64,15 +66,14 @@ export function AlertRow({ page, alert, anomaly, lined, toggle, children }: Prop
   const acknowledge = () => {
     void orders.give('POST', path(alert, 'acknowledge'), signed())
   }
-  const keys = (event: KeyboardEvent) => {
-    const inField = event.target instanceof Element && event.target.closest('input, textarea, select') !== null
-    if (inField || event.ctrlKey || event.metaKey || event.altKey) return
-    if (event.key === 'a' && active && alert.acknowledged === null) acknowledge()
-    else if (event.key === 's' && placeOf(alert) === 'active') go('silence')
-    else return
-    event.preventDefault()
-    event.stopPropagation()
-  }
+  const root = useRef<HTMLLIElement>(null)
+  useEffect(() => {
+    const acts = (can: boolean, act: () => void) => () => {
+      if (can) act()
+      return can
+    }
+    if (root.current !== null) alertRows.set(root.current, { acknowledge: acts(active && alert.acknowledged === null, acknowledge), silence: acts(placeOf(alert) === 'active', () => { go('silence') }) })
+  })
   const name = (
     <>
       <b title={alert.name}>{alert.name === '' ? 'without a name' : alert.name}</b>
@@ -80,7 +81,7 @@ export function AlertRow({ page, alert, anomaly, lined, toggle, children }: Prop
     </>
   )
   return (
-    <li class={classes.join(' ')} data-alert={alert.id} onKeyDown={keys}>
+    <li class={classes.join(' ')} data-alert={alert.id} ref={root}>
       <div class="row">
         <Level severity={alert.severity} pending={pending} />
         {toggle === undefined ? (

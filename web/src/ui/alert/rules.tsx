@@ -29,7 +29,7 @@ export function Rules({ page }: { page: Page }) {
     return (
       <div class="nothing">
         <p>No rule is evaluated. A file of Prometheus rules makes alerts:</p>
-        <pre>{'rule_files: [rules/*.yml]'}</pre>
+        <pre tabIndex={0}>{'rule_files: [rules/*.yml]'}</pre>
       </div>
     )
   }

@@ -61,8 +61,8 @@ export class Ground {
     readonly source: Store,
     readonly series: () => readonly SeriesInfo[],
     readonly parts: Parts,
-    /** Draw again: more of the past is here. */
-    card: Drawable,
+    /** Told when more of the past is here. */
+    card: Pick<Drawable, 'rank'> & { changed(): void },
   ) {
     this.columns = source.columns
     this.past = new Filling(
@@ -71,7 +71,7 @@ export class Ground {
       series,
       () => card.rank(),
       () => {
-        page.queue.mark(card)
+        card.changed()
       },
     )
   }

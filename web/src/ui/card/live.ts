@@ -16,6 +16,7 @@ import type { CardSpec, Choice, View } from '../../model/spec'
 import type { FamilyInfo, Store } from '../../model/store'
 import type { Card, Page } from '../../page'
 import { say } from '../say'
+import { Sight } from '../watch'
 import type { Watched } from '../watch'
 import { AgeBody } from './age'
 import { BarsBody } from './bars'
@@ -32,13 +33,16 @@ import { ScatterBody } from './scatter'
 import { TableBody } from './table'
 import { ValueBody } from './value'
 
+/** Put before the place of what is not on the screen: more than there are cards. */
+const OFF_SCREEN = 1e5
+
 export class LiveCard implements Card, Watched {
   /** Place among the cards, set when they are laid out. */
   place = 0
   private plan: Plan | null = null
   private planned = 0
   private body: Body | null = null
-  private near = false
+  private readonly sight = new Sight()
   private hovered = false
   private readonly ground: Ground
   private readonly face: Face
@@ -69,22 +73,30 @@ export class LiveCard implements Card, Watched {
     this.ground.spec = spec
     this.ground.choose = choose
     this.plan = null
-    if (this.near) this.page.queue.mark(this)
+    this.changed()
   }
 
+  /** What is on the screen goes first, of that the topmost. */
   rank(): number {
-    return this.hovered ? -1 : this.place
+    return this.hovered ? -1 : this.sight.seen ? this.place : this.place + OFF_SCREEN
   }
 
   /** The card came near the screen or left it: charts are made on sight and destroyed far away. */
   setNear(near: boolean): void {
-    if (near === this.near) return
-    this.near = near
+    if (near === this.sight.near) return
+    this.sight.setNear(near)
     if (near) this.page.queue.mark(this)
     else {
       this.ground.past.stop()
       this.dropBody()
     }
+  }
+
+  setSeen(seen: boolean): void {
+    this.sight.seen = seen
+    if (!seen) return
+    this.cursorMoved()
+    this.page.queue.mark(this)
   }
 
   setSize(width: number, height: number): void {
@@ -93,10 +105,17 @@ export class LiveCard implements Card, Watched {
     this.ground.height = height
     this.face.reshape()
     this.body?.resize?.()
-    if (this.near) this.page.queue.mark(this)
+    this.changed()
+  }
+
+  /** It is worth drawing, seen or not. */
+  changed(): void {
+    this.sight.changed()
+    if (this.sight.near) this.page.queue.mark(this)
   }
 
   restyle(): void {
+    this.sight.changed()
     this.body?.restyle?.()
     this.textsDue()
   }
@@ -106,7 +125,7 @@ export class LiveCard implements Card, Watched {
   }
 
   cursorMoved(): void {
-    if (!this.near) return
+    if (!this.sight.seen) return
     // What has no axis of time tells of another moment all the same.
     if (this.body?.followCursor !== undefined) this.body.followCursor()
     else {
@@ -116,6 +135,7 @@ export class LiveCard implements Card, Watched {
   }
 
   happened(): void {
+    this.sight.changed()
     this.body?.restyle?.()
   }
 
@@ -134,13 +154,14 @@ export class LiveCard implements Card, Watched {
   }
 
   draw(): void {
-    const { ground } = this
-    if (!this.near || ground.width <= 0 || ground.source.lastTime === 0) return
+    const { ground, sight } = this
+    if (!sight.wanted || ground.width <= 0 || ground.source.lastTime === 0) return
     const plan = this.currentPlan()
     // While paused there may be no draw after this one that would set the digits.
     if (ground.renew()) this.restyle()
     this.body ??= this.makeBody(plan)
     this.body.draw()
+    sight.drawn()
   }
 
   /** The views that suit what is shown, its own first; empty before it was drawn. */

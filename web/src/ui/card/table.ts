@@ -84,11 +84,11 @@ export class TableBody implements Body {
     const { ground, plan } = this
     return {
       columns: () => ground.columns,
-      fill: (from, to, out) => {
+      fill: (columns, from, to, out) => {
         const line = plan.lines[i]
         if (line === undefined) return
-        if (plan.kind === 'quantiles') planNumbers(ground.columns, { ...plan, lines: plan.lines.slice(i, i + 1) }, from, to, [out])
-        else lineNumbers(ground.columns, line, isRate(plan), from, to, out)
+        if (plan.kind === 'quantiles') planNumbers(columns, { ...plan, lines: plan.lines.slice(i, i + 1) }, from, to, [out])
+        else lineNumbers(columns, line, isRate(plan), from, to, out)
       },
     }
   }

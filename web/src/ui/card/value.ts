@@ -28,7 +28,7 @@ export class ValueBody implements Body {
     ground.parts.body.replaceChildren(holder)
     this.line = new LiveSparkline(ground.page, this.canvas, {
       columns: () => ground.columns,
-      fill: (from, to, out) => {
+      fill: (_, from, to, out) => {
         headlines(ground, plan, from, to, out)
       },
     })
