@@ -39,8 +39,10 @@ export function Overview({ page }: PageProps) {
   const anomalies = odd !== null && 'told' in odd ? odd.told : NO_ANOMALIES
   const targets = scraped !== null && 'told' in scraped ? scraped.told : []
   useEffect(() => {
-    // What is looked for by its name is on the page of all.
-    if (page.query !== '') location.hash = hrefOf('explore')
+    if (page.query === '') return
+    // What is looked for by its name is on the page of all. Back leads here, where nothing is looked for.
+    history.replaceState(null, '', hrefOf('overview'))
+    location.hash = hrefOf('explore', '', [['find', page.query]])
   }, [page.query])
 
   const { store } = page
