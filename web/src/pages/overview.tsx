@@ -8,7 +8,7 @@ import type { Alert } from '../model/alerts'
 import { count, firing, headline, inOrder, lastResolved, placeOf } from '../model/alerts'
 import type { Anomalies } from '../model/anomalies'
 import { NO_ANOMALIES, anomalyOf, readAnomalies } from '../model/anomalies'
-import { chosenFamilies } from '../model/chosen'
+import { chosenCards } from '../model/chosen'
 import type { Store } from '../model/store'
 import { readTargets } from '../model/targets'
 import type { Tile } from '../model/tiles'
@@ -18,9 +18,9 @@ import { hrefOf } from '../route'
 import { serverNow, useAlerts } from '../ui/alert-feed'
 import { AlertRow } from '../ui/alert/row'
 import { useAnswer } from '../ui/answer'
-import { FamilyCard } from '../ui/family-card'
 import { useClock, useTopics } from '../ui/hooks'
 import type { PageProps } from '../ui/pages'
+import { SpecCard } from '../ui/spec-card'
 import { TargetRows } from '../ui/target-rows'
 import { Tiles } from '../ui/tile'
 import { Unusual } from '../ui/unusual'
@@ -49,12 +49,12 @@ export function Overview({ page }: PageProps) {
   const alive = store.lastTime > 0
   const shape = `${store.families.size} ${store.seriesCount} ${alive}`
   // The same tiles and cards until series come or go.
-  const { tiles, bridge, families } = useMemo(() => {
+  const { tiles, bridge, cards } = useMemo(() => {
     const value = (key: number) => store.value(key)
     return {
       tiles: [...hostTiles(store.families, value), ...applicationTiles(store.families)].slice(0, MOST_TILES),
       bridge: bridgeTiles(store.families),
-      families: chosenFamilies(store.families.values()),
+      cards: chosenCards(store.families),
     }
   }, [store, shape])
   const up = targets.filter(({ health }) => health === 'up').length
@@ -75,14 +75,14 @@ export function Overview({ page }: PageProps) {
       ) : (
         <>
           <Part page={page} title="This host" words={hostWords(page)} tiles={tiles} />
-          {families.length > 0 && (
+          {cards.length > 0 && (
             <section class="lately" aria-label="The window">
               <h2>
                 Now and the last {windowWords(page)} <span>one point {store.intervalMs === 1_000 ? 'a second' : `each ${age(store.intervalMs / 1000)}`}</span>
                 <a href={hrefOf('explore')}>all {count(store.families.size)} families</a>
               </h2>
               <div class="cards broad">
-                {families.map((family, i) => <FamilyCard key={family.name} page={page} family={family} place={i} />)}
+                {cards.map((spec, i) => <SpecCard key={spec.family ?? spec.families?.join(' ')} page={page} spec={spec} place={i} />)}
               </div>
             </section>
           )}
