@@ -197,7 +197,7 @@ test('the menu leads to the other pages and keeps how a person wants the page', 
   await page.getByRole('group', { name: 'Traffic' }).getByRole('button', { name: 'bits' }).click()
   await page.keyboard.press('Escape')
   await page.getByRole('group', { name: 'Traffic' }).waitFor({ state: 'detached' })
-  const network = page.locator('.card[data-family="node_network_receive_bytes_total"] .unit')
+  const network = page.locator('.card[data-family="node_network_transmit_bytes_total node_network_receive_bytes_total"] .unit')
   await network.filter({ hasText: 'bit/s' }).waitFor()
   await page.keyboard.press('Space')
   expect(await page.getByRole('button', { name: 'Live', exact: true }).count(), 'no key pauses').toBe(1)
