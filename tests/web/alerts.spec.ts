@@ -119,7 +119,7 @@ test('an alert comes without a reload, everywhere, is said aloud, and goes again
     expect(await row(page).locator('.level').innerText()).toBe('Critical')
     expect(await row(page).getAttribute('class')).toContain('fresh')
     await page.waitForFunction(() => document.title === '(1) gaugecast')
-    expect(await page.locator('.firing-count').innerText()).toBe('1')
+    expect(await page.locator('.tabs .firing-count').innerText()).toBe('1')
     await page.locator('.urgent-news', { hasText: 'critical: QueueFull fires: a has 12 waiting' }).waitFor({ state: 'attached' })
     await page.waitForFunction(() => document.querySelector('.alert .now .value')?.textContent === '12')
     expect(await row(page).locator('.now .under').innerText()).toBe('limit 10')
