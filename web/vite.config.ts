@@ -25,7 +25,7 @@ export default defineConfig({
           includeDependenciesRecursively: false,
           groups: [
             { name: 'parts', test: /src[\\/](ui|model)[\\/](fact|table|denied|series-table|series-rows|command)\.tsx?$/ },
-            { name: 'format', test: /src[\\/]format[\\/]/ },
+            { name: 'format', test: /src[\\/](format[\\/]|promql[\\/](lex|words))/ },
           ],
         },
       },

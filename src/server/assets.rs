@@ -59,7 +59,6 @@ pub(super) const FILES: [File; 21] = [
     script!("app.js"),
     script!("format.js"),
     script!("hooks.js"),
-    script!("matchers.js"),
     script!("parts.js"),
     script!("admin.js"),
     script!("alerts.js"),

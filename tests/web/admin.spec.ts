@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { launch, Pages, sideways, start, stop, until } from './server'
+import { launch, Pages, portray, sideways, start, stop, until } from './server'
 import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
@@ -71,8 +71,8 @@ async function signIn(page: Page, text = ''): Promise<void> {
 }
 
 describe.each([1280, 360])('at %i pixels', (width) => {
-  test.each(['dark', 'light'] as const)('in the %s theme the server tells how it is and how it is set, without secrets', async (theme) => {
-    const page = await pages.open(`${server.url}#admin`, width, theme)
+  test('the server tells how it is and how it is set, without secrets', async () => {
+    const page = await pages.open(`${server.url}#admin`, width)
     await page.getByRole('region', { name: 'Configuration' }).getByText('receivers:').waitFor()
     const status = page.getByRole('region', { name: 'Status' })
     await status.getByText(/^\d+\s(s|min)/).waitFor()
@@ -82,7 +82,7 @@ describe.each([1280, 360])('at %i pixels', (width) => {
     expect(all).toContain('<secret>')
     expect(all).not.toContain(SECRET)
     expect(await sideways(page)).toBeLessThanOrEqual(0)
-    await page.screenshot({ path: join(ARTIFACTS, `admin-${width}-${theme}.png`) })
+    await portray(page, join(ARTIFACTS, `admin-${width}`))
     expect(pages.complaints).toEqual([])
   })
 })
@@ -197,7 +197,7 @@ test('the menu leads to the other pages and keeps how a person wants the page', 
   await page.getByRole('group', { name: 'Traffic' }).getByRole('button', { name: 'bits' }).click()
   await page.keyboard.press('Escape')
   await page.getByRole('group', { name: 'Traffic' }).waitFor({ state: 'detached' })
-  const network = page.locator('.card[data-family="node_network_receive_bytes_total"] .unit')
+  const network = page.locator('.card[data-family="node_network_transmit_bytes_total node_network_receive_bytes_total"] .unit')
   await network.filter({ hasText: 'bit/s' }).waitFor()
   await page.keyboard.press('Space')
   expect(await page.getByRole('button', { name: 'Live', exact: true }).count(), 'no key pauses').toBe(1)

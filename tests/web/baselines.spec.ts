@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { launch, Pages, sideways, start, stop } from './server'
+import { launch, Pages, portray, sideways, start, stop } from './server'
 import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
@@ -37,17 +37,17 @@ afterAll(async () => {
 const row = (page: Page, text: string) => page.locator('tbody tr', { hasText: text })
 
 describe.each([1280, 360])('at %i pixels', (width) => {
-  test.each(['dark', 'light'] as const)('in the %s theme a baseline is listed and compared with the window', async (theme) => {
-    const page = await pages.open(`${server.url}#baselines`, width, theme)
+  test('a baseline is listed and compared with the window', async () => {
+    const page = await pages.open(`${server.url}#baselines`, width)
     await row(page, 'calm').filter({ hasText: 'a good day' }).waitFor()
     expect(await sideways(page)).toBeLessThanOrEqual(0)
-    await page.screenshot({ path: join(ARTIFACTS, `baselines-${width}-${theme}.png`) })
+    await portray(page, join(ARTIFACTS, `baselines-${width}`))
     await row(page, 'calm').getByRole('link', { name: 'calm' }).click()
     await row(page, 'node_memory_MemTotal_bytes').filter({ hasText: 'same' }).waitFor()
     expect(await row(page, 'node_memory_MemTotal_bytes').locator('a').getAttribute('href')).toBe('#metric/node_memory_MemTotal_bytes')
     expect(await row(page, 'node_memory_MemTotal_bytes').innerText()).toMatch(/GiB → .*GiB/)
     expect(await sideways(page)).toBeLessThanOrEqual(0)
-    await page.screenshot({ path: join(ARTIFACTS, `compare-${width}-${theme}.png`) })
+    await portray(page, join(ARTIFACTS, `compare-${width}`))
     expect(pages.complaints).toEqual([])
   })
 })

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { launch, start, stop } from './server'
+import { launch, portray, start, stop } from './server'
 import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
@@ -89,14 +89,14 @@ async function middle(page: Page, selector: string): Promise<{ x: number; y: num
 const handle = (title: string) => `.handle[aria-label="Move ${title}"]`
 
 describe.each([1280, 360])('at %i pixels', (width) => {
-  test.each(['light', 'dark'] as const)('in the %s theme the board made for this host shows its cards, with and without handles', async (colorScheme) => {
-    const { page, complaints } = await open('#boards', { viewport: { width, height: 900 }, colorScheme })
+  test('the board made for this host shows its cards, with and without handles', async () => {
+    const { page, complaints } = await open('#boards', { viewport: { width, height: 900 } })
     await page.getByRole('heading', { name: 'This host', level: 1 }).waitFor()
     await page.locator('.card[data-family="node_load1"] canvas').waitFor()
     await drawn(page)
-    await page.screenshot({ path: join(ARTIFACTS, `boards-${width}-${colorScheme}.png`) })
+    await portray(page, join(ARTIFACTS, `boards-${width}`))
     await page.getByRole('button', { name: 'Arrange' }).click()
-    await page.screenshot({ path: join(ARTIFACTS, `boards-arranging-${width}-${colorScheme}.png`) })
+    await portray(page, join(ARTIFACTS, `boards-arranging-${width}`))
     expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0)
     expect(complaints).toEqual([])
   })
@@ -340,12 +340,17 @@ test('a browser that keeps nothing, or is full, says so, and the board works', a
   }
 })
 
-test('of more queries than a connection may have, those beyond say so on their cards', async () => {
+test('of more queries than a connection may have, those beyond say so on their cards, until another one goes', async () => {
   const many = { title: 'Many', cards: Array.from({ length: 40 }, (_, i) => ({ query: `sum(node_load1) + ${i}`, x: (i % 6) * 2, y: Math.floor(i / 6) * 3, w: 2, h: 3 })) }
   const { page } = await open(linkOf(many))
   await page.waitForFunction(() => document.querySelectorAll('.slot .refused').length === 8)
   expect(await page.locator('.headline').textContent()).toContain('40 live queries, and a connection has 32')
   expect(await page.locator('.slot .refused').first().textContent()).toContain('32')
+  await page.getByRole('button', { name: 'Arrange' }).click()
+  for (const left of [7, 6]) {
+    await page.locator('.card-bar .square').first().click()
+    await page.waitForFunction((wanted) => document.querySelectorAll('.slot .refused').length === wanted, left)
+  }
 })
 
 test('a finger on the bar drags the card, and beside it scrolls the page', async () => {

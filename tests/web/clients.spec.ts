@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { launch, Pages, sideways, start, stop } from './server'
+import { launch, Pages, portray, sideways, start, stop } from './server'
 import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
@@ -42,14 +42,14 @@ afterAll(async () => {
 })
 
 describe.each([1280, 360])('at %i pixels', (width) => {
-  test.each(['dark', 'light'] as const)('in the %s theme the page finds itself among the clients', async (theme) => {
-    const page = await pages.open(`${server.url}#clients`, width, theme)
+  test('the page finds itself among the clients', async () => {
+    const page = await pages.open(`${server.url}#clients`, width)
     const own = page.locator('tbody tr', { hasText: 'Mozilla' }).first()
     await own.waitFor()
     expect(await own.innerText()).toMatch(/127\.0\.0\.1:\d+\s+websocket/)
     expect(await page.locator('.facts-row').innerText()).toMatch(/Connected\s*\d+/)
     expect(await sideways(page)).toBeLessThanOrEqual(0)
-    await page.screenshot({ path: join(ARTIFACTS, `clients-${width}-${theme}.png`) })
+    await portray(page, join(ARTIFACTS, `clients-${width}`))
     expect(pages.complaints).toEqual([])
   })
 })

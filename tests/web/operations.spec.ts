@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { launch, Pages, sideways, start, startChat, stop } from './server'
+import { launch, Pages, portray, sideways, start, startChat, stop } from './server'
 import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
@@ -49,8 +49,8 @@ afterAll(async () => {
 const row = (name: string) => `.table tr:has(a:text-is("${name}"))`
 
 describe.each([1280, 360])('at %i pixels', (width) => {
-  test.each(['dark', 'light'] as const)('in the %s theme each operation has its row, live, and does not scroll the page', async (theme) => {
-    const page = await pages.open(`${chat.url}#operations`, width, theme)
+  test('each operation has its row, live, and does not scroll the page', async () => {
+    const page = await pages.open(`${chat.url}#operations`, width)
     const cells = page.locator(row('send_message')).first().locator('td')
     await page.waitForFunction((selector) => /[1-9].*\/s/.test(document.evaluate(selector, document, null, XPathResult.STRING_TYPE).stringValue), '//tr[.//a[text()="send_message"]]/td[2]')
     await cells.nth(4).filter({ hasText: /µs|ms/ }).waitFor()
@@ -60,7 +60,7 @@ describe.each([1280, 360])('at %i pixels', (width) => {
     expect(await page.getByRole('region', { name: 'Security' }).innerText()).toContain('Failed logins')
     expect(await page.getByRole('region', { name: 'Connections' }).innerText()).toMatch(/Open\s*1/)
     expect(await sideways(page)).toBeLessThanOrEqual(0)
-    await page.screenshot({ path: join(ARTIFACTS, `operations-${width}-${theme}.png`) })
+    await portray(page, join(ARTIFACTS, `operations-${width}`))
     expect(pages.complaints).toEqual([])
   })
 })

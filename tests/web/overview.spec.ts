@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { launch, start, stop } from './server'
+import { launch, portray, start, stop } from './server'
 import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
@@ -55,8 +55,8 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true })
 })
 
-async function open(server: Server, width: number, theme: 'dark' | 'light'): Promise<Page> {
-  const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme: theme })
+async function open(server: Server, width: number): Promise<Page> {
+  const page = await browser.newPage({ viewport: { width, height: 800 } })
   // The first page there is: nothing behind the address.
   await page.goto(server.url)
   // A rate needs two values.
@@ -70,20 +70,23 @@ async function fits(page: Page): Promise<void> {
 }
 
 describe.each([1280, 360])('at %i pixels', (width) => {
-  test.each(['dark', 'light'] as const)('in the %s theme a quiet server is calm: nothing missing looks broken', async (theme) => {
-    const page = await open(quiet, width, theme)
+  test('a quiet server is calm: nothing missing looks broken', async () => {
+    const page = await open(quiet, width)
     await page.getByRole('heading', { name: 'All quiet' }).waitFor()
     expect(await page.locator('.alert, .unusual, .target-rows, .refused, .firing-count').count()).toBe(0)
     expect(await page.locator('.tile b').allInnerTexts()).toEqual(expect.arrayContaining(['CPU', 'Memory', 'Load', 'Clients', 'Frames']))
     expect(await page.locator('.tile b').allInnerTexts()).not.toContain('Requests')
     await page.locator('.card[data-family="node_cpu_seconds_total"]').waitFor()
+    // What is one thing has one card.
+    await page.locator('.card[data-family="node_network_transmit_bytes_total node_network_receive_bytes_total"][data-title="Network"]').waitFor()
+    await page.locator('.card[data-family^="node_memory_MemTotal_bytes "][data-title="Memory"]').waitFor()
     await fits(page)
-    await page.screenshot({ path: join(ARTIFACTS, `overview-quiet-${width}-${theme}.png`), fullPage: true })
+    await portray(page, join(ARTIFACTS, `overview-quiet-${width}`), true)
     await page.close()
   })
 
-  test.each(['dark', 'light'] as const)('in the %s theme trouble is first: the worst five alerts, then a number', async (theme) => {
-    const page = await open(busy, width, theme)
+  test('trouble is first: the worst five alerts, then a number', async () => {
+    const page = await open(busy, width)
     await page.getByRole('heading', { name: '7 alerts firing' }).waitFor()
     expect(await page.locator('.alert .level').allInnerTexts()).toEqual(['Emergency', 'Critical', 'Warning', 'Info', 'Info'])
     expect(await page.getByRole('link', { name: '2 more' }).getAttribute('href')).toBe('#alerts')
@@ -96,16 +99,16 @@ describe.each([1280, 360])('at %i pixels', (width) => {
     expect(await page.locator('.target-rows li').first().getAttribute('class')).toBe('down')
     await page.locator('.headline', { hasText: '1 of 2 targets up' }).waitFor()
     await fits(page)
-    await page.screenshot({ path: join(ARTIFACTS, `overview-trouble-${width}-${theme}.png`), fullPage: true })
+    await portray(page, join(ARTIFACTS, `overview-trouble-${width}`), true)
     await page.close()
   })
 })
 
 test('a tile follows its value while the page is open', async () => {
-  const page = await open(busy, 1280, 'light')
+  const page = await open(busy, 1280)
   const clients = page.locator('.tile', { has: page.locator('b:text-is("Clients")') }).locator('.value')
   await clients.filter({ hasText: /^1$/ }).waitFor()
-  const other = await open(busy, 1280, 'light')
+  const other = await open(busy, 1280)
   await clients.filter({ hasText: /^2$/ }).waitFor()
   await other.close()
   await clients.filter({ hasText: /^1$/ }).waitFor()
@@ -113,15 +116,18 @@ test('a tile follows its value while the page is open', async () => {
 })
 
 test('what is looked for by its name is found on the page of all', async () => {
-  const page = await open(busy, 1280, 'light')
+  const page = await open(busy, 1280)
   await page.getByRole('searchbox').fill('shop')
   await page.locator('.explore .card[data-family="shop_queue_length"]').waitFor()
   expect(await page.getByRole('searchbox').inputValue()).toBe('shop')
+  await page.goBack()
+  await page.getByRole('heading', { name: '7 alerts firing' }).waitFor()
+  expect(await page.getByRole('searchbox').inputValue()).toBe('')
   await page.close()
 })
 
 test('an alert opens on its page, wherever it was pressed', async () => {
-  const page = await open(busy, 1280, 'dark')
+  const page = await open(busy, 1280)
   await page.locator('.alert').first().click({ position: { x: 400, y: 8 } })
   await page.locator('.alert.open .what b', { hasText: 'Shop0' }).waitFor()
   expect(new URL(page.url()).hash).toMatch(/^#alerts\/[0-9a-f]{16}$/)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { launch, Pages, sideways, start, stop } from './server'
+import { launch, Pages, portray, sideways, start, stop } from './server'
 import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
@@ -49,8 +49,8 @@ afterAll(async () => {
 const choose = (page: Page, ...names: readonly string[]) => page.getByLabel('Open reports').first().setInputFiles(names.map(path))
 
 describe.each([1280, 360])('at %i pixels', (width) => {
-  test.each(['dark', 'light'] as const)('in the %s theme a report has its phases, criteria, distributions and errors', async (theme) => {
-    const page = await pages.open(`${server.url}#reports`, width, theme)
+  test('a report has its phases, criteria, distributions and errors', async () => {
+    const page = await pages.open(`${server.url}#reports`, width)
     await choose(page, 'many.json')
     await page.getByRole('region', { name: 'Phases' }).waitFor()
     expect(await page.getByRole('region', { name: 'Phases' }).innerText()).toMatch(/ramp-up[\s\S]*recovery[\s\S]*sustained/)
@@ -60,12 +60,12 @@ describe.each([1280, 360])('at %i pixels', (width) => {
     expect(await page.getByRole('img', { name: /^Delivery: p50/ }).locator('rect').count()).toBeGreaterThan(0)
     await page.getByRole('img', { name: /^Recovery: p50/ }).waitFor()
     expect(await sideways(page)).toBeLessThanOrEqual(0)
-    await page.screenshot({ path: join(ARTIFACTS, `report-${width}-${theme}.png`), fullPage: true })
+    await portray(page, join(ARTIFACTS, `report-${width}`), true)
     expect(pages.complaints).toEqual([])
   })
 
   test('two stand side by side with what is better and what is worse', async () => {
-    const page = await pages.open(`${server.url}#reports`, width, 'light')
+    const page = await pages.open(`${server.url}#reports`, width)
     await choose(page, 'few.json', 'many.json')
     const differences = page.getByRole('region', { name: 'Differences' })
     await differences.getByText('The loads differ: A has 5 connections').waitFor()

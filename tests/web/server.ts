@@ -192,3 +192,13 @@ export class Pages {
 export function sideways(page: Page): Promise<number> {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
 }
+
+/** Takes a picture of a page in each theme, of which it follows the system's: `NAME-light.png`, `NAME-dark.png`. */
+export async function portray(page: Page, path: string, fullPage = false): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme })
+    // Charts are drawn anew in the next frame.
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))))
+    await page.screenshot({ path: `${path}-${colorScheme}.png`, fullPage })
+  }
+}

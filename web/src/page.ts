@@ -149,12 +149,13 @@ export class Page {
       this.connection = state
       if (state.phase !== phase) {
         if (state.phase === 'live') {
+          // Only who is let in has a good token: requests may be refused before the connection has ended.
+          this.tokenWanted = ''
           this.past.back()
           void this.incidents.refresh()
         }
         this.markAll()
         if (state.phase === 'closed') void this.wantsToken()
-        else this.tokenWanted = ''
       }
       this.tell('connection')
     })

@@ -5,7 +5,7 @@ import { firing, headline, inOrder, isOf, lastResolved, placeOf, readAlerts, sum
 import type { Alert } from '../src/model/alerts'
 import { episodes, lanes, readTransitions } from '../src/model/alert-history'
 import { anomalyOf, readAnomalies, selectorOf } from '../src/model/anomalies'
-import { bareName, unitOfExpression, watchedBy } from '../src/model/watched'
+import { bareName, watchedBy } from '../src/model/watched'
 import { safeLink } from '../src/model/links'
 import { news, Politely } from '../src/model/news'
 import { readRules, troubleFirst } from '../src/model/rules'
@@ -149,19 +149,6 @@ describe('an expression', () => {
 
   test.each(['a > 1 or b > 2', 'absent(x)', 'a > b', 'x', '', 'x > "', '((', 'x{a="'])('%s has no limit that can be told', (text) => {
     expect(watchedBy(text)).toEqual({ expression: text, operator: '', limit: NaN })
-  })
-
-  test.each([
-    ['node_memory_MemFree_bytes', NaN, 'bytes'],
-    ['rate(node_network_receive_bytes_total{device="eth0"}[1m])', NaN, 'bytes/s'],
-    ['histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))', 0.5, 'seconds'],
-    ['sum(a_total) / sum(b_total)', 0.05, 'ratio'],
-    ['a_total / 2', 100, 'count'],
-    ['max by (x) (y_seconds)', 3, 'seconds'],
-    ['predict_linear(node_filesystem_avail_bytes[6h], 24 * 3600)', 0, 'bytes'],
-    ['count(up)', 3, 'count'],
-  ])('%s with the limit %d is in %s… ', (expression, limit, unit) => {
-    expect(unitOfExpression({ expression, limit }, (name) => (name.endsWith('_total') ? 'counter' : 'gauge'))).toBe(unit)
   })
 
   test('a bare selector names its family', () => {

@@ -31,6 +31,7 @@ describe('limits', () => {
     expect(limitOf('node_load1 > 5')).toEqual({ metric: 'node_load1', of: 'value', value: 5, sign: '>' })
     expect(limitOf('min by (job) (up{job=~"a > 1"}) <= 0')).toEqual({ metric: 'up', of: 'value', value: 0, sign: '<=' })
     expect(limitOf('rate(x_total{a="b"}[5m]) >= .5')).toEqual({ metric: 'x_total', of: 'rate', value: 0.5, sign: '>=' })
+    expect(limitOf('24 * 3600 < (x_seconds) unless on () quiet')).toEqual({ metric: 'x_seconds', of: 'value', value: 86_400, sign: '>' })
     expect(limitOf('histogram_quantile(0.99, sum by (le) (rate(x_seconds_bucket[1m]))) > 0.25')).toEqual({ metric: 'x_seconds_bucket', of: 'quantile', value: 0.25, sign: '>' })
   })
 

@@ -1,6 +1,6 @@
 /** The tiles and cards of the overview: chosen by what exists. */
 import { expect, test } from 'vitest'
-import { chosenFamilies } from '../src/model/chosen'
+import { chosenCards } from '../src/model/chosen'
 import { Columns } from '../src/model/columns'
 import type { FamilyInfo, SeriesInfo } from '../src/model/store'
 import { applicationTiles, bridgeTiles, fillTile, hostTiles } from '../src/model/tiles'
@@ -21,7 +21,7 @@ test('nothing there, no tile', () => {
   expect(hostTiles(new Map(), () => NaN)).toEqual([])
   expect(applicationTiles(new Map())).toEqual([])
   expect(bridgeTiles(new Map())).toEqual([])
-  expect(chosenFamilies([])).toEqual([])
+  expect(chosenCards(new Map())).toEqual([])
 })
 
 test('this host is what has no instance, and CPU is the share of its own cores', () => {
@@ -71,7 +71,16 @@ test('an application tells requests and errors by one name or another', () => {
 test('cards are those of the application before the host, histograms and errors first, and never all', () => {
   const own = ['node_cpu_seconds_total', 'node_load1', 'go_goroutines', 'shop_items', 'shop_errors_total', 'shop_orders_total', 'gaugecast_ticks_total', 'instance:shop_orders:rate1m', 'up', 'shop_build_info']
   const all = [...own.map((name) => family(name, name.endsWith('_total') ? 'counter' : name.endsWith('_info') ? 'info' : 'gauge', {})), family('shop_latency_seconds', 'histogram', {})]
-  expect(chosenFamilies(all).map(({ name }) => name)).toEqual(['shop_latency_seconds', 'shop_errors_total', 'shop_orders_total', 'shop_items', 'node_cpu_seconds_total', 'node_load1'])
+  expect(chosenCards(map(...all)).map((spec) => spec.family)).toEqual(['shop_latency_seconds', 'shop_errors_total', 'shop_orders_total', 'shop_items', 'node_cpu_seconds_total', 'node_load1'])
   const many = Array.from({ length: 4096 }, (_, i) => family(`shop_${i}`, 'gauge', {}))
-  expect(chosenFamilies(many)).toHaveLength(5)
+  expect(chosenCards(map(...many))).toHaveLength(5)
+})
+
+test('what goes in and out shares a card, and so do the parts of memory', () => {
+  const names = ['node_network_receive_bytes_total', 'node_network_transmit_bytes_total', ...['Buffers', 'Cached', 'MemAvailable', 'MemFree', 'MemTotal', 'SReclaimable'].map((part) => `node_memory_${part}_bytes`), 'shop_received_total', 'shop_sent_total']
+  const all = names.map((name) => family(name, name.endsWith('_total') ? 'counter' : 'gauge', {}))
+  const cards = chosenCards(map(...all)).map(({ families = [] }) => families)
+  expect(cards.slice(0, 2)).toEqual([['shop_sent_total', 'shop_received_total'], ['node_network_transmit_bytes_total', 'node_network_receive_bytes_total']])
+  expect(cards[2]).toContain('node_memory_MemTotal_bytes')
+  expect(cards).toHaveLength(3)
 })

@@ -1,7 +1,9 @@
 /**
  * Which families have a card on the overview: those of applications before those of the host, and of them what tells most:
- * how long things take, what fails, how much there is.
+ * how long things take, what fails, how much there is. Families that are one thing share a card, here as everywhere.
  */
+import { cardsOf } from './group'
+import type { CardSpec } from './spec'
 import type { FamilyInfo } from './store'
 
 /** So many cards at most; the rest is on the page of all. */
@@ -9,7 +11,7 @@ const MOST = 9
 /** Of an application, so that the host is seen too. */
 const MOST_OF_APPLICATIONS = 5
 
-/** The host at a glance. */
+/** The host at a glance, by one family of each card. */
 const HOST = [
   'node_cpu_seconds_total',
   'node_network_transmit_bytes_total',
@@ -26,20 +28,20 @@ const OPERATIONS = 'gaugecast_operation'
 /** Facts and moments have no course worth a card here. */
 const STILL = /_(info|created|timestamp_seconds|start_time_seconds)$/
 
-export function chosenFamilies(families: Iterable<FamilyInfo>): readonly FamilyInfo[] {
-  const all = [...families]
-  const byName = new Map(all.map((family) => [family.name, family]))
+export function chosenCards(families: ReadonlyMap<string, FamilyInfo>): readonly CardSpec[] {
+  const cards = cardsOf([...families.values()], (name) => families.get(name)).map((spec) => ({ spec, names: spec.families ?? [spec.family ?? ''] }))
   // What a rule has recorded is of families that have cards.
-  const applications = all
-    .filter(({ name, type }) => (!INTERNAL.test(name) || name.startsWith(OPERATIONS)) && !STILL.test(name) && !name.includes(':') && type !== 'info')
-    .map((family) => ({ family, rank: rank(family) }))
-    .sort((a, b) => a.rank - b.rank || (a.family.name < b.family.name ? -1 : 1))
+  const applications = cards
+    .filter(({ names: [first = ''] }) => (!INTERNAL.test(first) || first.startsWith(OPERATIONS)) && !STILL.test(first) && !first.includes(':') && families.get(first)?.type !== 'info')
+    .map(({ spec, names }) => ({ spec, name: names[0] ?? '', rank: Math.min(...names.map((name) => rank(name, families.get(name)))) }))
+    .sort((a, b) => a.rank - b.rank || (a.name < b.name ? -1 : 1))
     .slice(0, MOST_OF_APPLICATIONS)
-  const host = HOST.flatMap((name) => byName.get(name) ?? [])
-  return [...applications.map(({ family }) => family), ...host].slice(0, MOST)
+  const host = HOST.flatMap((name) => cards.find(({ names }) => names.includes(name)) ?? [])
+  return [...applications, ...host].slice(0, MOST).map(({ spec }) => spec)
 }
 
-function rank({ name, type }: FamilyInfo): number {
+function rank(name: string, family: FamilyInfo | undefined): number {
+  const type = family?.type
   if (type === 'histogram') return 0
   if (/(error|fail|reject|timeout|drop)/i.test(name)) return 1
   if (type === 'summary') return 2

@@ -43,12 +43,18 @@ export class LiveQuery {
 
 interface Followed {
   readonly query: LiveQuery
-  readonly subscription: Subscription
+  readonly history: string
+  subscription: Subscription | null
   users: number
+  /** Refused since the connection has as many as it may. */
+  waits: boolean
 }
 
 export class LiveQueries {
   private readonly followed = new Map<string, Followed>()
+  private interval = '1s'
+  /** So many ended in this turn. */
+  private ended = 0
 
   /** @param changed told at each frame of any of them. */
   constructor(
@@ -65,31 +71,53 @@ export class LiveQueries {
       return known.query
     }
     const query = new LiveQuery(expression, this.changed, this.described)
-    const subscription = this.live().query(expression, {
-      history,
-      interval: '1s',
-      onMessages: (messages) => {
-        query.error = ''
-        for (const message of messages) query.store.take(message)
-      },
-      onError: ({ code, message }) => {
-        query.error = message === '' ? code : message
-        this.changed()
-      },
-    })
-    this.followed.set(expression, { query, subscription, users: 1 })
+    const one = { query, history, subscription: null, users: 1, waits: false }
+    this.followed.set(expression, one)
+    this.subscribe(one)
     return query
   }
 
   /** How often all of them are evaluated from now on. */
   pace(interval: string): void {
-    for (const { subscription } of this.followed.values()) subscription.update({ interval })
+    this.interval = interval
+    for (const { subscription } of this.followed.values()) subscription?.update({ interval })
   }
 
   leave({ expression }: LiveQuery): void {
     const one = this.followed.get(expression)
     if (one === undefined || --one.users > 0) return
     this.followed.delete(expression)
-    one.subscription.unsubscribe()
+    one.subscription?.unsubscribe()
+    // A page that goes ends all of its own; only what is followed after that wants their place.
+    if (!one.waits && this.ended++ === 0) queueMicrotask(() => { this.again() })
+  }
+
+  private subscribe(one: Followed): void {
+    const { query, history } = one
+    one.waits = false
+    one.subscription = this.live().query(query.expression, {
+      history,
+      interval: this.interval,
+      onMessages: (messages) => {
+        query.error = ''
+        for (const message of messages) query.store.take(message)
+      },
+      onError: ({ code, message }) => {
+        one.waits = code === 'limit_exceeded'
+        query.error = message === '' ? code : message
+        this.changed()
+      },
+    })
+  }
+
+  /** Asks again for as many of those that wait as have ended; who is refused once more is the last of them. */
+  private again(): void {
+    const next = [...this.followed].filter(([, { waits }]) => waits).slice(0, this.ended)
+    this.ended = 0
+    for (const [expression, one] of next) {
+      this.followed.delete(expression)
+      this.followed.set(expression, one)
+      this.subscribe(one)
+    }
   }
 }

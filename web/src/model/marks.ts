@@ -10,6 +10,7 @@ import type { Span } from './span'
 import type { SeriesInfo } from './store'
 import { dataOf, labels, list, object, text } from './untrusted'
 import type { Labels } from './untrusted'
+import { watchedBy } from './watched'
 
 /** Something with words that lead to an alert; without an id to none. */
 export interface Mark {
@@ -65,7 +66,6 @@ export function namesIn(expression: string): ReadonlySet<string> {
   return new Set(expression.replace(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\[[^\]]*\]/g, ' ').match(/[a-zA-Z_:][a-zA-Z0-9_:]*/g) ?? [])
 }
 
-const NUMBER = /^(.*?)\s*(>=|<=|>|<)\s*(?:bool\s+)?([+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+))$/is
 const SELECTOR = '([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\\{[^{}]*\\})?'
 const SHAPES: readonly (readonly [Limit['of'], RegExp])[] = [
   ['value', new RegExp(`^${SELECTOR}$`)],
@@ -76,10 +76,11 @@ const SHAPES: readonly (readonly [Limit['of'], RegExp])[] = [
 
 /** The limit of `metric > 5` and the like; null where the left side is of another kind than what a chart shows. */
 export function limitOf(expression: string): Limit | null {
-  const [, left = '', sign = '', value = ''] = NUMBER.exec(expression.trim()) ?? []
+  const { expression: left, operator: sign, limit: value } = watchedBy(expression)
+  if (sign === '' || sign === '==' || sign === '!=') return null
   for (const [of, shape] of SHAPES) {
-    const metric = shape.exec(left.trim())?.[1]
-    if (metric !== undefined) return { metric, of, value: Number(value), sign }
+    const metric = shape.exec(left)?.[1]
+    if (metric !== undefined) return { metric, of, value, sign }
   }
   return null
 }

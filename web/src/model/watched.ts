@@ -2,9 +2,6 @@
  * What an alerting expression watches and against which limit: `x / y > 0.9 unless …` watches `x / y` and has the limit 0.9.
  * For charts and values beside it, so it may say that it does not know; the server alone judges.
  */
-import type { MetricType } from '../../client/index'
-import type { Unit } from '../format/number'
-import { rateUnit, shownUnit, unitOf } from '../format/unit'
 
 export interface Watched {
   /** The expression whose value is compared; the whole one where no comparison with a number is found. */
@@ -87,30 +84,4 @@ function numeral(text: string): number {
 /** A bare selector, `name` or `name{…}`: the values are those of the series. Empty if it is none. */
 export function bareName(expression: string): string {
   return /^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[^{}]*\})?$/.exec(expression.trim())?.[1] ?? ''
-}
-
-/** Functions that keep the unit of what they are given; others count. */
-const KEEPS = /^(sum|avg|max|min|quantile|topk|bottomk|(avg|max|min|last|quantile)_over_time|histogram_quantile|abs|ceil|floor|round|clamp(_max|_min)?|predict_linear|delta|idelta)$/
-const RATES = /^(rate|irate|deriv)$/
-
-/** In which unit the value of an expression is, as far as its form tells it. */
-export function unitOfExpression({ expression, limit }: Pick<Watched, 'expression' | 'limit'>, typeOf: (name: string) => MetricType): Unit {
-  const inner = unwrapped(expression)
-  const divided = cut(inner, /\//y)
-  if (divided !== null) return Math.abs(limit) <= 1.5 && Number.isNaN(numeral(divided.after)) ? 'ratio' : 'count'
-  if (cut(inner, /\*/y) !== null) return 'count'
-  const difference = cut(inner, /[+-]/y)
-  if (difference !== null && difference.before.trim() !== '') return unitOfExpression({ expression: difference.before, limit }, typeOf)
-  const name = bareName(inner)
-  if (name !== '') return shownUnit(name.replace(/_bucket$/, ''), '', typeOf(name) === 'counter' ? 'gauge' : typeOf(name))
-  const called = /^([a-z_0-9]+)\s*(?:(?:by|without)\s*\([^)]*\)\s*)?\(([\s\S]*)\)\s*(?:(?:by|without)\s*\([^)]*\))?$/i.exec(inner)
-  const [, call = '', given = ''] = called ?? []
-  // Of a histogram the buckets are counted; what the quantile is of is in their name.
-  const bucket = call === 'histogram_quantile' ? /([a-zA-Z_:][a-zA-Z0-9_:]*)_bucket\b/.exec(given)?.[1] : undefined
-  if (bucket !== undefined) return unitOf(bucket, '')
-  const argument = given.replace(/\[[^\]]*\]\s*$/, '').trim()
-  if (RATES.test(call)) return rateUnit(unitOfExpression({ expression: argument, limit }, typeOf))
-  if (!KEEPS.test(call)) return 'count'
-  const last = call === 'predict_linear' ? (cut(given, /,/y)?.before ?? given) : given.replace(/^\s*(?:[\d.]+|"[^"]*")\s*,/, '')
-  return unitOfExpression({ expression: last.replace(/\[[^\]]*\]\s*$/, ''), limit }, typeOf)
 }

@@ -8,7 +8,7 @@ import type { Alert } from '../model/alerts'
 import { count, firing, headline, inOrder, lastResolved, placeOf } from '../model/alerts'
 import type { Anomalies } from '../model/anomalies'
 import { NO_ANOMALIES, anomalyOf, readAnomalies } from '../model/anomalies'
-import { chosenFamilies } from '../model/chosen'
+import { chosenCards } from '../model/chosen'
 import type { Store } from '../model/store'
 import { readTargets } from '../model/targets'
 import type { Tile } from '../model/tiles'
@@ -19,9 +19,9 @@ import { serverNow, useAlerts } from '../ui/alert-feed'
 import { useAlertKeys } from '../ui/alert/keys'
 import { AlertRow } from '../ui/alert/row'
 import { useAnswer } from '../ui/answer'
-import { FamilyCard } from '../ui/family-card'
 import { useClock, useTopics } from '../ui/hooks'
 import type { PageProps } from '../ui/pages'
+import { SpecCard } from '../ui/spec-card'
 import { TargetRows } from '../ui/target-rows'
 import { Tiles } from '../ui/tile'
 import { Unusual } from '../ui/unusual'
@@ -40,20 +40,22 @@ export function Overview({ page }: PageProps) {
   const anomalies = odd !== null && 'told' in odd ? odd.told : NO_ANOMALIES
   const targets = scraped !== null && 'told' in scraped ? scraped.told : []
   useEffect(() => {
-    // What is looked for by its name is on the page of all.
-    if (page.query !== '') location.hash = hrefOf('explore')
+    if (page.query === '') return
+    // What is looked for by its name is on the page of all. Back leads here, where nothing is looked for.
+    history.replaceState(null, '', hrefOf('overview'))
+    location.hash = hrefOf('explore', '', [['find', page.query]])
   }, [page.query])
 
   const { store } = page
   const alive = store.lastTime > 0
   const shape = `${store.families.size} ${store.seriesCount} ${alive}`
   // The same tiles and cards until series come or go.
-  const { tiles, bridge, families } = useMemo(() => {
+  const { tiles, bridge, cards } = useMemo(() => {
     const value = (key: number) => store.value(key)
     return {
       tiles: [...hostTiles(store.families, value), ...applicationTiles(store.families)].slice(0, MOST_TILES),
       bridge: bridgeTiles(store.families),
-      families: chosenFamilies(store.families.values()),
+      cards: chosenCards(store.families),
     }
   }, [store, shape])
   const up = targets.filter(({ health }) => health === 'up').length
@@ -74,14 +76,14 @@ export function Overview({ page }: PageProps) {
       ) : (
         <>
           <Part page={page} title="This host" words={hostWords(page)} tiles={tiles} />
-          {families.length > 0 && (
+          {cards.length > 0 && (
             <section class="lately" aria-label="The window">
               <h2>
                 Now and the last {windowWords(page)} <span>one point {store.intervalMs === 1_000 ? 'a second' : `each ${age(store.intervalMs / 1000)}`}</span>
                 <a href={hrefOf('explore')}>all {count(store.families.size)} families</a>
               </h2>
               <div class="cards broad">
-                {families.map((family, i) => <FamilyCard key={family.name} page={page} family={family} place={i} />)}
+                {cards.map((spec, i) => <SpecCard key={spec.family ?? spec.families?.join(' ')} page={page} spec={spec} place={i} />)}
               </div>
             </section>
           )}

@@ -9,8 +9,8 @@ import { useAnswer } from '../ui/answer'
 import { useClock, useTopics } from '../ui/hooks'
 import type { PageProps } from '../ui/pages'
 
-/** How often the list is asked for while it is looked at. What goes up or down is told at once, by the stream. */
-const ASK_MS = 10_000
+/** How often the list is asked for while it is looked at: the last scrape is told to the second. */
+const ASK_MS = 2_000
 
 export function Targets({ page }: PageProps) {
   useTopics(page, 'view', 'structure')

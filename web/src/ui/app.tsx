@@ -29,10 +29,10 @@ export function App({ page }: { page: Page }) {
     <>
       <TopBar page={page} find={find} />
       {!asked && <AlertNews page={page} />}
-      {!asked && (
-        <div class="under">
-          <Banner page={page} />
-          <NewVersion page={page} />
+      {(!asked || seen) && (
+        <div class="under" inert={asked}>
+          {!asked && <Banner page={page} />}
+          {!asked && <NewVersion page={page} />}
           <TimeStrip page={page} />
         </div>
       )}

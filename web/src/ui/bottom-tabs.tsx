@@ -1,6 +1,7 @@
 /** The tabs of a narrow screen, under the thumb: four pages and the menu. */
 import type { Page } from '../page'
 import { hrefOf } from '../route'
+import { FiringCount } from './alert/news'
 import { useTopics } from './hooks'
 import { Icon } from './icons'
 import { More } from './more'
@@ -29,6 +30,7 @@ export function BottomTabs({ page }: { page: Page }) {
         <a key={one.view} href={hrefOf(one.view)} aria-current={one === shown ? 'page' : undefined}>
           <Icon name={one.view} />
           <span>{one.label}</span>
+          {one.view === 'alerts' && <FiringCount page={page} />}
         </a>
       ))}
       <More page={page} pages={others} asTab />

@@ -1,12 +1,13 @@
 /** What an alert watches: its line, its unit and its limit, by its rule or by its detector. */
 import { format, formatText } from '../format/number'
 import type { Unit } from '../format/number'
-import { rateUnit, shownUnit } from '../format/unit'
+import { unitOfQuery } from '../format/query-unit'
+import { rateUnit, shownUnit, unitOf as unitOfMetric } from '../format/unit'
 import type { Alert } from '../model/alerts'
 import { isOf } from '../model/alerts'
 import type { Anomaly } from '../model/anomalies'
 import { selectorOf } from '../model/anomalies'
-import { bareName, unitOfExpression, watchedBy } from '../model/watched'
+import { bareName, watchedBy } from '../model/watched'
 import type { Labels } from '../model/untrusted'
 import type { Page } from '../page'
 import type { LineSource } from './line'
@@ -28,7 +29,7 @@ export function watchedOf(page: Page, alert: Alert, anomaly: Anomaly | null): Wa
   }
   if (alert.expression === '') return { source: null, unit: 'count', limit: null, words: '' }
   const watched = watchedBy(alert.expression)
-  const unit = unitOfExpression(watched, (name) => page.store.families.get(name)?.type ?? 'unknown')
+  const unit = unitOfQuery(watched.expression, (name) => unitOfMetric(name, page.store.families.get(name)?.unit ?? ''))
   const name = bareName(watched.expression)
   const is = (labels: Labels) => isOf(alert, labels)
   const own = name !== '' && page.store.families.has(name)

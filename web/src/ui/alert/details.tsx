@@ -8,6 +8,7 @@ import type { Anomalies, Anomaly, Moved } from '../../model/anomalies'
 import { selectorOf } from '../../model/anomalies'
 import { safeLink } from '../../model/links'
 import type { Silence } from '../../model/silences'
+import { linkOf } from '../../model/spec'
 import type { Page } from '../../page'
 import { hrefOf } from '../../route'
 import { alertFeed, serverNow } from '../alert-feed'
@@ -92,7 +93,9 @@ export function Details({ page, alert, anomaly, around }: Props) {
         {anomaly !== null && <Unusual page={page} anomaly={anomaly} />}
         {alert.expression !== '' && alert.origin === 'rule' && (
           <Fact name="Rule">
-            <code>{alert.expression}</code>
+            <code>
+              <a href={linkOf({ query: alert.expression })}>{alert.expression}</a>
+            </code>
           </Fact>
         )}
         <BeganWith page={page} alert={alert} anomaly={anomaly} around={around} />

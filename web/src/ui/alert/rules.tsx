@@ -5,6 +5,7 @@ import { count, severityOf } from '../../model/alerts'
 import type { Group, Rule } from '../../model/rules'
 import { readRules, rulesIn, troubleFirst } from '../../model/rules'
 import { matches, words } from '../../model/search'
+import { linkOf } from '../../model/spec'
 import type { Page } from '../../page'
 import { serverNow } from '../alert-feed'
 import { useAnswer } from '../answer'
@@ -93,7 +94,9 @@ function Row({ page, rule }: { page: Page; rule: Rule }) {
         <b title={rule.name}>{rule.name}</b>
         {level !== undefined && <span class="under">{WORDS[severityOf(level)]}</span>}
       </span>
-      <code title={rule.expression}>{rule.expression}</code>
+      <code title={rule.expression}>
+        <a href={linkOf({ query: rule.expression })}>{rule.expression}</a>
+      </code>
       <span class="facts">{facts.join(' · ')}</span>
       {rule.error !== '' && <p class="error">{rule.error}</p>}
     </li>
