@@ -30,7 +30,7 @@ export function App({ page }: { page: Page }) {
       <TopBar page={page} find={find} />
       {!asked && <AlertNews page={page} />}
       {!asked && (
-        <div class="under">
+        <div class="beneath">
           <Banner page={page} />
           <NewVersion page={page} />
           <TimeStrip page={page} />
