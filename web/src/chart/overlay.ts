@@ -96,7 +96,8 @@ export class Overlay {
       .slice(0, MOST_WORDS)
     // An alert whose limit is on the chart needs no other word.
     const named = marks.alerts.filter(({ id, to, from }) => !said.some(({ limit }) => limit.id === id) && this.across(from, to)[1] > 0).slice(-MOST_WORDS)
-    const unique = [...new Map(named.map((one) => [one.id, one])).values()]
+    // One name once, however many series it fires for.
+    const unique = [...new Map(named.map((one) => [`${one.words} ${one.severity}`, one])).values()]
     const gaps = marks.gaps.map((gap) => ({ gap, left: this.plot.valToPos(gap.from, 'x'), right: this.plot.valToPos(gap.to, 'x') })).filter(({ left, right }) => right - left > GAP_WORD)
     const texts = [...said.map(({ limit }) => limit), ...unique]
     const shape = [...texts.map((mark) => `${mark.id}${mark.words}${mark.severity}`), ...gaps.map(({ gap }) => gap.words)].join('\n')

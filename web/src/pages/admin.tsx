@@ -34,7 +34,7 @@ export function Admin({ page }: PageProps) {
   const [why] = refused
   const lines = told(config) ?? []
   return (
-    <main class="sheet admin">
+    <main class="admin">
       <div class="headline">
         <h1>Administration</h1>
         <p>of this gaugecast</p>

@@ -24,10 +24,10 @@ export function Baselines({ page }: PageProps) {
   useTopics(page, 'view')
   const command = useCommand(page)
   const answer = useAnswer(page, 'api/v1/baselines', readBaselines, { every: ASK_MS, again: command.count })
-  if (answer === null) return <main class="sheet"><h1>Baselines</h1></main>
+  if (answer === null) return <main><h1>Baselines</h1></main>
   if ('refused' in answer) {
     return (
-      <main class="sheet">
+      <main>
         <h1>Baselines</h1>
         <Denied page={page} what="The baselines could not be read" why={answer.refused} />
       </main>
@@ -43,7 +43,7 @@ function List({ page, baselines, command }: { page: Page; baselines: readonly Ba
   const wanted = words(page.query)
   const found = baselines.filter(({ name, note, match }) => matches([name, note, ...match].join('\n').toLowerCase(), wanted))
   return (
-    <main class="sheet">
+    <main>
       <div class="headline">
         <h1>Baselines</h1>
         <p>what series did in a range, kept to compare others with</p>

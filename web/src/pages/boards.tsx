@@ -246,7 +246,7 @@ function Adding({ json, boards, add }: { json: string; boards: readonly Board[];
         <button type="button" onClick={() => { history.back() }}>
           Cancel
         </button>
-        <button type="submit" class="chief" autofocus>
+        <button type="submit" class="primary" autofocus>
           Add
         </button>
       </div>

@@ -26,10 +26,10 @@ export function Clients({ page }: PageProps) {
   const answer = useAnswer(page, 'api/v1/admin/clients', readClients, { every: ASK_MS, again: command.count })
   const before = useBefore(answer !== null && 'told' in answer ? answer.told : null)
   const [kicked, setKicked] = useState<Client | null>(null)
-  if (answer === null) return <main class="sheet"><h1>Clients</h1></main>
+  if (answer === null) return <main><h1>Clients</h1></main>
   if ('refused' in answer) {
     return (
-      <main class="sheet">
+      <main>
         <h1>Clients</h1>
         <Denied page={page} what="The clients could not be read" why={answer.refused} />
       </main>
@@ -40,7 +40,7 @@ export function Clients({ page }: PageProps) {
   const rows: readonly Row[] = all.filter((client) => matches(clientText(client), wanted)).map((client) => ({ client, pace: pace(client, before.get(client.id)) }))
   const { clients, subscriptions, bytes, slow } = sums(rows.map(({ client }) => client), rows.map((row) => row.pace))
   return (
-    <main class="sheet">
+    <main>
       <div class="headline">
         <h1>Clients</h1>
         <p>of the streams: WebSocket, server-sent events, NDJSON</p>

@@ -30,7 +30,7 @@ export function Compare({ page, name, baselines }: { page: Page; name: string; b
     range = error instanceof Error ? error.message : String(error)
   }
   return (
-    <main class="sheet compare">
+    <main class="compare">
       <div class="headline">
         <a class="back" href={hrefOf('baselines')}>Baselines</a>
         <h1>{name}</h1>

@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { format } from '../format/number'
 import { unitOf } from '../format/unit'
+import { severityOf } from '../model/alerts'
 import { alertsByMetric, alertsOn } from '../model/attention'
 import { judgedOf, readBaselines, readComparison } from '../model/baseline-rows'
 import { parseMatchers, printMatchers, selects } from '../model/matchers'
@@ -19,6 +20,7 @@ import { SpecCard } from '../ui/spec-card'
 import { useTopics } from '../ui/hooks'
 import { useKeyUses } from '../ui/key-table'
 import type { PageProps } from '../ui/pages'
+import { Shape } from '../ui/severity'
 import { SeriesTable } from '../ui/series-table'
 import type { Verdict } from '../ui/series-table'
 import { titleOf } from '../ui/title'
@@ -327,10 +329,11 @@ function Facts({ page, family }: { page: Page; family: FamilyInfo }) {
   ]
   return (
     <ul class="chips">
-      {alerts.map(({ name, state, severity, count }) => (
+      {alerts.map(({ name, state, severity, count }) => ({ name, state, count, level: state === 'pending' ? 'pending' as const : severityOf(severity) })).map(({ name, state, count, level }) => (
         <li key={name}>
-          <a class={`chip alert ${severity} ${state}`} href={hrefOf('alerts')}>
-            {severity === 'warning' ? '▲' : severity === 'emergency' ? '⬣' : severity === 'info' ? '○' : '◆'} {name}
+          <a class={`level ${level}`} href={hrefOf('alerts')}>
+            <Shape of={level} />
+            {name}
             {count > 1 ? ` (${count})` : ''}
             {state === 'pending' ? ', pending' : ''}
           </a>

@@ -27,7 +27,7 @@ export function Operation({ page, name }: { page: Page; name: string }) {
   const [from, to] = [page.windowEnd - page.windowMs, page.windowEnd]
   const row = series === undefined ? null : operationRow(page.store, series, from, to)
   return (
-    <main class="sheet operations">
+    <main class="operations">
       <div class="headline">
         <a class="back" href={hrefOf('operations')}>Operations</a>
         <h1>{name}</h1>

@@ -41,7 +41,7 @@ function All({ page }: { page: Page }) {
   const rows = found.map((series) => operationRow(page.store, series, from, to))
   const rate = rows.reduce((sum, row) => sum + (row.rate || 0), 0)
   return (
-    <main class="sheet operations">
+    <main class="operations">
       <div class="headline">
         <h1>Operations</h1>
         {rows.length > 0 && (

@@ -155,7 +155,7 @@ function Panel({ page, at, expression, run, remove }: PanelProps) {
           {...(wrong === null ? {} : { wrongId: `${id}-wrong` })}
           run={runIt}
         />
-        <button type="submit" class="run">Run</button>
+        <button type="submit" class="primary">Run</button>
         {remove !== undefined && (
           <button type="button" class="square" aria-label="Remove this query" title="Remove this query" onClick={remove}>
             ×

@@ -52,7 +52,7 @@ export function Reports({ page }: PageProps) {
   const [first, second] = opened
   return (
     <main
-      class={over ? 'sheet reports over' : 'sheet reports'}
+      class={over ? 'reports over' : 'reports'}
       onDragOver={(event) => {
         event.preventDefault()
         setOver(true)
@@ -67,7 +67,7 @@ export function Reports({ page }: PageProps) {
       <div class="headline">
         <h1>Load-test reports</h1>
         <p>read in this browser, sent nowhere</p>
-        <div class="open">
+        <div class="opening">
           <input
             ref={picker}
             class="unseen"

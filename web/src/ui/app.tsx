@@ -30,7 +30,7 @@ export function App({ page }: { page: Page }) {
       <TopBar page={page} find={find} />
       {!asked && <AlertNews page={page} />}
       {(!asked || seen) && (
-        <div class="under" inert={asked}>
+        <div class="beneath" inert={asked}>
           {!asked && <Banner page={page} />}
           {!asked && <NewVersion page={page} />}
           <TimeStrip page={page} />

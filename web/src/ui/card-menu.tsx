@@ -66,7 +66,7 @@ function Items({ act, title, beside, close }: { readonly act: Acting; readonly t
   return (
     <div
       ref={menu}
-      class="menu raise"
+      class="menu"
       role="menu"
       aria-label={`Menu of ${title}`}
       popover="auto"

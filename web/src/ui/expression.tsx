@@ -130,7 +130,7 @@ export function Expression({ page, id, expression, label, placeholder, wrongAt, 
   const wrong = wrongAt !== null && text === expression ? wrongPart(text, wrongAt) : null
   return (
     <div class="expression">
-      <div class="under" aria-hidden="true">
+      <div class="ghost" aria-hidden="true">
         {wrong === null ? (
           <>
             {text.slice(0, from)}

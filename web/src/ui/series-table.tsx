@@ -82,7 +82,7 @@ export function SeriesTable({ page, source, family, by, chosen, choose, against 
   )
   return (
     <>
-      <div class="table">
+      <div class="table of-series">
         <table>
           <thead>
             <tr>

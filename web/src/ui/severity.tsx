@@ -11,13 +11,19 @@ const SHAPES: Readonly<Record<Severity | 'pending', string>> = {
 
 export const WORDS: Readonly<Record<Severity, string>> = { info: 'Info', warning: 'Warning', critical: 'Critical', emergency: 'Emergency' }
 
+export function Shape({ of }: { of: Severity | 'pending' }) {
+  return (
+    <svg viewBox="0 0 16 16" aria-hidden="true">
+      <path fill-rule="evenodd" d={SHAPES[of]} />
+    </svg>
+  )
+}
+
 /** @param pending its condition is not true for long enough yet. */
 export function Level({ severity, pending = false }: { severity: Severity; pending?: boolean }) {
   return (
     <span class={pending ? 'level pending' : `level ${severity}`} title={pending ? `${WORDS[severity]} once it fires` : undefined}>
-      <svg viewBox="0 0 16 16" aria-hidden="true">
-        <path fill-rule="evenodd" d={SHAPES[pending ? 'pending' : severity]} />
-      </svg>
+      <Shape of={pending ? 'pending' : severity} />
       {pending ? 'Pending' : WORDS[severity]}
     </span>
   )

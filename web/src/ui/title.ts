@@ -105,6 +105,8 @@ const SOURCES = new Set(['node', 'gaugecast'])
 
 /** `node_network_carrier_changes_total`: "Network carrier changes". */
 function fromName(name: string): string {
+  // That of a recording rule is written by who reads it: its levels, the name, what was done.
+  if (name.includes(':')) return name
   const parts = name.replace(/_total$/, '').split('_').filter((part) => part !== '')
   if (parts.length > 1 && SOURCES.has(parts[0] ?? '')) parts.shift()
   const words = parts.map((part) => WORDS[part.toLowerCase()] ?? (/^([A-Z][a-z]+)+$/.test(part) ? apart(part) : part)).filter((word) => word !== '')

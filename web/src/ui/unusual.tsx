@@ -25,16 +25,16 @@ export function Unusual({ page, anomalies }: { page: Page; anomalies: Anomalies 
           {current.length > MOST ? `${MOST} of ${count(current.length)} shown, ` : ''}the highest scores of {count(watched)} watched series
         </span>
       </h2>
-      <div class="sheet">
+      <div class="table">
         <table>
           <thead>
             <tr>
               <th>Series</th>
               <th class="spark-head">In the window</th>
-              <th class="right">Now</th>
-              <th class="right">Usual</th>
-              <th class="right">Since</th>
-              <th class="right">Score</th>
+              <th class="number">Now</th>
+              <th class="number">Usual</th>
+              <th class="number">Since</th>
+              <th class="number">Score</th>
             </tr>
           </thead>
           <tbody>
@@ -60,7 +60,7 @@ function Row({ page, anomaly }: { page: Page; anomaly: Anomaly }) {
         {anomaly.observed !== 'value' && <span class="under"> {anomaly.observed}</span>}
       </td>
       <td>{line !== null && <Sparkline page={page} numbers={line} label={name} />}</td>
-      <td class="right">
+      <td class="number">
         <LiveText
           page={page}
           read={() => {
@@ -69,9 +69,9 @@ function Row({ page, anomaly }: { page: Page; anomaly: Anomaly }) {
           }}
         />
       </td>
-      <td class="right">{range(page, anomaly) || '—'}</td>
-      <td class="right" title={clock(anomaly.since, true)}>{age((serverNow(page) - anomaly.since) / 1000)}</td>
-      <td class="right">{score(anomaly.score)}</td>
+      <td class="number">{range(page, anomaly) || '—'}</td>
+      <td class="number" title={clock(anomaly.since, true)}>{age((serverNow(page) - anomaly.since) / 1000)}</td>
+      <td class="number">{score(anomaly.score)}</td>
     </tr>
   )
 }

@@ -124,7 +124,7 @@ function Author() {
 function Buttons({ word, busy, close }: { word: string; busy: boolean; close: () => void }) {
   return (
     <p class="buttons">
-      <button type="submit" class="main" disabled={busy}>
+      <button type="submit" class="primary" disabled={busy}>
         {word}
       </button>
       <button type="button" onClick={close}>

@@ -36,7 +36,7 @@ export function Menu({ label, items }: { label: string; items: readonly Item[] }
     event.stopPropagation()
   }
   return (
-    <div class="menu" ref={root} onKeyDown={open ? keys : undefined}>
+    <div class="menu-of" ref={root} onKeyDown={open ? keys : undefined}>
       <button
         type="button"
         class="more-button"
@@ -51,7 +51,7 @@ export function Menu({ label, items }: { label: string; items: readonly Item[] }
         ⋯
       </button>
       {open && (
-        <div class="raise" role="menu" aria-label={label}>
+        <div class="menu" role="menu" aria-label={label}>
           {items.map((item) => (
             <button
               key={item.label}

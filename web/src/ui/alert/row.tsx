@@ -105,7 +105,7 @@ export function AlertRow({ page, alert, anomaly, lined, toggle, children }: Prop
           {alert.acknowledged !== null ? (
             <span class="taken" title={alert.acknowledged.note}>{alert.acknowledged.by} has it</span>
           ) : active ? (
-            <button type="button" class={open ? 'main' : ''} disabled={orders.busy} onClick={acknowledge}>
+            <button type="button" class={open ? 'primary' : ''} disabled={orders.busy} onClick={acknowledge}>
               Acknowledge
             </button>
           ) : null}

@@ -14,7 +14,7 @@ export function Story({ transitions, named }: { transitions: readonly Transition
   const [most, setMost] = useState(ROWS)
   const shown = transitions.slice(0, most)
   return (
-    <div class="story">
+    <div class="table story">
       <table>
         <thead>
           <tr>

@@ -112,7 +112,7 @@ export function CardForm({ page, card, close, save }: Props) {
           <button type="button" onClick={close}>
             Cancel
           </button>
-          <button type="submit" class="chief">
+          <button type="submit" class="primary">
             {card === null ? 'Add' : 'Save'}
           </button>
         </div>

@@ -114,7 +114,7 @@ export function ImportDialog({ close, take }: { close: () => void; take: (board:
           <button type="button" onClick={close}>
             Cancel
           </button>
-          <button type="submit" class="chief" disabled={text.trim() === ''}>
+          <button type="submit" class="primary" disabled={text.trim() === ''}>
             Import
           </button>
         </div>
