@@ -184,6 +184,20 @@ test('keys acknowledge and silence the alert that has the focus', async () => {
   await page.getByRole('form', { name: 'Silence' }).waitFor()
 })
 
+test('the keys of a row are in the list of keys, and are switched off with the other letters', async () => {
+  say(full())
+  const page = await open('alerts')
+  await row(page).locator('.what').focus()
+  await page.keyboard.press('?')
+  await page.getByRole('dialog').getByText('acknowledge the alert, silence it').waitFor()
+  await page.getByRole('checkbox').uncheck()
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog').waitFor({ state: 'detached' })
+  await row(page).locator('.what').focus()
+  await page.keyboard.press('s')
+  expect(await page.evaluate(() => location.hash)).toBe('#alerts')
+})
+
 test('an alert says who is told next, and is escalated by hand', async () => {
   say(full())
   const page = await open('alerts')

@@ -121,6 +121,19 @@ test('a link holds the moment: it opens there, and L is the way back to now with
   await says(card(page), 'legend', /min\s*5.*max\s*9/)
 })
 
+test('small lines and tables have what was before the page was opened', async () => {
+  const { page, errors } = await open(`#metric/shop_level?w=2s&at=${atFive}`)
+  const row = page.locator('.table tbody tr')
+  await row.locator('td.number', { hasText: /^5$/ }).first().waitFor()
+  // Nothing of that time came over the stream.
+  await page.waitForFunction(() => {
+    const canvas = document.querySelector<HTMLCanvasElement>('.table canvas.spark')
+    const data = canvas === null || canvas.width === 0 ? [] : (canvas.getContext('2d')?.getImageData(0, 0, canvas.width / 2, canvas.height).data ?? [])
+    return data.some((one, i) => i % 4 === 3 && one > 128)
+  })
+  expect(errors).toEqual([])
+})
+
 test('the strip takes the window elsewhere and back, by mouse and by keys', async () => {
   const { page } = await open('#explore?w=1m')
   await isLive(page)

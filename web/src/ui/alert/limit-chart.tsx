@@ -14,7 +14,8 @@ import type { Severity } from '../../model/alerts'
 import type { Card, Page } from '../../page'
 import type { Line } from '../line'
 import type { SparkLimit } from '../sparkline'
-import { Sight, watch } from '../watch'
+import { Sight } from '../sight'
+import { watch } from '../watch'
 import type { Watched } from '../watch'
 
 const Y_AXIS = 58
