@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { MetricType } from '../client/index'
 import { Columns } from '../src/model/columns'
-import { quantile, quantiles, rates } from '../src/model/derive'
+import { planNumbers, quantile, quantiles, rates } from '../src/model/derive'
 import { makePlan } from '../src/model/plan'
 import { Slots } from '../src/model/slots'
 import type { FamilyInfo } from '../src/model/store'
@@ -56,6 +56,14 @@ describe('the chart of a family', () => {
     if (plan.kind !== 'share') throw new Error('share')
     expect(plan.parts).toBe(2)
     expect(plan.lines).toEqual([{ label: 'user', keys: [0, 2], other: false }])
+    // A row that was read 0.2 s late has 0.2 s more of everything, and no more than all of it.
+    const columns = new Columns()
+    for (const key of [0, 1, 2, 3]) columns.add(key)
+    columns.push(1_000, () => 0)
+    columns.push(2_000, (key) => (key % 2 === 0 ? 0.9 : 0.3))
+    const out = new Float64Array(1)
+    planNumbers(columns, plan, 1, 2, [out])
+    expect(out[0]).toBeCloseTo(0.75)
   })
 
   test('what the kernel counts up is a counter, however it is exposed', () => {

@@ -69,7 +69,7 @@ test('an application tells requests and errors by one name or another', () => {
 })
 
 test('cards are those of the application before the host, histograms and errors first, and never all', () => {
-  const own = ['node_cpu_seconds_total', 'node_load1', 'go_goroutines', 'shop_items', 'shop_errors_total', 'shop_orders_total', 'gaugecast_ticks_total', 'up', 'shop_build_info']
+  const own = ['node_cpu_seconds_total', 'node_load1', 'go_goroutines', 'shop_items', 'shop_errors_total', 'shop_orders_total', 'gaugecast_ticks_total', 'instance:shop_orders:rate1m', 'up', 'shop_build_info']
   const all = [...own.map((name) => family(name, name.endsWith('_total') ? 'counter' : name.endsWith('_info') ? 'info' : 'gauge', {})), family('shop_latency_seconds', 'histogram', {})]
   expect(chosenCards(map(...all)).map((spec) => spec.family)).toEqual(['shop_latency_seconds', 'shop_errors_total', 'shop_orders_total', 'shop_items', 'node_cpu_seconds_total', 'node_load1'])
   const many = Array.from({ length: 4096 }, (_, i) => family(`shop_${i}`, 'gauge', {}))

@@ -30,8 +30,9 @@ const STILL = /_(info|created|timestamp_seconds|start_time_seconds)$/
 
 export function chosenCards(families: ReadonlyMap<string, FamilyInfo>): readonly CardSpec[] {
   const cards = cardsOf([...families.values()], (name) => families.get(name)).map((spec) => ({ spec, names: spec.families ?? [spec.family ?? ''] }))
+  // What a rule has recorded is of families that have cards.
   const applications = cards
-    .filter(({ names: [first = ''] }) => (!INTERNAL.test(first) || first.startsWith(OPERATIONS)) && !STILL.test(first) && families.get(first)?.type !== 'info')
+    .filter(({ names: [first = ''] }) => (!INTERNAL.test(first) || first.startsWith(OPERATIONS)) && !STILL.test(first) && !first.includes(':') && families.get(first)?.type !== 'info')
     .map(({ spec, names }) => ({ spec, name: names[0] ?? '', rank: Math.min(...names.map((name) => rank(name, families.get(name)))) }))
     .sort((a, b) => a.rank - b.rank || (a.name < b.name ? -1 : 1))
     .slice(0, MOST_OF_APPLICATIONS)

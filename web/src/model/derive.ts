@@ -5,7 +5,7 @@
  */
 import type { Columns } from './columns'
 import type { Line } from './lines'
-import type { Plan, QuantilePlan } from './plan'
+import type { Plan, QuantilePlan, SharePlan } from './plan'
 
 /**
  * A quantile is that of the observations of the last so many milliseconds: in one second there are often too few to
@@ -107,8 +107,15 @@ export function planNumbers(columns: Columns, plan: Extract<Plan, { lines: reado
     const out = outs[i]
     if (out === undefined) return
     lineNumbers(columns, line, rate, from, to, out)
-    if (plan.kind === 'share') for (let r = 0; r < to - from; r++) out[r] = (out[r] ?? NaN) / plan.parts
   })
+  if (plan.kind === 'share') shares(columns, plan, from, to, outs)
+}
+
+/** Makes seconds a second to shares: of the time that all modes have together, else of the time between two rows. */
+function shares(columns: Columns, { whole, parts }: SharePlan, from: number, to: number, outs: readonly Float64Array[]): void {
+  const all = new Float64Array(to - from).fill(parts)
+  if (whole.length > 0) rates(columns, whole, from, to, all)
+  for (const out of outs) for (let r = 0; r < to - from; r++) out[r] = (out[r] ?? NaN) / ((all[r] ?? NaN) > 0 ? (all[r] ?? NaN) : parts)
 }
 
 /** The quantile `q` (0..1) of the observations between two cumulative counts a bucket, by linear interpolation inside

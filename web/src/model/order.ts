@@ -21,10 +21,11 @@ const FIRST = [
 ]
 const PLACES = new Map(FIRST.map((name, i) => [name, i]))
 
-/** What an application exposes, then the host, then the process that watches them. */
+/** What an application exposes, then the host, then the process that watches them, then what rules have recorded. */
 function rank(name: string): number {
   const place = PLACES.get(name)
   if (place !== undefined) return place
+  if (name.includes(':')) return FIRST.length + 3
   if (/^(gaugecast|process)_/.test(name)) return FIRST.length + 2
   return name.startsWith('node_') ? FIRST.length + 1 : FIRST.length
 }

@@ -42,7 +42,10 @@ export interface LinesPlan {
   readonly by?: string
 }
 
-/** Rates of seconds split by what they were spent on, as a share of time; `parts` sets of them make 100 %; `idle`: idle was left out. */
+/**
+ * Rates of seconds split by what they were spent on, as a share of time; `parts` sets of them make 100 %; `idle`: idle was left
+ * out. `whole` are then all series, idle too: what they count together is the time there was, whenever exactly it was read.
+ */
 export interface SharePlan {
   readonly kind: 'share'
   readonly view: View
@@ -51,6 +54,7 @@ export interface SharePlan {
   readonly parts: number
   readonly by: string
   readonly idle: boolean
+  readonly whole: readonly number[]
   readonly total: number
 }
 
@@ -227,7 +231,8 @@ function share(series: readonly SeriesInfo[], by: string, size: Size, kept: read
   const parts = new Set(series.map((one) => Object.entries(one.labels).filter(([label]) => label !== by).map(([label, text]) => `${label}=${text}`).sort().join()))
   const busy = byLabel(series.filter((one) => !IDLE.has(one.labels[by] ?? '')), by)
   const made = ranked(busy, size, kept, { named: MOST_IN_COLOUR, other: 0 })
-  return { kind: 'share', view: asked.view ?? 'area', unit: 'ratio', lines: made, parts: parts.size, by, idle: series.some((one) => IDLE.has(one.labels[by] ?? '')), total: series.length }
+  const idle = series.some((one) => IDLE.has(one.labels[by] ?? ''))
+  return { kind: 'share', view: asked.view ?? 'area', unit: 'ratio', lines: made, parts: parts.size, by, idle, whole: idle ? series.map(({ key }) => key) : [], total: series.length }
 }
 
 function histogram(series: readonly SeriesInfo[], unit: Unit, { view, by }: Asked): QuantilePlan | null {
