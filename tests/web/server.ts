@@ -110,7 +110,8 @@ export class Proxy {
     const http = createServer((asked, answer) => {
       const file = folder === undefined ? undefined : join(folder, asked.url === '/' ? 'index.html' : (asked.url ?? ''))
       if (file !== undefined && existsSync(file)) {
-        answer.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'text/plain', 'content-security-policy': CSP })
+        // Pages of other origins load the element from here; whether they are allowed to, the server itself is asked.
+        answer.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'text/plain', 'content-security-policy': CSP, 'access-control-allow-origin': '*' })
         answer.end(readFileSync(file))
         return
       }

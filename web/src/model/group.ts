@@ -9,6 +9,7 @@ import type { Asked, LinesPlan, Plan } from './plan'
 import { linesOf } from './plan'
 import type { CardSpec } from './spec'
 import type { FamilyInfo, SeriesInfo } from './store'
+import { NO_NETWORK } from './tiles'
 
 /** Parts of names: of what goes out, of what comes in, and what the two are called on a card. */
 const DIRECTIONS: readonly (readonly [out: string, into: string, outWord: string, inWord: string])[] = [
@@ -146,6 +147,8 @@ function mirrored({ out, into, words }: Pair, size: Size, before: Plan | undefin
     { label: call(label, outWord), keys: sides.out, other: false },
     { label: call(label, inWord), keys: sides.into, other: false, below: true },
   ])
+  // What a host sends to itself is a line, and nothing that went out: the tile of the overview says the same.
+  const gone = out.series.filter(({ name, labels: { device = '' } }) => !(name.startsWith('node_network_') && NO_NETWORK.test(device)))
   const places = new Map(linesOf(before).map((line, i) => [line.label, i]))
   return {
     kind: 'lines',
@@ -155,7 +158,7 @@ function mirrored({ out, into, words }: Pair, size: Size, before: Plan | undefin
     lines: lines.sort((a, b) => (places.get(a.label) ?? Infinity) - (places.get(b.label) ?? Infinity) || 0),
     summary: 'sum',
     word: outWord,
-    headline: out.series.map((one) => one.key),
+    headline: (gone.length > 0 ? gone : out.series).map((one) => one.key),
     whole: false,
     total: devices.size * 2,
     limit: null,

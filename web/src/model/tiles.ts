@@ -92,7 +92,7 @@ function disk(families: Families): readonly Tile[] {
 }
 
 /** Traffic within the host, or counted a second time. */
-const NO_NETWORK = /^(lo|veth|docker|br-|virbr|cni|flannel|cali)/
+export const NO_NETWORK = /^(lo|veth|docker|br-|virbr|cni|flannel|cali)/
 
 function network(families: Families): readonly Tile[] {
   const received = 'node_network_receive_bytes_total'
