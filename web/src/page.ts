@@ -433,7 +433,7 @@ export class Page {
     })
   }
 
-  private markAll(): void {
+  markAll(): void {
     if (document.hidden) return
     for (const card of this.cards) this.queue.mark(card)
   }

@@ -107,7 +107,7 @@ function columns(page: Page): readonly Column<OperationRow>[] {
 
 function RateLine({ page, row }: { page: Page; row: OperationRow }) {
   const { runs } = row.series
-  const numbers = useMemo(() => seriesNumbers(page.store, runs, true), [page, runs.join()])
+  const numbers = useMemo(() => seriesNumbers(() => page.store.columns, runs, true), [page, runs.join()])
   return <Sparkline page={page} numbers={numbers} label={`${row.name}, runs a second`} />
 }
 

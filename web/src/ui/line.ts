@@ -3,11 +3,13 @@
  * result of an expression.
  */
 import { useEffect, useMemo, useReducer } from 'preact/hooks'
+import type { Columns } from '../model/columns'
 import type { LiveQuery } from '../model/live-query'
+import type { Filling } from '../model/past'
 import type { SeriesInfo, Store } from '../model/store'
 import type { Labels } from '../model/untrusted'
 import type { Page } from '../page'
-import { seriesNumbers } from './sparkline'
+import { pastOf, seriesNumbers, windowOf } from './sparkline'
 import type { Numbers } from './sparkline'
 
 export interface LineSource {
@@ -25,12 +27,15 @@ export class Line implements Numbers {
   private found: readonly SeriesInfo[] = []
   private counted = -1
   private summed: Numbers | null = null
+  private readonly past: Filling
 
   constructor(
     private readonly page: Page,
     private readonly source: LineSource,
     private readonly query: LiveQuery | null,
-  ) {}
+  ) {
+    this.past = pastOf(page, this.store, () => this.found)
+  }
 
   /** Why the server gives nothing; empty while it does. */
   get error(): string {
@@ -41,8 +46,14 @@ export class Line implements Numbers {
     return this.query?.store ?? this.page.store
   }
 
-  columns(): Numbers['columns'] extends () => infer T ? T : never {
-    return this.store.columns
+  columns(): Columns {
+    this.numbers()
+    return this.past.columns(windowOf(this.page))
+  }
+
+  /** Nobody looks any more. */
+  stop(): void {
+    this.past.stop()
   }
 
   fill(from: number, to: number, out: Float64Array): void {
@@ -57,7 +68,7 @@ export class Line implements Numbers {
 
   /** The value at the end of the window; NaN where there is none. */
   now(): number {
-    const row = this.store.columns.indexAt(this.page.windowEnd + 1) - 1
+    const row = this.columns().indexAt(this.page.windowEnd + 1) - 1
     if (row < 0) return NaN
     const out = new Float64Array(1)
     this.fill(row, row + 1, out)
@@ -69,7 +80,7 @@ export class Line implements Numbers {
     if (this.summed === null || this.counted !== series.length) {
       this.counted = series.length
       this.found = series.filter((one) => !one.name.endsWith('_created') && this.source.is(one.labels))
-      this.summed = seriesNumbers(this.store, this.found.map((one) => one.key), this.source.rate)
+      this.summed = seriesNumbers(() => this.past.columns(windowOf(this.page)), this.found.map((one) => one.key), this.source.rate)
     }
     return this.summed
   }
@@ -87,6 +98,7 @@ export function useLine(page: Page, source: LineSource | null): Line | null {
     held.line = new Line(page, source, followed)
     again(null)
     return () => {
+      held.line?.stop()
       held.line = null
       if (followed !== null) page.queries.leave(followed)
     }

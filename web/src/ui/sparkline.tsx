@@ -7,7 +7,9 @@ import { drawSparkline } from '../chart/sparkline'
 import type { SparkLook } from '../chart/sparkline'
 import type { Columns } from '../model/columns'
 import { rates, values } from '../model/derive'
-import type { Store } from '../model/store'
+import { Filling } from '../model/past'
+import type { Span } from '../model/span'
+import type { SeriesInfo, Store } from '../model/store'
 import type { Severity } from '../model/alerts'
 import type { Card, Page } from '../page'
 import { watch } from './watch'
@@ -21,15 +23,26 @@ export interface Numbers {
   fill(from: number, to: number, out: Float64Array): void
 }
 
-/** The sum of some series of a store, or of their rates. */
-export function seriesNumbers(store: Pick<Store, 'columns'>, keys: readonly number[], rate: boolean): Numbers {
+/** The sum of some series of the columns, or of their rates. */
+export function seriesNumbers(columns: () => Columns, keys: readonly number[], rate: boolean): Numbers {
   return {
-    columns: () => store.columns,
+    columns,
     fill: (from, to, out) => {
-      if (rate) rates(store.columns, keys, from, to, out)
-      else values(store.columns, keys, from, to, out)
+      if (rate) rates(columns(), keys, from, to, out)
+      else values(columns(), keys, from, to, out)
     },
   }
+}
+
+/** The past of a small line: fetched when the cards, which are looked at first, have theirs. */
+export function pastOf(page: Page, store: Store, series: () => readonly SeriesInfo[]): Filling {
+  return new Filling(page.past, store, series, () => Infinity, () => {
+    page.markAll()
+  })
+}
+
+export function windowOf({ windowEnd, windowMs }: Page): Span {
+  return { from: windowEnd - windowMs, to: windowEnd }
 }
 
 /** `series`: the first series colour; `other`: grey; a number: that series slot (0 … 7). */

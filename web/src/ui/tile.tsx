@@ -1,13 +1,15 @@
 /** A number that matters, large, and how it came to that. */
-import { useMemo } from 'preact/hooks'
+import { useEffect, useMemo } from 'preact/hooks'
 import { format } from '../format/number'
 import type { Scale } from '../format/number'
+import type { Filling } from '../model/past'
+import type { SeriesInfo } from '../model/store'
 import type { Tile } from '../model/tiles'
 import { fillTile } from '../model/tiles'
 import type { Page } from '../page'
 import { hrefOf } from '../route'
 import { LiveText } from './live-text'
-import { Sparkline } from './sparkline'
+import { pastOf, Sparkline, windowOf } from './sparkline'
 import type { Numbers } from './sparkline'
 
 /** @param tiles the same object as long as they are the same. */
@@ -20,7 +22,17 @@ export function Tiles({ page, tiles }: { page: Page; tiles: readonly Tile[] }) {
 }
 
 function OneTile({ page, tile }: { page: Page; tile: Tile }) {
-  const numbers = useMemo(() => numbersOf(page, tile), [page, tile])
+  const past = useMemo(() => {
+    const series = seriesOf(page, tile)
+    return pastOf(page, page.store, () => series)
+  }, [page, tile])
+  const numbers = useMemo(() => numbersOf(page, tile, past), [past])
+  useEffect(
+    () => () => {
+      past.stop()
+    },
+    [past],
+  )
   const scale = useMemo<Scale>(() => ({ index: -1 }), [tile.title])
   return (
     <li class="tile">
@@ -37,19 +49,25 @@ function OneTile({ page, tile }: { page: Page; tile: Tile }) {
   )
 }
 
-function numbersOf(page: Page, tile: Tile): Numbers {
+function seriesOf(page: Page, { parts }: Tile): readonly SeriesInfo[] {
+  const keys = new Set(parts.flatMap((part) => part.keys))
+  return [...page.store.families.values()].flatMap(({ series }) => series.filter(({ key }) => keys.has(key)))
+}
+
+function numbersOf(page: Page, tile: Tile, past: Filling): Numbers {
   let scratch = new Float64Array(256)
+  const columns = () => past.columns(windowOf(page))
   return {
-    columns: () => page.store.columns,
+    columns,
     fill: (from, to, out) => {
       if (scratch.length < to - from) scratch = new Float64Array(2 ** Math.ceil(Math.log2(to - from)))
-      fillTile(page.store.columns, tile, from, to, out, scratch)
+      fillTile(columns(), tile, from, to, out, scratch)
     },
   }
 }
 
 function last(page: Page, numbers: Numbers): number {
-  const row = page.store.columns.indexAt(page.windowEnd + 1) - 1
+  const row = numbers.columns().indexAt(page.windowEnd + 1) - 1
   if (row < 0) return NaN
   const out = new Float64Array(1)
   numbers.fill(row, row + 1, out)
