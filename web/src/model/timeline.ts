@@ -111,11 +111,21 @@ export class Timeline {
     this.liveUntil = this.joinedFrom
     for (const piece of this.pieces) {
       this.addLive(joined, piece.from)
-      this.append(joined, piece.columns, { from: this.joinedFrom, to: Math.min(piece.to, this.joinedTo) })
+      this.append(joined, piece.columns, { from: this.joinedFrom, to: Math.min(this.endOf(piece), this.joinedTo) })
       // What a piece does not have of its last moment, the live rows do.
       this.liveUntil = Math.max(this.liveUntil, piece.to - 1)
     }
     return joined
+  }
+
+  /**
+   * Where a piece ends. The history has what was scraped under the time at which that began, the live rows as it came: the
+   * last values of a piece can be newer than those of the live row after it, and a counter would seem to have been reset.
+   */
+  private endOf({ to }: Piece): number {
+    const { columns, intervalMs } = this.live
+    const next = columns.times[columns.indexAt(to)] ?? Infinity
+    return next - to < intervalMs ? next - intervalMs : to
   }
 
   /** Adds the live rows that are not there yet, up to `to`. */

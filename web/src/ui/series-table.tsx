@@ -161,7 +161,7 @@ function Heading({ text, number, sorted, sort }: { text: string; number: boolean
     <th class={number ? 'number' : undefined} aria-sort={sorted}>
       <button type="button" class="sort" onClick={sort}>
         {text}
-        <span aria-hidden="true">{sorted === 'none' ? '' : sorted === 'descending' ? ' ↓' : ' ↑'}</span>
+        <span class="way" aria-hidden="true">{sorted === 'none' ? '' : sorted === 'descending' ? '↓' : '↑'}</span>
       </button>
     </th>
   )
