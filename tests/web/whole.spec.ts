@@ -107,22 +107,29 @@ test('the table of pages was read', () => {
   expect(VIEWS.length).toBeGreaterThanOrEqual(12)
 })
 
+/** What must hold of every page, however it is looked at. */
+async function check(page: Page, name: string, complaints: readonly string[]): Promise<void> {
+  // Of five hundred cards those on the screen are enough.
+  await page.screenshot({ path: join(ARTIFACTS, `${name}.png`), fullPage: !name.startsWith('explore') })
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0)
+  expect(await page.locator('img').count()).toBe(0)
+  const text = await page.locator('body').innerText()
+  expect(text).not.toMatch(/\b(undefined|NaN|\[object Object\]|\d(\.\d+)?e[+-]\d)/)
+  expect(complaints).toEqual([])
+}
+
 describe.each(VIEWS)('%s', (view) => {
   test.each([
-    [1280, 'dark', true],
-    [1280, 'light', false],
-    [360, 'dark', false],
-    [360, 'light', true],
-  ] as const)('at %i pixels in the %s theme fits and complains of nothing; if asked (%s), axe-core finds nothing serious', async (width, theme, asked) => {
-    const { page, complaints } = await open(view, width, theme)
+    [1280, 'light', 'dark'],
+    [360, 'dark', 'light'],
+  ] as const)('at %i pixels in the %s and in the %s theme fits and complains of nothing; in that axe-core finds nothing serious', async (width, first, second) => {
+    const { page, complaints } = await open(view, width, first)
     await settle(page)
-    await page.screenshot({ path: join(ARTIFACTS, `${view}-${width}-${theme}.png`), fullPage: true })
-    expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0)
-    expect(await page.locator('img').count()).toBe(0)
-    const text = await page.locator('body').innerText()
-    expect(text).not.toMatch(/\b(undefined|NaN|\[object Object\]|\d(\.\d+)?e[+-]\d)/)
-    expect(complaints).toEqual([])
-    if (!asked) return
+    await check(page, `${view}-${width}-${first}`, complaints)
+    const before = await page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+    await page.emulateMedia({ colorScheme: second })
+    await page.waitForFunction((old) => getComputedStyle(document.body).backgroundColor !== old, before)
+    await check(page, `${view}-${width}-${second}`, complaints)
     await page.evaluate(AXE)
     const found = await page.evaluate<Finding[]>(`axe.run().then(({ violations }) => violations.map(({ id, impact, nodes }) => ({ id, impact, where: nodes.map((node) => node.target.join(' ')) })))`)
     expect(found.filter(({ impact }) => impact === 'serious' || impact === 'critical')).toEqual([])

@@ -33,6 +33,9 @@ import { ScatterBody } from './scatter'
 import { TableBody } from './table'
 import { ValueBody } from './value'
 
+/** One picture each; others hold rows, buttons, or words over a chart that lead to an alert. */
+const PICTURES: ReadonlySet<string> = new Set(['bars', 'gauge', 'histogram', 'scatter', 'value'])
+
 /** Put before the place of what is not on the screen: more than there are cards. */
 const OFF_SCREEN = 1e5
 
@@ -227,8 +230,7 @@ export class LiveCard implements Card, Watched {
       parts.root.dataset.kind = this.plan.kind
       const view = misfit(this.plan, spec) === null ? (this.view ?? this.plan.kind) : 'misfit'
       parts.root.dataset.view = view
-      // What holds rows or buttons is not one picture.
-      parts.body.setAttribute('role', view === 'table' || view === 'misfit' || view === 'chips' || view === 'age' ? 'group' : 'img')
+      parts.body.setAttribute('role', PICTURES.has(view) ? 'img' : 'group')
     }
     return this.plan
   }
