@@ -11,8 +11,9 @@ export default defineConfig({
   test: {
     include: ['*.spec.ts'],
     environment: 'node',
-    fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Two at a time: most of the time is waiting for ticks.
+    maxWorkers: 2,
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
   },
 })

@@ -48,7 +48,7 @@ macro_rules! script {
 
 /// All files: the page's, of which most of its parts are fetched when somebody goes there; and `client.js` and `gauge-cast.js`, which
 /// pages of others load (`docs/client.md`).
-pub(super) const FILES: [File; 21] = [
+pub(super) const FILES: [File; 20] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
