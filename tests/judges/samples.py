@@ -46,6 +46,11 @@ def without_created(samples: Samples) -> Samples:
     return {key: value for key, value in samples.items() if not key[0].endswith("_created")}
 
 
+def without_recorded(samples: Samples) -> Samples:
+    """Without what rules record, whose names have colons: it is in the stream and not at /metrics."""
+    return {key: value for key, value in samples.items() if ":" not in key[0]}
+
+
 def same(one: float, other: float) -> bool:
     """Equal as bits: NaN is NaN, and minus zero is not zero."""
     if math.isnan(one) or math.isnan(other):

@@ -451,7 +451,9 @@ def test_a_body_of_ones_own_is_json_whatever_a_label_says_and_a_template_that_fa
     assert json.loads(server.next()[2]) == {"text": 'a"b\\ firing'}
     program.do(send=notification("odd", 2))
     assert json.loads(server.next()[2])["version"] == "4"
-    assert any("a template of a message fails" in line for line in program.log)
+    eventually(
+        lambda: any("a template of a message fails" in line for line in program.log), "the fault of the template"
+    )
     program.stop()
 
 
