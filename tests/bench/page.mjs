@@ -78,7 +78,7 @@ async function tickToScreen(browser, url, wanted) {
       constructor(...all) {
         super(...all)
         this.addEventListener('message', ({ data }) => {
-          const found = typeof data === 'string' && data.startsWith('{"type":"delta"') ? /"time":(\d+)/.exec(data) : null
+          const found = typeof data === 'string' && data.startsWith('{"type":"delta"') ? /"t":(\d+)/.exec(data) : null
           if (found !== null) window.ticks.push(Number(found[1]))
         })
       }
