@@ -90,8 +90,6 @@ export type Plan =
   /** Facts: label names and values, a list a series. */
   | { readonly kind: 'chips'; readonly chips: readonly (readonly string[])[]; readonly total: number }
 
-export type PlanKind = Plan['kind']
-
 /** More series than this are bars of the largest. */
 const MOST_AS_LINES = 100
 /** The most a view lists; what of it fits is the view's. */
