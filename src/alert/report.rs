@@ -67,6 +67,6 @@ pub struct Active {
     pub active_at_ms: i64,
     /// Since when it fires, Unix milliseconds.
     pub fired_at_ms: Option<i64>,
-    /// The page that shows the expression: a path with its query, without prefix: `/#explore?expr=up%20%3D%3D%200`.
+    /// The page that shows the expression: a path with its query, without prefix: `/#query?expr=up%20%3D%3D%200`.
     pub generator: Arc<str>,
 }

@@ -40,7 +40,7 @@ def alert(fingerprint: str = "00ff", status: str = "firing", **labels: str) -> d
         "value": 2.5,
         "starts_at_ms": now - 5000,
         "ends_at_ms": None if status == "firing" else now,
-        "generator": "/#explore?expr=node_load1",
+        "generator": "/#query?expr=node_load1",
     }
 
 
@@ -142,7 +142,7 @@ def test_a_webhook_is_alertmanagers_and_its_signature_verifies(deliver, hook) ->
     payload = json.loads(body)
     assert payload["version"] == "4" and payload["receiver"] == "team" and payload["status"] == "firing"
     assert payload["externalURL"] == "http://gauge.example" and payload["truncatedAlerts"] == 0
-    assert payload["alerts"][0]["generatorURL"] == "http://gauge.example/#explore?expr=node_load1"
+    assert payload["alerts"][0]["generatorURL"] == "http://gauge.example/#query?expr=node_load1"
     # As docs/alerting.md shows it.
     signed = headers["X-Gaugecast-Timestamp"].encode() + b"." + body
     wanted = "sha256=" + hmac.new(b"hunter2", signed, hashlib.sha256).hexdigest()
@@ -268,9 +268,10 @@ def test_what_fails_is_reported_until_it_works(deliver, hook) -> None:
     assert program.until("report") == ["team"]
     program.do(send=notification("team", 2))
     assert program.until("report") == []
+    # Its log is whole when it has ended.
+    program.stop()
     lines = [line for line in program.log if "is refused" in line or "delivered again" in line]
     assert len(lines) == 2, program.log
-    program.stop()
 
 
 def test_what_waits_survives_a_kill(deliver, hook, tmp_path: Path) -> None:
@@ -591,7 +592,7 @@ def alerts(url: str) -> list[dict]:
 def stands(**more: object) -> dict:
     now = int(time.time() * 1000)
     labels = {"alertname": "Always", "severity": "critical", "team": "a"}
-    alert = {"labels": labels, "starts_at_ms": now - 1000, "generator": "/#explore?expr=vector(1)"}
+    alert = {"labels": labels, "starts_at_ms": now - 1000, "generator": "/#query?expr=vector(1)"}
     return {**alert, "annotations": {"summary": "always"}, **more}
 
 
@@ -613,7 +614,7 @@ def test_an_alertmanager_joins_our_alert_with_prometheus_own_and_ends_it(deliver
         ours.do(standing=[stands()])
         [first] = eventually(lambda: alerts(url), "Alertmanager has our alert")
         assert first["labels"] == {"alertname": "Always", "severity": "critical", "team": "a", "region": "eu"}
-        assert first["generatorURL"] == "http://gauge.example/#explore?expr=vector(1)"
+        assert first["generatorURL"] == "http://gauge.example/#query?expr=vector(1)"
         argv = [tool("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={tmp_path}/data"]
         # What it tells before it has found the Alertmanager is lost, and told again after this.
         argv.append("--rules.alert.resend-delay=1s")

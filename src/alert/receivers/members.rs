@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(posted[0]["endsAt"], "1970-01-01T00:04:01.000Z");
         assert_eq!(posted[1]["endsAt"], "1970-01-01T00:00:05.000Z");
         assert_eq!(posted[0]["labels"]["region"], "eu");
-        assert_eq!(posted[0]["generatorURL"], "http://g/#explore?expr=up");
+        assert_eq!(posted[0]["generatorURL"], "http://g/#query?expr=up");
         assert_eq!(body(Duration::from_secs(300))[0]["endsAt"], "1970-01-01T00:20:01.000Z");
     }
 }

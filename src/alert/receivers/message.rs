@@ -260,7 +260,7 @@ mod tests {
     fn the_page_of_an_alert_is_ours_or_one_of_the_web() {
         let mut one = notification("team", "g", &["1"]);
         for (generator, page) in [
-            ("/#explore?expr=up", "http://g/#explore?expr=up"),
+            ("/#query?expr=up", "http://g/#query?expr=up"),
             ("http://prometheus:9090/graph?g0.expr=up", "http://prometheus:9090/graph?g0.expr=up"),
             ("javascript:alert(1)", "http://g/#alerts"),
             ("", "http://g/#alerts"),

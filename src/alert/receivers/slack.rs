@@ -221,7 +221,7 @@ mod tests {
         let text = attachment["text"].as_str().unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "*critical: HighLoad: load &lt;is&gt; high &amp; \"rising\"*");
-        assert_eq!(*lines.last().unwrap(), "<http://g/#explore?expr=up|open>");
+        assert_eq!(*lines.last().unwrap(), "<http://g/#query?expr=up|open>");
     }
 
     #[test]

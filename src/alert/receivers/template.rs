@@ -149,7 +149,7 @@ mod tests {
                 "{{ range .Alerts.Firing }}{{ .Labels.instance }} {{ .StartsAt.Unix }} {{ .Value }}{{ end }}",
                 "1 1 1.5",
             ),
-            ("{{ (index .Alerts 0).GeneratorURL }}", "http://g/#explore?expr=up"),
+            ("{{ (index .Alerts 0).GeneratorURL }}", "http://g/#query?expr=up"),
         ] {
             assert_eq!(expanded(text).as_deref(), Some(wanted), "{text}");
         }

@@ -35,7 +35,7 @@ pub(in crate::alert) fn notification(receiver: &str, group: &str, alerts: &[&str
         value: 1.5,
         starts_at_ms: 1000,
         ends_at_ms: None,
-        generator: "/#explore?expr=up".into(),
+        generator: "/#query?expr=up".into(),
         acknowledged: None,
     };
     Notification {
@@ -57,7 +57,7 @@ pub(super) fn standing(alerts: &[(&str, Option<i64>)]) -> Standing {
         annotations: BTreeMap::new(),
         starts_at_ms: 0,
         ends_at_ms: *ends_at_ms,
-        generator: Arc::from("/#explore?expr=up"),
+        generator: Arc::from("/#query?expr=up"),
     };
     Standing { alerts: alerts.iter().map(alert).collect() }
 }

@@ -187,7 +187,7 @@ mod tests {
         let payload = serde_json::to_value(Payload::new(&told, 1)).unwrap();
         let alert = serde_json::json!({
             "status": "firing", "fingerprint": "1", "startsAt": "1970-01-01T00:00:01.000Z",
-            "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://g/#explore?expr=up",
+            "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://g/#query?expr=up",
             "labels": {"alertname": "HighLoad", "severity": "critical", "job": "web", "instance": "1"},
             "annotations": {"summary": "load <is> high & \"rising\""},
         });

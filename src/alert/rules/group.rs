@@ -233,7 +233,7 @@ impl Group {
             *count += 1;
             Rule {
                 source: source.into(),
-                generator: format!("/#explore?expr={}", encoded(&rule.text)).into(),
+                generator: format!("/#query?expr={}", encoded(&rule.text)).into(),
                 spec: Arc::clone(rule),
                 alerts: Alerts::default(),
                 given: HashSet::new(),

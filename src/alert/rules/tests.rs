@@ -102,7 +102,7 @@ fn an_alert_is_pending_for_its_time_and_an_interruption_begins_it_anew() {
     let alert = &report.active[0];
     assert_eq!((alert.active_at_ms, alert.fired_at_ms, alert.value), (T0 + 15_000, Some(T0 + 25_000), 7.0));
     assert_eq!(alert.labels.to_string(), r#"{alertname="A"}"#);
-    assert_eq!(&*alert.generator, "/#explore?expr=m%20%3E%205");
+    assert_eq!(&*alert.generator, "/#query?expr=m%20%3E%205");
     assert_eq!(world.at(30, Some(5.0)), "");
 }
 

@@ -187,7 +187,7 @@ impl Anomaly {
             value: self.value,
             active_at_ms: self.since,
             fired_at_ms: confirmed_ms,
-            generator: format!("/#explore?expr={}", escaped(&expression)).into(),
+            generator: format!("/#query?expr={}", escaped(&expression)).into(),
         }
     }
 }

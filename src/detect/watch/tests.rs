@@ -174,7 +174,7 @@ fn a_report_has_the_labels_of_the_series_and_is_empty_when_the_anomaly_is_over()
     let labels = r#"{alertname="Anomaly", metric="m", severity="info", watch="w"}"#;
     assert_eq!(active.labels.to_string(), labels);
     assert_eq!((active.active_at_ms, active.fired_at_ms), (at(100).unix_ms, Some(at(103).unix_ms)));
-    assert_eq!(&*active.generator, "/#explore?expr=m");
+    assert_eq!(&*active.generator, "/#query?expr=m");
     assert!(active.annotations["description"].contains("expected"));
 }
 

@@ -106,7 +106,7 @@ export function severityOf(told: unknown): Severity {
   return SEVERITIES.find((one) => one === told) ?? 'warning'
 }
 
-/** The page of a rule names its expression: `/#explore?expr=…`. */
+/** The page of a rule names its expression: `/#query?expr=…`. */
 function expressionOf(generator: string): string {
   const at = generator.indexOf('?')
   return at < 0 ? '' : (new URLSearchParams(generator.slice(at + 1)).get('expr') ?? '')
