@@ -1,5 +1,5 @@
 /** Draws the time strip: silhouette, alerts, restarts, times, and the frame of the window. */
-import { clock } from '../format/number'
+import { clock, dayOfMonth } from '../format/number'
 import type { Episode } from '../model/alert-history'
 import { rank } from '../model/alerts'
 import type { Silhouette, StripScale } from '../model/strip'
@@ -105,10 +105,6 @@ function drawTimes(ctx: CanvasRenderingContext2D, { scale }: Picture, palette: P
   const step = timeStep(span.to - span.from, width / 2)
   for (const time of timeSplits(span.from, span.to, step)) {
     const x = scale.toX(time)
-    if (x > 20 && x < room) ctx.fillText(step < DAY_MS ? clock(time, step < 60_000) : dayOf(time), x, LABELS)
+    if (x > 20 && x < room) ctx.fillText(step < DAY_MS ? clock(time, step < 60_000) : dayOfMonth(time), x, LABELS)
   }
-}
-
-function dayOf(time: number): string {
-  return new Date(time).toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })
 }

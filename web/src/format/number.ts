@@ -126,6 +126,12 @@ export function day(ms: number): string {
   return inZone(ms)?.slice(0, 10) ?? MISSING
 }
 
+/** The day as it stands on an axis, 21 Nov, in the zone of the setting. */
+export function dayOfMonth(ms: number): string {
+  const date = inZone(ms)
+  return date === null ? MISSING : new Date(date).toLocaleDateString('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' })
+}
+
 /** `2026-11-21T14:10:52.000Z` with the day and time of the zone that is set; null where it is no time at all. */
 function inZone(ms: number): string | null {
   const date = new Date(ms)

@@ -9,7 +9,7 @@ import type { SeriesInfo, Store } from '../model/store'
 import type { Labels } from '../model/untrusted'
 import type { Page } from '../page'
 import { seriesNumbers } from './sparkline'
-import type { Numbers } from './sparkline'
+import type { Numbers } from './small-card'
 
 export interface LineSource {
   /** A family of the registry; empty where `query` says what. */

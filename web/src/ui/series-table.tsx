@@ -13,7 +13,7 @@ import type { FamilyInfo, Store } from '../model/store'
 import type { Card, Page } from '../page'
 import { setText } from './dom'
 import { Sparkline } from './sparkline'
-import type { Numbers } from './sparkline'
+import type { Numbers } from './small-card'
 import { WindowRows } from './window-rows'
 
 /** So many rows at once; more on demand. */

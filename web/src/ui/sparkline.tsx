@@ -5,25 +5,13 @@
 import { useEffect, useRef } from 'preact/hooks'
 import { drawSparkline } from '../chart/sparkline'
 import type { SparkLook } from '../chart/sparkline'
-import type { Columns } from '../model/columns'
 import { rates, values } from '../model/derive'
 import type { SeriesInfo, Store } from '../model/store'
 import type { Severity } from '../model/alerts'
-import type { Card, Page } from '../page'
-import { Sight } from './sight'
-import { watch } from './watch'
-import type { Watched } from './watch'
+import type { Page } from '../page'
+import { SmallCard } from './small-card'
+import type { Numbers, WindowLine } from './small-card'
 import { WindowRows } from './window-rows'
-
-/** One line of numbers over rows of time. */
-export interface Numbers {
-  /** The rows of the page's window, with what was before the page was opened. */
-  columns(): Columns
-  /** Writes the numbers of the rows from `from` to `to` (exclusive) to `out[0 .. to-from)`. */
-  fill(columns: Columns, from: number, to: number, out: Float64Array): void
-  /** Nobody looks any more. */
-  stop?(): void
-}
 
 /** The sum of some series of a store, or of their rates. */
 export function seriesNumbers(page: Page, store: Store, series: readonly SeriesInfo[], rate: boolean): Numbers {
@@ -55,24 +43,18 @@ export interface SparkLimit {
   readonly severity: Severity
 }
 
-export class LiveSparkline implements Card, Watched {
-  private readonly sight = new Sight()
-  private width = 0
-  private height = 0
-  private scratch = new Float64Array(0)
+export class LiveSparkline extends SmallCard {
   private readonly context: CanvasRenderingContext2D | null
-  private readonly end: () => void
 
   constructor(
-    private readonly page: Page,
+    page: Page,
     private readonly canvas: HTMLCanvasElement,
-    private numbers: Numbers,
+    numbers: Numbers,
     private readonly colour: SparkColour = 'series',
     private limit: SparkLimit | null = null,
   ) {
+    super(page, canvas, numbers)
     this.context = canvas.getContext('2d')
-    this.end = watch(canvas, canvas, this)
-    page.cards.add(this)
   }
 
   /** Other numbers from now on. */
@@ -83,63 +65,13 @@ export class LiveSparkline implements Card, Watched {
     this.mark()
   }
 
-  rank(): number {
-    return Infinity
+  protected resized(): void {
+    this.canvas.width = Math.round(this.width * devicePixelRatio)
+    this.canvas.height = Math.round(this.height * devicePixelRatio)
   }
 
-  setNear(near: boolean): void {
-    this.sight.setNear(near)
-    if (near) this.mark()
-    else this.numbers.stop?.()
-  }
-
-  setSeen(seen: boolean): void {
-    this.sight.seen = seen
-    if (seen) this.mark()
-  }
-
-  setSize(width: number, height: number): void {
-    if (width === this.width && height === this.height) return
-    this.width = width
-    this.height = height
-    this.canvas.width = Math.round(width * devicePixelRatio)
-    this.canvas.height = Math.round(height * devicePixelRatio)
-    this.mark()
-  }
-
-  restyle(): void {
-    this.mark()
-  }
-
-  textsDue(): void {
-    // It has no text.
-  }
-
-  draw(): void {
-    const { page, context, sight, width, height } = this
-    if (!sight.wanted || context === null || width <= 0 || height <= 0) return
-    const columns = this.numbers.columns()
-    const to = page.windowEnd
-    const from = to - page.windowMs
-    const first = Math.max(0, columns.indexAt(from) - 1)
-    const last = columns.indexAt(to + 1)
-    const count = last - first
-    if (this.scratch.length < count) this.scratch = new Float64Array(Math.max(256, 2 ** Math.ceil(Math.log2(count))))
-    this.numbers.fill(columns, first, last, this.scratch)
-    drawSparkline(context, width, height, columns.times.subarray(first, last), this.scratch.subarray(0, count), from, to, this.look())
-    sight.drawn()
-  }
-
-  destroy(): void {
-    this.end()
-    this.numbers.stop?.()
-    this.page.cards.delete(this)
-    this.page.queue.forget(this)
-  }
-
-  private mark(): void {
-    this.sight.changed()
-    if (this.sight.near) this.page.queue.mark(this)
+  protected paint({ times, values: line, from, to }: WindowLine): void {
+    if (this.context !== null) drawSparkline(this.context, this.width, this.height, times, line, from, to, this.look())
   }
 
   private look(): SparkLook {

@@ -8,7 +8,7 @@ import type { Page } from '../page'
 import { hrefOf } from '../route'
 import { LiveText } from './live-text'
 import { numbersOf, Sparkline } from './sparkline'
-import type { Numbers } from './sparkline'
+import type { Numbers } from './small-card'
 
 /** @param tiles the same object as long as they are the same. */
 export function Tiles({ page, tiles }: { page: Page; tiles: readonly Tile[] }) {

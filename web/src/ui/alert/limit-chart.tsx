@@ -11,12 +11,11 @@ import { columnWidth, thin } from '../../chart/thin'
 import type { Unit } from '../../format/number'
 import { NO_MARKS } from '../../model/marks'
 import type { Severity } from '../../model/alerts'
-import type { Card, Page } from '../../page'
+import type { Page } from '../../page'
 import type { Line } from '../line'
 import type { SparkLimit } from '../sparkline'
-import { Sight } from '../sight'
-import { watch } from '../watch'
-import type { Watched } from '../watch'
+import { SmallCard } from '../small-card'
+import type { WindowLine } from '../small-card'
 
 const Y_AXIS = 58
 
@@ -44,31 +43,25 @@ interface Props {
   readonly label: string
 }
 
-class LiveLimitChart implements Card, Watched {
+class LiveLimitChart extends SmallCard {
   private chart: Chart | null = null
   private readonly range: YRange
-  private readonly end: () => void
   private readonly layer: HTMLElement
   private readonly plot: HTMLElement
-  private readonly sight = new Sight()
-  private width = 0
-  private height = 0
-  private scratch = new Float64Array(0)
 
   constructor(
-    private readonly page: Page,
+    page: Page,
     root: HTMLElement,
-    private readonly line: Line,
+    line: Line,
     private readonly unit: Unit,
     private over: Over,
   ) {
+    super(page, root, line)
     const binary = unit === 'bytes' || unit === 'bytes/s'
     this.range = new YRange(binary, true, null, unit === 'ratio')
     this.plot = part('div', 'plot')
     this.layer = part('div', 'over')
     root.replaceChildren(this.plot, this.layer)
-    this.end = watch(root, root, this)
-    page.cards.add(this)
   }
 
   show(over: Over): void {
@@ -76,65 +69,35 @@ class LiveLimitChart implements Card, Watched {
     this.mark()
   }
 
-  rank(): number {
+  /** It is what was opened: before all others. */
+  override rank(): number {
     return 0
   }
 
-  restyle(): void {
-    this.chart?.destroy()
-    this.chart = null
-    this.mark()
+  override restyle(): void {
+    this.forget()
+    super.restyle()
   }
 
   cursorMoved(): void {
     this.chart?.followCursor()
   }
 
-  textsDue(): void {
-    // It has no text.
+  override destroy(): void {
+    super.destroy()
+    this.forget()
   }
 
-  setNear(near: boolean): void {
-    this.sight.setNear(near)
-    this.mark()
+  protected resized(): void {
+    this.chart?.resize(this.width, this.height)
   }
 
-  setSeen(seen: boolean): void {
-    this.sight.seen = seen
-    if (seen) this.mark()
-  }
-
-  setSize(width: number, height: number): void {
-    if (width === this.width && height === this.height) return
-    this.width = width
-    this.height = height
-    this.chart?.resize(width, height)
-    this.mark()
-  }
-
-  destroy(): void {
-    this.end()
-    this.line.stop()
-    this.page.cards.delete(this)
-    this.page.queue.forget(this)
-    this.chart?.destroy()
-    this.chart = null
-  }
-
-  draw(): void {
-    const { page, line, sight, width, height } = this
-    if (!sight.wanted || width <= 0 || height <= 0 || line.store.lastTime === 0) return
-    const columns = line.columns()
-    const to = page.windowEnd
-    const from = to - page.windowMs
-    const first = Math.max(0, columns.indexAt(from) - 1)
-    const last = columns.indexAt(to + 1)
-    const count = last - first
-    if (this.scratch.length < count) this.scratch = new Float64Array(Math.max(256, 2 ** Math.ceil(Math.log2(count))))
-    line.fill(columns, first, last, this.scratch)
-    let times: Float64Array = columns.times.subarray(first, last)
-    let values: Float64Array = this.scratch.subarray(0, count)
-    const column = columnWidth(count, to - from, width - Y_AXIS)
+  protected paint(line: WindowLine): void {
+    if (line.times.length === 0) return
+    const { page, width, height } = this
+    const { from, to } = line
+    let { times, values } = line
+    const column = columnWidth(values.length, to - from, width - Y_AXIS)
     if (column > 0) {
       const fewer = thin(times, [values], column)
       times = fewer.times
@@ -169,7 +132,11 @@ class LiveLimitChart implements Card, Watched {
       )
     } else this.chart.draw(frame)
     this.place(frame)
-    sight.drawn()
+  }
+
+  private forget(): void {
+    this.chart?.destroy()
+    this.chart = null
   }
 
   /** Puts what lies over the lines where it belongs; at most as many elements as there are spans and limits. */
@@ -193,11 +160,6 @@ class LiveLimitChart implements Card, Watched {
       made.push(line)
     }
     this.layer.replaceChildren(...made)
-  }
-
-  private mark(): void {
-    this.sight.changed()
-    if (this.sight.near) this.page.queue.mark(this)
   }
 }
 
