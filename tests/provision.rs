@@ -94,6 +94,34 @@ fn what_cannot_stand_in_the_files_is_refused() {
     assert!(with(&|options| drop(options.labels.insert("a".into(), "\n".into()))).contains("control"));
     let set = |options: &mut Options| _ = options.thresholds.insert("Nothing".into(), 1.0);
     assert!(with(&set).contains("Nothing"));
+    for url in
+        ["", "wiki", "javascript:alert(1)", "https://a b", "https://a/#x", "https://a/'", "https://a\n"]
+    {
+        assert!(
+            with(&|options| options.runbooks = Some(url.into())).contains("no address of runbooks"),
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn alerts_lead_to_the_runbooks_of_gaugecast_or_to_those_that_were_named() {
+    let wiki = Some("https://wiki.example.org/runbooks".to_owned());
+    for (runbooks, at) in [(None, "http://web-1:80/runbooks"), (wiki, "https://wiki.example.org/runbooks")] {
+        let options = Options { host: "web-1".into(), port: 80, runbooks, ..Options::default() };
+        let made = files(&Part::all(), &options).unwrap();
+        for path in [
+            "rules/host.rules.yml",
+            "grafana/provisioning/alerting/rules.yml",
+            "packaging/helm/gaugecast/files/rules/host.rules.yml",
+        ] {
+            let text = &made.iter().find(|file| file.path == path).unwrap().text;
+            assert!(
+                text.contains(&format!("{at}#hosthighcpu")) && !text.contains("localhost:7171"),
+                "{path}"
+            );
+        }
+    }
 }
 
 fn provision(folder: &Path, flags: &[&str]) -> Output {

@@ -4,6 +4,7 @@
  * it is wanted: most pages (`ui/pages.ts`), the reader of YAML.
  */
 import { defineConfig } from 'vite'
+import { runbooks } from './runbooks.ts'
 
 export default defineConfig({
   base: './',
@@ -31,5 +32,6 @@ export default defineConfig({
       },
     },
   },
+  plugins: [runbooks()],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
 })

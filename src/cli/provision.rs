@@ -76,6 +76,11 @@ pub(super) fn command() -> Command {
                 .help("Another threshold of an alert or of one level (HighLatency.critical=0.8)"),
         )
         .arg(
+            Arg::new("runbooks").long("runbooks").value_name("URL").help(
+                "Where the links of alerts to their runbooks lead [default: http://HOST:PORT/runbooks]",
+            ),
+        )
+        .arg(
             Arg::new("force")
                 .long("force")
                 .action(ArgAction::SetTrue)
@@ -125,6 +130,7 @@ fn options(flags: &ArgMatches) -> Result<Options, String> {
     let text = |id| flags.get_one::<String>(id).cloned();
     options.host = text("host").unwrap_or(options.host);
     options.job = text("job").unwrap_or(options.job);
+    options.runbooks = text("runbooks");
     options.port = flags.get_one::<u16>("port").copied().unwrap_or(options.port);
     for (name, value) in pairs(flags, "label")? {
         options.labels.insert(name, value);

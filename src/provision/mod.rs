@@ -41,6 +41,8 @@ pub struct Options {
     pub labels: BTreeMap<String, String>,
     /// Thresholds of alerts, by `ALERT` or `ALERT.SEVERITY`.
     pub thresholds: BTreeMap<String, f64>,
+    /// Where the runbooks are, without the `#` and what follows; those of gaugecast itself if not given.
+    pub runbooks: Option<String>,
 }
 
 impl Default for Options {
@@ -51,6 +53,7 @@ impl Default for Options {
             job: DEFAULT_JOB.into(),
             labels: BTreeMap::new(),
             thresholds: BTreeMap::new(),
+            runbooks: None,
         }
     }
 }
@@ -65,6 +68,11 @@ impl Options {
     #[must_use]
     pub fn address(&self) -> String {
         format!("{}:{}", self.host, self.port)
+    }
+
+    /// The page of the runbooks, to which the name of an alert is added.
+    fn runbooks(&self) -> String {
+        self.runbooks.clone().unwrap_or_else(|| format!("http://{}/runbooks", self.address()))
     }
 
     /// What may go into YAML, PromQL and addresses as it is.
@@ -99,6 +107,14 @@ impl Options {
             }
             if value.chars().any(char::is_control) {
                 return Err(Invalid(format!("the label {name} has a control character")));
+            }
+        }
+        if let Some(url) = &self.runbooks {
+            let web = url.starts_with("https://") || url.starts_with("http://");
+            if !web || !plain(url, "-._~:/?[]@!$&()*+,;=%") {
+                return Err(Invalid(format!(
+                    "{url:?} is no address of runbooks: http:// or https://, and no #"
+                )));
             }
         }
         prometheus::check(&self.thresholds)

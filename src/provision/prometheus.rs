@@ -22,7 +22,8 @@ pub(super) fn rules(options: &Options) -> Vec<(&'static str, String)> {
     let not = |text: &str| text.replace(&other(DEFAULT_JOB), &other(&options.job));
     let files = rules::with_thresholds(&rules::BUILT_IN, &options.thresholds);
     let files = files.expect("thresholds were checked before");
-    files.into_iter().map(|(name, text)| (name, not(&job(&text)))).collect()
+    let runbooks = |text: &str| text.replace(rules::RUNBOOKS, &options.runbooks());
+    files.into_iter().map(|(name, text)| (name, runbooks(&not(&job(&text))))).collect()
 }
 
 /// Thresholds that no alert has are refused.

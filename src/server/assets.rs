@@ -46,13 +46,18 @@ macro_rules! script {
     };
 }
 
-/// All files: the page's, of which most of its parts are fetched when somebody goes there; and `client.js` and `gauge-cast.js`, which
+/// All files: the page's with the runbooks to which alerts lead, of which most of its parts are fetched when somebody goes there; and `client.js` and `gauge-cast.js`, which
 /// pages of others load (`docs/client.md`).
-pub(super) const FILES: [File; 20] = [
+pub(super) const FILES: [File; 21] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
         bytes: include_bytes!("../../web/dist/index.html"),
+    },
+    File {
+        path: "/runbooks",
+        content_type: "text/html; charset=utf-8",
+        bytes: include_bytes!("../../web/dist/runbooks.html"),
     },
     file!("app.css", "text/css; charset=utf-8"),
     file!("icon.svg", "image/svg+xml"),

@@ -114,7 +114,7 @@ def test_an_alert_says_what_it_is_how_bad_and_what_to_do(rule: dict) -> None:
     assert rule["labels"]["severity"] in SEVERITIES
     notes = rule["annotations"]
     assert notes["summary"] and notes["description"].endswith((".", "?"))
-    assert notes["runbook_url"] == f"docs/runbooks.md#{rule['alert'].lower()}"
+    assert notes["runbook_url"] == f"http://localhost:7171/runbooks#{rule['alert'].lower()}"
     section = sections()[rule["alert"]]
     for word in ("**Means.**", "**Look.**", "**Do.**"):
         assert word in section, f"{rule['alert']} has no {word}"
@@ -122,6 +122,16 @@ def test_an_alert_says_what_it_is_how_bad_and_what_to_do(rule: dict) -> None:
 
 def test_every_runbook_is_for_an_alert() -> None:
     assert sections().keys() == {rule["alert"] for rule in rules("alert")}
+
+
+def test_the_links_of_built_in_alerts_lead_to_runbooks_that_are_served(start: Callable[..., Gaugecast]) -> None:
+    gaugecast = start()
+    page = gaugecast.get("/runbooks")
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    told = gaugecast.get("/api/v1/rules").json()["data"]["groups"]
+    links = {rule["annotations"]["runbook_url"] for group in told for rule in group["rules"] if "annotations" in rule}
+    anchors = re.findall(r'<h3 id="(\w+)">', page.data.decode())
+    assert links == {f"{{{{ $externalURL }}}}/runbooks#{anchor}" for anchor in anchors} and len(anchors) > 50
 
 
 # Alertmanager

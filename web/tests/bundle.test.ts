@@ -21,7 +21,7 @@ const packed = (names: Iterable<string>) => [...names].reduce((sum, name) => sum
 test('has the files that the server knows, and no others', () => {
   const known = readFileSync(new URL('../../src/server/assets.rs', import.meta.url), 'utf8')
   const named = [...known.matchAll(/^ {4}(?:script|file)!\("([^"]+)"/gm)].map(([, name]) => name)
-  expect(readdirSync(dist).sort()).toEqual([...named, 'index.html'].sort())
+  expect(readdirSync(dist).sort()).toEqual([...named, 'index.html', 'runbooks.html'].sort())
 })
 
 const PAGES = [...readFileSync(new URL('../src/ui/pages.ts', import.meta.url), 'utf8').matchAll(/import\('\.\.\/pages\/(\w+)'\)/g)].map(([, name]) => `${name ?? ''}.js`)
@@ -56,23 +56,23 @@ test('the reader of YAML is a file that only who imports a board loads', () => {
   expect(gzipSync(read('yaml.js')).length).toBeLessThan(13_000)
 })
 
-test('the page has no inline script or style and asks no other origin', () => {
-  const html = read('index.html').toString()
+test.each(['index.html', 'runbooks.html'])('%s has no inline script or style and asks no other origin', (page) => {
+  const html = read(page).toString()
   expect(html).not.toMatch(/<script(?![^>]*\bsrc=)/)
   expect(html).not.toMatch(/<style|\sstyle=|\son\w+=/)
   expect(html).not.toMatch(/(?:src|href)="(?:https?:)?\/\//)
   expect(read('app.css').toString()).not.toMatch(/url\(|@import/)
 })
 
-test('addresses are relative, so that a route prefix works', () => {
-  expect(read('index.html').toString()).not.toMatch(/(?:src|href)="\//)
+test.each(['index.html', 'runbooks.html'])('addresses of %s are relative, so that a route prefix works', (page) => {
+  expect(read(page).toString()).not.toMatch(/(?:src|href)="\//)
 })
 
 test('without JavaScript the page has links to the endpoints there are, and to no others', () => {
   const html = read('index.html').toString()
   const links = [...html.matchAll(/<a href="([^"]*)"/g)].map(([, path]) => path)
   expect(links).toEqual([
-    'metrics', 'federate?match[]={__name__!=%22%22}', 'api/v1/metrics', 'api/v1/alerts', 'api/v1/rules', 'api/v1/anomalies', 'api/v1/targets', 'api/v1/baselines',
+    'metrics', 'federate?match[]={__name__!=%22%22}', 'api/v1/metrics', 'api/v1/alerts', 'api/v1/rules', 'api/v1/anomalies', 'runbooks', 'api/v1/targets', 'api/v1/baselines',
     'api/v1/admin/performance/report?format=html', 'api/v1/admin/clients', 'api/v1/admin/config', 'api/v1/status', 'api/v1/openapi.json', '-/healthy', '-/ready',
   ])
 })

@@ -20,11 +20,26 @@ pub(crate) const BUILT_IN: [(&str, &str); 6] = [
     ("targets.rules.yml", include_str!("../../../rules/targets.rules.yml")),
 ];
 
-/// The rules that are on by default.
+/// Where the files of [`BUILT_IN`] have the runbooks: what a gaugecast serves that is reached as its own defaults say.
+pub(crate) const RUNBOOKS: &str = "http://localhost:7171/runbooks";
+
+/// The rules that are on by default. Their alerts lead to the runbooks of the gaugecast that runs them.
 #[must_use]
 pub fn built_in() -> Vec<RuleFile> {
-    let read = |(name, text): (&str, &str)| file::parse(Path::new(name), text).0;
+    // Their text is that of the file: it tells whether somebody loads the same one.
+    let read = |(name, text): (&str, &str)| RuleFile {
+        text: text.into(),
+        ..file::parse(Path::new(name), &ours(text)).0
+    };
     BUILT_IN.into_iter().map(read).collect()
+}
+
+fn ours(text: &str) -> String {
+    let ours = |line: &str| match line.split_once(RUNBOOKS) {
+        Some((key, anchor)) => format!("{key}'{{{{ $externalURL }}}}/runbooks{anchor}'\n"),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(ours).collect()
 }
 
 /// Reads the files that the configuration names. What is wrong with them goes to `errors`, patterns that no file matches to
@@ -117,6 +132,7 @@ mod tests {
     fn the_built_in_rules_have_no_fault() {
         for (name, text) in BUILT_IN {
             assert_eq!(file::parse(Path::new(name), text).1, [], "{name}");
+            assert_eq!(file::parse(Path::new(name), &ours(text)).1, [], "{name}");
         }
         assert!(built_in().iter().all(|file| !file.groups.is_empty()));
     }

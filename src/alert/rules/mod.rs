@@ -37,7 +37,7 @@ pub use feed::{Outbox, RuleFeed};
 pub use file::{Alerting, GroupSpec, RuleFile, RuleKind, RuleSpec, Text, parse};
 pub use group::{Evaluated, Group, Health, Produced, Results, Rule, Status};
 pub use load::built_in;
-pub(crate) use load::{BUILT_IN, matching, read, text};
+pub(crate) use load::{BUILT_IN, RUNBOOKS, matching, read, text};
 pub(crate) use threshold::with_thresholds;
 
 /// Settings of the rules.
