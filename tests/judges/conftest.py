@@ -32,6 +32,21 @@ BINARY = Path(os.environ.get("GAUGECAST_BIN", ROOT / "target/release/gaugecast")
 DEADLINE = 30.0
 
 
+# Files that take long for how many tests they have: begun first, so that none is left over when all others are done.
+LONGEST = (
+    "test_autobahn",
+    "test_remote_write",
+    "test_broken_ways",
+    "test_rules_test",
+    "test_deployment",
+    "test_chat_alerts",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 class Program:
     """A child process whose output is kept and can be waited for, line by line."""
 
@@ -202,6 +217,7 @@ class Hook:
     def __init__(self, answer: Callable[[int, BaseHTTPRequestHandler], object]) -> None:
         self.requests: queue.Queue[tuple[str, Message, bytes]] = queue.Queue()
         self.count = 0
+        self.times: list[float] = []
         self.released = threading.Event()
         hook = self
 
@@ -210,6 +226,7 @@ class Hook:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                hook.times.append(time.monotonic())
                 hook.count += 1
                 number = hook.count
                 hook.requests.put((self.path, self.headers, body))

@@ -81,6 +81,8 @@ pub struct Alert {
     pub keep: Option<Since>,
     /// At how many evaluations there was no data.
     pub missing: u32,
+    /// After a restart, until its condition is true again: since when nobody has looked. Its series may not have been scraped yet.
+    pub unseen: Option<Since>,
     /// The labels of the sample without its name; nothing for the alert that says that there are no samples.
     pub series: Option<Labels>,
 }
@@ -205,17 +207,19 @@ impl Alerts {
                 fired_at_ms: None,
                 keep: None,
                 missing: 0,
+                unseen: None,
                 series: None,
             });
             alert.value = held.value;
             alert.annotations = std::mem::take(&mut held.annotations);
             alert.series = held.series.take();
-            (alert.keep, alert.missing) = (None, 0);
+            (alert.keep, alert.missing, alert.unseen) = (None, 0, None);
             if alert.phase == Phase::Pending && alert.active.elapsed(now) >= alerting.hold {
                 alert.phase = Phase::Firing;
                 alert.fired_at_ms = Some(now.unix_ms);
             }
         }
+        let lookback = Duration::from_millis(u64::try_from(asked.with.options.lookback).unwrap_or(0));
         self.active.retain(|labels, alert| {
             if holds.contains_key(labels) {
                 return true;
@@ -231,6 +235,10 @@ impl Alerts {
             if is_gone && alerting.no_data == NoData::Keep {
                 alert.missing += 1;
                 stays |= alert.missing <= KEPT;
+            }
+            // As if the samples from before the restart were still there.
+            if is_gone && alert.unseen.is_some_and(|since| since.elapsed(now) < lookback) {
+                stays = true;
             }
             if is_gone && !stays {
                 no_data.push(labels.clone());
@@ -317,24 +325,25 @@ impl Alerts {
     }
 
     /// Takes up what was saved `away` ago. An alert that fired fires on. The time in which nobody looked counts neither for `for` nor
-    /// for `keep_firing_for`.
+    /// for `keep_firing_for`, and an alert whose series nobody has seen since stands for the lookback of queries.
     pub(super) fn restore(&mut self, saved: Vec<Saved>, away: Duration, now: Moment) {
         let shift = i64::try_from(away.as_millis()).unwrap_or(i64::MAX);
         for alert in saved {
             let labels = Labels::new(alert.labels);
-            let shift = if alert.phase == Phase::Pending { shift } else { 0 };
+            let paused = if alert.phase == Phase::Pending { shift } else { 0 };
             let restored = Alert {
                 annotations: alert.annotations,
                 phase: alert.phase,
                 value: alert.value.parse().unwrap_or(f64::NAN),
                 active: Since::restored(
-                    alert.active_at_ms.saturating_add(shift),
+                    alert.active_at_ms.saturating_add(paused),
                     Duration::from_millis(alert.active_ms),
                     now,
                 ),
                 fired_at_ms: alert.fired_at_ms,
                 keep: alert.keep.map(|(at_ms, ms)| Since::restored(at_ms, Duration::from_millis(ms), now)),
                 missing: 0,
+                unseen: Some(Since::restored(now.unix_ms.saturating_sub(shift), away, now)),
                 series: alert.series.map(Labels::new),
                 labels: labels.clone(),
             };

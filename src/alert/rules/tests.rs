@@ -239,6 +239,27 @@ fn a_restart_in_the_middle_takes_the_alerts_along() {
 }
 
 #[test]
+fn after_a_restart_an_alert_waits_for_its_series_as_long_as_queries_look_back() {
+    let after = |away| {
+        let mut world = World::rule("m > 5", "    annotations: {gaugecast_no_data: ok}\n");
+        assert_eq!(world.at(0, Some(6.0)), "firing");
+        world.restart(0, away)
+    };
+    let mut world = after(10);
+    for second in [10, 15, 20, 25, 30] {
+        assert_eq!(world.at(second, None), "firing", "nothing has been scraped yet");
+    }
+    assert_eq!(world.at(35, Some(6.0)), "firing");
+    assert_eq!(world.at(40, None), "", "once seen, its series is gone when it is gone");
+    let mut world = after(10);
+    assert_eq!(world.at(10, None), "firing");
+    assert_eq!(world.at(15, Some(4.0)), "", "there is data, and it is not so");
+    let mut world = after(280);
+    assert_eq!(world.at(280, None), "firing");
+    assert_eq!(world.at(300, None), "", "five minutes after the last look");
+}
+
+#[test]
 fn later_rules_see_what_earlier_ones_give_and_what_they_give_no_more() {
     let mut world = World::of(
         "groups:\n- name: g\n  rules:\n  - {record: 'a:b', expr: m * 2, labels: {x: '{{ $value }}'}}\n  \
