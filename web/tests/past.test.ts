@@ -128,6 +128,18 @@ describe('a timeline', () => {
     expect(timeline.missing).toEqual([{ from: 40_000, to: 44_000 }])
   })
 
+  test('has no two rows where two sources meet a moment apart: a rate between them would be a tower', () => {
+    const before = new Timeline(live(60_003, 70_003), () => [0])
+    before.add(piece(10_000, 60_000))
+    const between = new Timeline(live(0, 100_000, [{ from: 30_000, to: 60_000 }]), () => [0])
+    between.add({ ...piece(30_003, 59_003), from: 30_000, to: 60_000 })
+    for (const [timeline, window] of [[before, { from: 40_000, to: 70_003 }], [between, { from: 20_000, to: 100_000 }]] as const) {
+      const times = shown(timeline.columns(window, 1000)).map(([time]) => time ?? 0)
+      expect(times.filter((time, i) => i > 0 && time - (times[i - 1] ?? 0) < 500)).toEqual([])
+      expect(timeline.missing).toEqual([])
+    }
+  })
+
   test('is told as a gap too where the history has nothing of it', () => {
     const timeline = new Timeline(live(0, 100_000, [{ from: 30_000, to: 60_000 }]), () => [0])
     timeline.add({ from: 30_000, to: 60_000, columns: new Columns(), step: 1000 })
@@ -200,19 +212,26 @@ describe('requests', () => {
   })
 
   test('name all metrics of a family at once, whatever they are called', () => {
-    const [path, ...more] = historyPaths([series('h_bucket', { le: '1' }), series('h_sum'), series('h_created')], { from: 1500, to: 2500 }, 0)
+    const [path, ...more] = historyPaths([[series('h_bucket', { le: '1' }), series('h_sum'), series('h_created')]], { from: 1500, to: 2500 }, 0)
     expect(decodeURIComponent(path ?? '')).toBe('api/v1/history?match[]=h_bucket&match[]=h_sum&start=1.5&end=2.5')
     expect(more).toEqual([])
-    expect(decodeURIComponent(historyPaths([series('a"b')], { from: 0, to: 1000 }, 5000)[0] ?? '')).toBe('api/v1/history?match[]={"a\\"b"}&start=0&end=1&step=5000ms&agg=last')
+    expect(decodeURIComponent(historyPaths([[series('a"b')]], { from: 0, to: 1000 }, 5000)[0] ?? '')).toBe('api/v1/history?match[]={"a\\"b"}&start=0&end=1&step=5000ms&agg=last')
+  })
+
+  test('have what several cards want once', () => {
+    const [path, ...more] = historyPaths([[series('x'), series('y')], [series('x')], [series('z', { a: 'b' })], []], { from: 0, to: 1000 }, 0)
+    expect(decodeURIComponent(path ?? '')).toBe('api/v1/history?match[]=x&match[]=y&match[]=z{a="b"}&start=0&end=1')
+    expect(more).toEqual([])
+    expect(historyPaths([[]], { from: 0, to: 1000 }, 0)).toEqual([])
   })
 
   test('take a large histogram some buckets at a time, and too many series not at all', () => {
     const buckets = (les: number, each: number) => Array.from({ length: les * each }, (_, i) => series('h_bucket', { le: String(i % les), route: String(i) }))
-    const paths = historyPaths(buckets(12, 100), { from: 0, to: 1000 }, 0)
+    const paths = historyPaths([buckets(12, 100)], { from: 0, to: 1000 }, 0)
     expect(paths.length).toBe(3)
     expect(paths.every((path) => (path.match(/match/g) ?? []).length <= 5)).toBe(true)
-    expect(historyPaths(buckets(2, 600), { from: 0, to: 1000 }, 0)).toEqual([])
-    expect(historyPaths(Array.from({ length: 501 }, (_, i) => series('x', { i: String(i) })), { from: 0, to: 1000 }, 0)).toEqual([])
+    expect(historyPaths([buckets(2, 600)], { from: 0, to: 1000 }, 0)).toEqual([])
+    expect(historyPaths([Array.from({ length: 501 }, (_, i) => series('x', { i: String(i) }))], { from: 0, to: 1000 }, 0)).toEqual([])
   })
 
   test('evaluate at whole steps', () => {
@@ -236,11 +255,13 @@ interface Asked {
   fail(): Promise<void>
 }
 
+/** What is asked for in a frame goes out after it. */
+const settled = () => new Promise<void>((done) => setTimeout(done))
+
 /** A store with one series that has rows from 50 s to 60 s, and a server that answers when it is told to. */
 function world() {
   const asked: Asked[] = []
   let clock = 0
-  const settled = () => new Promise<void>((done) => setTimeout(done))
   const past = new Past(
     (path, signal) =>
       new Promise((resolve, reject) => {
@@ -281,6 +302,7 @@ describe('a card', () => {
     const { filling, told } = card()
     filling.columns(WINDOW)
     filling.columns(WINDOW)
+    await settled()
     expect(asked.map((one) => one.path)).toEqual(['api/v1/history?match[]=x&start=-20&end=50'])
     await asked[0]?.answer(answer)
     expect(told.changes).toBe(1)
@@ -292,8 +314,10 @@ describe('a card', () => {
     const { asked, card } = world()
     const { filling } = card()
     filling.columns(WINDOW)
+    await settled()
     await asked[0]?.answer([], 404)
     filling.columns(WINDOW)
+    await settled()
     expect(asked.length).toBe(1)
     expect(filling.missing).toEqual([])
   })
@@ -302,27 +326,34 @@ describe('a card', () => {
     const { asked, past, card, pass } = world()
     const { filling } = card()
     filling.columns(WINDOW)
+    await settled()
     await asked[0]?.fail()
     filling.columns(WINDOW)
+    await settled()
     expect(asked.length).toBe(1)
     past.back()
     filling.columns(WINDOW)
+    await settled()
     expect(asked.length).toBe(2)
     await asked[1]?.answer([], 503)
     filling.columns(WINDOW)
+    await settled()
     expect(asked.length).toBe(2)
     pass(11_000)
     filling.columns(WINDOW)
+    await settled()
     expect(asked.length).toBe(3)
   })
 
-  test('ends its request when nobody looks, or looks elsewhere', () => {
+  test('ends its request when nobody looks, or looks elsewhere', async () => {
     const { asked, card } = world()
     const { filling } = card()
     filling.columns(WINDOW)
+    await settled()
     filling.stop()
     expect(asked[0]?.signal.aborted).toBe(true)
     filling.columns(WINDOW)
+    await settled()
     filling.columns({ from: -500_000, to: -400_000 })
     expect(asked[1]?.signal.aborted).toBe(true)
   })
@@ -330,12 +361,36 @@ describe('a card', () => {
   test('waits while three others ask, the topmost first', async () => {
     const { asked, card, answer } = world()
     const cards = [9, 8, 7, 6, 1].map((rank) => card(rank))
-    for (const { filling } of cards) filling.columns(WINDOW)
-    expect(asked.length).toBe(3)
+    // Each looks at another time, so none shares the request of another.
+    const look = (from: number) => {
+      cards.forEach(({ filling }, i) => filling.columns({ from: from - i * 1000, to: 60_000 }))
+    }
+    look(20_000)
+    await settled()
+    expect(asked.map(({ path }) => /start=(-?\d+)/.exec(path)?.[1])).toEqual(['-24', '-23', '-22'])
     await asked[0]?.answer(answer)
     expect(asked.length).toBe(4)
-    expect(cards.map(({ told }) => told.changes)).toEqual([1, 0, 0, 0, 0])
+    expect(cards.map(({ told }) => told.changes)).toEqual([0, 0, 0, 0, 1])
     await asked[3]?.answer(answer)
-    expect(cards.map(({ told }) => told.changes)).toEqual([1, 0, 0, 0, 1])
+    expect(cards.map(({ told }) => told.changes)).toEqual([0, 1, 0, 0, 1])
+  })
+
+  test('shares the request of others that want the same time, as long as one of them does', async () => {
+    const { asked, card, answer } = world()
+    const cards = [card(2), card(1), card(3)]
+    for (const { filling } of cards) filling.columns(WINDOW)
+    await settled()
+    expect(asked.map((one) => one.path)).toEqual(['api/v1/history?match[]=x&start=-20&end=50'])
+    cards[0]?.filling.stop()
+    cards[1]?.filling.stop()
+    expect(asked[0]?.signal.aborted).toBe(false)
+    await asked[0]?.answer(answer)
+    expect(cards.map(({ told }) => told.changes)).toEqual([0, 0, 1])
+    expect(shown(cards[2]?.filling.columns(WINDOW) ?? new Columns()).length).toBe(61)
+    cards[0]?.filling.columns(WINDOW)
+    await settled()
+    expect(asked.length).toBe(2)
+    cards[0]?.filling.stop()
+    expect(asked[1]?.signal.aborted).toBe(true)
   })
 })

@@ -31,19 +31,29 @@ const MOST_PARTS = 4
 /** A refused request is not made again before (ms), unless the connection was lost in between. */
 const AGAIN_MS = 10_000
 
-interface Job {
+/** What a card asks for: the rows of some series in a span. */
+interface Ask {
+  readonly store: Store
+  readonly series: readonly SeriesInfo[]
+  readonly span: Span
+  /** How far apart rows are (ms). */
+  readonly step: number
   readonly rank: () => number
-  readonly run: () => Promise<void>
+  readonly took: (columns: Columns) => void
+  readonly failed: () => void
 }
 
 export class Past {
-  private readonly waiting = new Set<Job>()
+  private readonly waiting = new Set<Ask>()
+  /** What is on its way, with that which ends the request; one that was taken back is not among them. */
+  private readonly asked = new Map<Ask, AbortController>()
   private running = 0
+  private starts = false
   /** Counts how often the server came back. */
   era = 0
 
   constructor(
-    readonly fetch: Fetch,
+    private readonly fetch: Fetch,
     readonly now: () => number,
   ) {}
 
@@ -52,25 +62,84 @@ export class Past {
     this.era++
   }
 
-  /** Runs a job when its turn has come; the returned function takes it back if that is not so yet. */
-  queue(job: Job): () => void {
-    this.waiting.add(job)
-    this.start()
-    return () => this.waiting.delete(job)
+  /** Asks when the turn has come; the returned function takes that back. */
+  ask(one: Ask): () => void {
+    this.waiting.add(one)
+    // What is drawn in the same frame asks for the same span, and is asked for at once.
+    if (!this.starts) {
+      this.starts = true
+      queueMicrotask(() => {
+        this.starts = false
+        this.start()
+      })
+    }
+    return () => {
+      this.waiting.delete(one)
+      const ended = this.asked.get(one)
+      this.asked.delete(one)
+      // Of several in one request all must have gone.
+      if (ended !== undefined && ![...this.asked.values()].includes(ended)) ended.abort()
+    }
   }
 
   private start(): void {
     while (this.running < AT_ONCE && this.waiting.size > 0) {
-      const [next] = [...this.waiting].sort((a, b) => a.rank() - b.rank())
-      if (next === undefined) return
-      this.waiting.delete(next)
+      const together = firstOf([...this.waiting].sort((a, b) => a.rank() - b.rank()))
+      for (const one of together) this.waiting.delete(one)
       this.running++
-      void next.run().finally(() => {
+      void this.run(together).finally(() => {
         this.running--
         this.start()
       })
     }
   }
+
+  private async run(asks: readonly Ask[]): Promise<void> {
+    const ended = new AbortController()
+    for (const one of asks) this.asked.set(one, ended)
+    let found: ReadonlyMap<number, Points> | null = null
+    try {
+      found = await fetched(this.fetch, asks, ended.signal)
+    } catch {
+      // Each is told below.
+    }
+    for (const one of asks) {
+      // Taken back meanwhile.
+      if (!this.asked.delete(one)) continue
+      if (found === null) one.failed()
+      else one.took(rowsOf(ownOf(found, one), one.step))
+    }
+  }
+}
+
+/** The first of them, and with it those that one request can fetch too: of the same span and step, as far as it may grow. */
+function firstOf(sorted: readonly Ask[]): readonly Ask[] {
+  const [first] = sorted
+  if (first === undefined) return []
+  const { store, span, step } = first
+  const together: Ask[] = [first]
+  let series = first.series.length
+  if (isAlone(first)) return together
+  for (const one of sorted.slice(1)) {
+    const same = one.store === store && one.step === step && one.span.from === span.from && one.span.to === span.to
+    if (!same || isAlone(one) || (series + one.series.length) * ((span.to - span.from) / step) > MOST_POINTS) continue
+    series += one.series.length
+    together.push(one)
+  }
+  return together
+}
+
+/** Queries have a route of their own, and what takes several requests shares none. */
+function isAlone({ store, series }: Ask): boolean {
+  return store.expression !== '' || selectors(series).length !== 1
+}
+
+function ownOf(found: ReadonlyMap<number, Points>, { store, series }: Ask): ReadonlyMap<number, Points> {
+  if (store.expression !== '') return found
+  return new Map(series.flatMap(({ key }) => {
+    const points = found.get(key)
+    return points === undefined ? [] : [[key, points] as const]
+  }))
 }
 
 /** The past of one card: keeps its window whole for as long as it is on sight. */
@@ -124,28 +193,27 @@ export class Filling {
   private ask(missing: Span, step: number): void {
     // With some of what is known before it, or one point on each side of a gap would be all there is, and look whole.
     const hole = { from: missing.from - LEAD_MS, to: missing.to }
-    const ended = new AbortController()
-    const run = async () => {
-      try {
-        const columns = await fetchRows(this.past.fetch, this.store, this.series(), hole, step, ended.signal)
-        if (ended.signal.aborted) return
-        this.failed = null
-        this.timeline.add({ ...hole, columns, step })
-      } catch {
-        if (ended.signal.aborted) return
-        this.failed = { era: this.past.era, at: this.past.now() }
-      }
+    const settled = () => {
       this.asked = null
       this.changed()
     }
-    const unqueue = this.past.queue({ rank: this.rank, run })
-    this.asked = {
-      ...hole,
-      end: () => {
-        unqueue()
-        ended.abort()
+    const end = this.past.ask({
+      store: this.store,
+      series: this.series(),
+      span: hole,
+      step,
+      rank: this.rank,
+      took: (columns) => {
+        this.failed = null
+        this.timeline.add({ ...hole, columns, step })
+        settled()
       },
-    }
+      failed: () => {
+        this.failed = { era: this.past.era, at: this.past.now() }
+        settled()
+      },
+    })
+    this.asked = { ...hole, end }
   }
 }
 
@@ -157,9 +225,12 @@ export function stepFor({ from, to }: Span, store: Pick<Store, 'intervalMs' | 'e
   return Math.max(1, Math.ceil((to - from) / rows / interval)) * interval
 }
 
-async function fetchRows(fetch: Fetch, store: Store, wanted: readonly SeriesInfo[], span: Span, step: number, signal: AbortSignal): Promise<Columns> {
+/** The points of all that is asked for, by series. */
+async function fetched(fetch: Fetch, asks: readonly Ask[], signal: AbortSignal): Promise<ReadonlyMap<number, Points>> {
   const series = new Map<number, Points>()
-  for (const path of store.expression === '' ? historyPaths(wanted, span, step === store.intervalMs ? 0 : step) : [rangePath(store.expression, span, step)]) {
+  const [{ store, span, step }] = asks as readonly [Ask]
+  const paths = store.expression === '' ? historyPaths(asks.map((one) => one.series), span, step === store.intervalMs ? 0 : step) : [rangePath(store.expression, span, step)]
+  for (const path of paths) {
     const response = await fetch(path, signal)
     // Without a history there is no past, and of too many series none either. To come too often is another matter.
     if ([400, 403, 404, 422].includes(response.status)) continue
@@ -169,13 +240,15 @@ async function fetchRows(fetch: Fetch, store: Store, wanted: readonly SeriesInfo
       if (key !== undefined) series.set(key, points)
     }
   }
-  return rowsOf(series, step)
+  return series
 }
 
-/** @param step 0: points as they are. */
-export function historyPaths(series: readonly SeriesInfo[], { from, to }: Span, step: number): readonly string[] {
+/** @param families of each card its series; several only where one request has those of all. @param step 0: points as they are. */
+export function historyPaths(families: readonly (readonly SeriesInfo[])[], { from, to }: Span, step: number): readonly string[] {
   const range = `start=${from / 1000}&end=${to / 1000}${step === 0 ? '' : `&step=${step}ms&agg=last`}`
-  return selectors(series).map((matches) => `api/v1/history?${matches.map((match) => `match[]=${encodeURIComponent(match)}`).join('&')}&${range}`)
+  const [only, ...others] = families.map(selectors)
+  const all = others.length === 0 ? (only ?? []) : [[...new Set([only, ...others].flatMap((paths) => paths?.[0] ?? []))]]
+  return all.filter((matches) => matches.length > 0).map((matches) => `api/v1/history?${matches.map((match) => `match[]=${encodeURIComponent(match)}`).join('&')}&${range}`)
 }
 
 /** What selects these series, of one family, a list a request; none where there are too many. */

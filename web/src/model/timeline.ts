@@ -7,7 +7,7 @@
  * `missing` says from when to when.
  */
 import { Columns } from './columns'
-import { GAP_INTERVALS, spacing } from './rows'
+import { GAP_INTERVALS, ROW_INTERVALS, spacing } from './rows'
 import { holes, overlap } from './span'
 import type { Span } from './span'
 
@@ -139,7 +139,8 @@ export class Timeline {
   /** Appends rows of a span that are newer than the last; a row without values is between where they are too far apart. */
   private append(target: Columns, source: Columns, span: Span): void {
     const last = target.times[target.length - 1] ?? -Infinity
-    const first = source.indexAt(Math.max(span.from, last + 1))
+    // Where two sources meet, as where they have rows of their own: none so near to the last.
+    const first = source.indexAt(Math.max(span.from, last + Math.max(1, ROW_INTERVALS * this.live.intervalMs)))
     const end = source.indexAt(span.to + 1)
     if (first >= end) return
     const apart = Math.max(this.live.intervalMs, spacing(source.times.subarray(first, Math.min(end, first + SAMPLE))))

@@ -1,13 +1,15 @@
 /** Who is scraped: for each job its targets, what is down first, with the time behind them and the error in full. */
+import { useEffect, useMemo } from 'preact/hooks'
 import { age, clock, format, formatText } from '../format/number'
 import { matches, words } from '../model/search'
 import { seriesIdentity } from '../model/store'
-import type { Pool, Target } from '../model/targets'
+import type { Pool, Stretch, Target } from '../model/targets'
 import { byPool, haystack, instance, readTargets, stretches } from '../model/targets'
 import type { Page } from '../page'
 import { useAnswer } from '../ui/answer'
 import { useClock, useTopics } from '../ui/hooks'
 import type { PageProps } from '../ui/pages'
+import { WindowRows } from '../ui/window-rows'
 
 /** How often the list is asked for while it is looked at: the last scrape is told to the second. */
 const ASK_MS = 2_000
@@ -15,6 +17,7 @@ const ASK_MS = 2_000
 export function Targets({ page }: PageProps) {
   useTopics(page, 'view', 'structure')
   useClock(1_000)
+  const ups = useUps(page)
   const answer = useAnswer(page, 'api/v1/targets?state=active', readTargets, { every: ASK_MS, on: ['target'] })
   if (answer === null) return <main class="targets"><h1>Targets</h1></main>
   if ('refused' in answer) {
@@ -36,7 +39,7 @@ export function Targets({ page }: PageProps) {
       </div>
       {answer.told.length === 0 && <Empty />}
       {answer.told.length > 0 && found.length === 0 && <p class="nothing">No target matches “{page.query}”.</p>}
-      {byPool(found).map((pool) => <Job key={pool.name} page={page} pool={pool} />)}
+      {byPool(found).map((pool) => <Job key={pool.name} page={page} ups={ups} pool={pool} />)}
     </main>
   )
 }
@@ -51,7 +54,7 @@ function Empty() {
   )
 }
 
-function Job({ page, pool }: { page: Page; pool: Pool }) {
+function Job({ page, ups, pool }: { page: Page; ups: WindowRows; pool: Pool }) {
   const { length } = pool.targets
   return (
     <section class="pool" aria-label={pool.name}>
@@ -61,14 +64,14 @@ function Job({ page, pool }: { page: Page; pool: Pool }) {
       </h2>
       <ul>
         {pool.targets.map((target) => (
-          <Row key={seriesIdentity('', target.labels)} page={page} target={target} />
+          <Row key={seriesIdentity('', target.labels)} page={page} ups={ups} target={target} />
         ))}
       </ul>
     </section>
   )
 }
 
-function Row({ page, target }: { page: Page; target: Target }) {
+function Row({ page, ups, target }: { page: Page; ups: WindowRows; target: Target }) {
   const others = Object.entries(target.labels).filter(([name]) => name !== 'instance' && name !== 'job')
   const since = (page.store.lastTime - target.scrapedAt) / 1000
   const samples = valueOf(page, 'scrape_samples_scraped', target)
@@ -87,7 +90,7 @@ function Row({ page, target }: { page: Page; target: Target }) {
           <a class="source" href={target.url} rel="noreferrer noopener" target="_blank">{target.url}</a>
         </span>
       </div>
-      <Timeline page={page} target={target} />
+      <Timeline page={page} ups={ups} target={target} />
       <p class="facts">{facts.join(' · ')}</p>
       {others.length > 0 && (
         <p class="chips">
@@ -101,14 +104,18 @@ function Row({ page, target }: { page: Page; target: Target }) {
   )
 }
 
+/** Who was up in the window of the page, also before that was opened: asked for once for all timelines of a list. */
+export function useUps(page: Page): WindowRows {
+  const ups = useMemo(() => new WindowRows(page, page.store, () => page.store.families.get('up')?.series ?? []), [page])
+  useEffect(() => () => { ups.stop() }, [ups])
+  return ups
+}
+
 /** The window of the page: grey where it was up, filled where it was down, nothing where nothing is known. */
-export function Timeline({ page, target }: { page: Page; target: Target }) {
-  const key = keyOf(page, 'up', target)
-  const { columns } = page.store
-  const column = key === undefined ? undefined : columns.column(key)
+export function Timeline({ page, ups, target }: { page: Page; ups: WindowRows; target: Target }) {
   const end = page.windowEnd
   const start = end - page.windowMs
-  const found = column === undefined ? [] : stretches(columns.times, column, columns.length, start, end)
+  const found = upsOf(page, ups, target, start, end)
   const downs = found.filter((stretch) => !stretch.up)
   const said = downs.length === 0 ? 'never down' : `down since or at ${downs.map(({ from }) => clock(start + from * (end - start), true)).join(', ')}`
   return (
@@ -120,6 +127,14 @@ export function Timeline({ page, target }: { page: Page; target: Target }) {
       ))}
     </div>
   )
+}
+
+function upsOf(page: Page, ups: WindowRows, target: Target, start: number, end: number): readonly Stretch[] {
+  const key = keyOf(page, 'up', target)
+  if (key === undefined) return []
+  const { columns } = ups
+  const column = columns.column(key)
+  return column === undefined ? [] : stretches(columns.times, column, columns.length, start, end)
 }
 
 function keyOf(page: Page, metric: string, target: Target): number | undefined {

@@ -4,7 +4,7 @@ import { count } from '../model/alerts'
 import { seriesIdentity } from '../model/store'
 import type { Target } from '../model/targets'
 import { byPool, instance } from '../model/targets'
-import { Timeline } from '../pages/targets'
+import { Timeline, useUps } from '../pages/targets'
 import type { Page } from '../page'
 import { hrefOf } from '../route'
 import { useClock } from './hooks'
@@ -13,6 +13,7 @@ const MOST = 10
 
 export function TargetRows({ page, targets }: { page: Page; targets: readonly Target[] }) {
   useClock(1_000)
+  const ups = useUps(page)
   if (targets.length === 0) return null
   const pools = byPool(targets)
   const sorted = [...pools.flatMap((pool) => pool.targets)].sort((a, b) => Number(b.health === 'down') - Number(a.health === 'down'))
@@ -29,7 +30,7 @@ export function TargetRows({ page, targets }: { page: Page; targets: readonly Ta
           return (
             <li key={seriesIdentity(target.url, target.labels)} class={target.health}>
               <span class="name" title={name}>{name}</span>
-              <Timeline page={page} target={target} />
+              <Timeline page={page} ups={ups} target={target} />
               <span class="end" title={target.error}>{target.health === 'down' ? '◆ down' : Number.isNaN(target.took) ? 'waiting' : formatText(target.took, 'seconds')}</span>
             </li>
           )

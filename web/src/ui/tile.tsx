@@ -10,7 +10,6 @@ import { LiveText } from './live-text'
 import { numbersOf, Sparkline } from './sparkline'
 import type { Numbers } from './small-card'
 
-/** @param tiles the same object as long as they are the same. */
 export function Tiles({ page, tiles }: { page: Page; tiles: readonly Tile[] }) {
   return (
     <ul class="tiles">
@@ -20,7 +19,9 @@ export function Tiles({ page, tiles }: { page: Page; tiles: readonly Tile[] }) {
 }
 
 function OneTile({ page, tile }: { page: Page; tile: Tile }) {
-  const numbers = useMemo(() => numbersOfTile(page, tile), [page, tile])
+  // The same as long as it is made of the same series: other numbers would be asked for anew.
+  const made = JSON.stringify(tile)
+  const numbers = useMemo(() => numbersOfTile(page, tile), [page, made])
   const scale = useMemo<Scale>(() => ({ index: -1 }), [tile.title])
   return (
     <li class="tile">

@@ -25,6 +25,7 @@ class Strip {
   private width = 0
   private drawn = ''
   private asked = false
+  private asking = false
   private readonly ended = new AbortController()
   private readonly ends: (() => void)[] = []
 
@@ -117,7 +118,8 @@ class Strip {
 
   /** Where a server has no history there is only what has come since the page was opened. */
   private async ask(): Promise<void> {
-    this.asked = true
+    if (this.asking) return
+    this.asked = this.asking = true
     const { page, ended } = this
     const read = async (path: string): Promise<unknown> => (await page.token.fetch(path, ended.signal)).json()
     try {
@@ -132,6 +134,7 @@ class Strip {
     } catch {
       // Asked again in a while, and when the server is back.
     }
+    this.asking = false
   }
 
   private handle(): void {
