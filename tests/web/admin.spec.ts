@@ -72,7 +72,7 @@ async function signIn(page: Page, text = ''): Promise<void> {
 
 describe.each([1280, 360])('at %i pixels', (width) => {
   test('the server tells how it is and how it is set, without secrets', async () => {
-    const page = await pages.open(`${server.url}#admin`, width)
+    const page = await pages.open(`${server.url}#admin`, { width })
     await page.getByRole('region', { name: 'Configuration' }).getByText('receivers:').waitFor()
     const status = page.getByRole('region', { name: 'Status' })
     await status.getByText(/^\d+\s(s|min)/).waitFor()
@@ -129,7 +129,7 @@ test('a token that may only look is told so, and its report is fetched with the 
 })
 
 test('a token that ends in the middle brings the sign-in above the page, which stays where it was', async () => {
-  const page = await pages.open(`${guarded.url}#explore?w=15m`, 1280, 'dark')
+  const page = await pages.open(`${guarded.url}#explore?w=15m`, { theme: 'dark' })
   await signIn(page, token.guest)
   await page.locator('.card').nth(20).waitFor()
   await page.evaluate(() => { scrollTo(0, 900) })
@@ -210,7 +210,7 @@ test('the menu leads to the other pages and keeps how a person wants the page', 
 })
 
 test('a narrow screen has tabs at the bottom, 56 pixels high, and the rest in the last of them', async () => {
-  const page = await pages.open(`${server.url}#explore`, 360)
+  const page = await pages.open(`${server.url}#explore`, { width: 360 })
   const bottom = page.locator('.bottom')
   await bottom.getByRole('link', { name: 'Explore' }).waitFor()
   expect(await bottom.evaluate((nav) => [Math.round(innerHeight - nav.getBoundingClientRect().bottom), nav.querySelector('a')?.getBoundingClientRect().height])).toEqual([0, 56])

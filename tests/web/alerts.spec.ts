@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { launch, metric, portray, start, stop } from './server'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { launch, metric, Pages, portray, start, stop } from './server'
 import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
@@ -17,8 +17,10 @@ const HOSTILE = '<img src=x onerror=window.hacked=1>'
 
 const scratch = mkdtempSync(join(tmpdir(), 'gaugecast-alerts-'))
 let browser: Browser
-let context: BrowserContext | undefined
+/** The pages of a test are tabs of one browser. */
+let context: BrowserContext
 let server: Server
+const pages = new Pages(() => browser)
 
 const RULES = `
 groups:
@@ -81,25 +83,23 @@ afterAll(async () => {
 
 beforeEach(async () => {
   say(CALM)
-  await context?.close()
-  context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
+  context = await pages.context()
   for (const { id, state } of (await api('silences')) as { id: string; state: string }[]) {
     if (state !== 'expired') await fetch(`${server.url}api/v1/admin/silences/${id}`, { method: 'DELETE' })
   }
   while ((await metric(server, 'gaugecast_alerts{state="firing"}')) > 0);
 })
 
+afterEach(async () => {
+  await pages.close()
+})
+
 async function api(path: string): Promise<unknown> {
   return ((await (await fetch(`${server.url}api/v1/admin/${path}`)).json()) as { data: unknown }).data
 }
 
-async function newPage(): Promise<Page> {
-  if (context === undefined) throw new Error('each test has a context')
-  return context.newPage()
-}
-
 async function open(hash: string): Promise<Page> {
-  const page = await newPage()
+  const page = await context.newPage()
   await page.goto(`${server.url}#${hash}`)
   await page.locator('.live.live').waitFor()
   return page
@@ -252,8 +252,7 @@ test('a level that shifts is explained: what was seen, what is usual, what moved
 
 describe.each([1280, 360])('at %i pixels', (width) => {
   test('an opened alert has its chart, its limit and its facts', async () => {
-    await context?.close()
-    context = await browser.newContext({ viewport: { width, height: 800 } })
+    context = await pages.context({ width })
     say(full())
     const page = await open('alerts')
     await row(page).locator('.what').click()
@@ -277,7 +276,7 @@ test('what a token may not do is said in the server’s words', async () => {
   const token = execFileSync(binary, ['token', 'create', 'viewer', '--scope', 'read,stream', file], { encoding: 'utf8' }).trim()
   say(full())
   const guarded = await start(0, `--config.file=${join(scratch, 'gaugecast.yml')}`, '--rules.built-in=false', '--collect.tick=250ms', `--collector.textfile.directory=${join(scratch, 'text')}`, file)
-  const page = await newPage()
+  const page = await context.newPage()
   await page.goto(`${guarded.url}#alerts`)
   await page.getByLabel('Token', { exact: true }).fill(token)
   await page.getByRole('button', { name: 'Connect' }).click()

@@ -38,7 +38,7 @@ const row = (page: Page, text: string) => page.locator('tbody tr', { hasText: te
 
 describe.each([1280, 360])('at %i pixels', (width) => {
   test('a baseline is listed and compared with the window', async () => {
-    const page = await pages.open(`${server.url}#baselines`, width)
+    const page = await pages.open(`${server.url}#baselines`, { width })
     await row(page, 'calm').filter({ hasText: 'a good day' }).waitFor()
     expect(await sideways(page)).toBeLessThanOrEqual(0)
     await portray(page, join(ARTIFACTS, `baselines-${width}`))

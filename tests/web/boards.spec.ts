@@ -5,10 +5,10 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { launch, portray, start, stop } from './server'
-import type { Server } from './server'
+import { launch, Pages, portray, sideways, start, stop, warns } from './server'
+import type { Look, Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
 /** Three cards in a row, and one below. */
@@ -22,9 +22,9 @@ const FOUR = {
   ],
 }
 
-const contexts: BrowserContext[] = []
 let browser: Browser
 let server: Server
+const pages = new Pages(() => browser, warns)
 
 beforeAll(async () => {
   mkdirSync(ARTIFACTS, { recursive: true })
@@ -33,7 +33,7 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
-  for (const context of contexts.splice(0)) await context.close()
+  await pages.close()
 })
 
 afterAll(async () => {
@@ -41,20 +41,7 @@ afterAll(async () => {
   await stop(server)
 })
 
-async function open(hash: string, options: Parameters<Browser['newContext']>[0] = {}, before?: (context: BrowserContext) => Promise<unknown>): Promise<{ page: Page; complaints: readonly string[] }> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })
-  contexts.push(context)
-  await before?.(context)
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(error.message))
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
-  })
-  await page.goto(`${server.url}${hash}`)
-  return { page, complaints }
-}
-
+const open = (hash: string, look: Look = {}) => pages.open(server.url + hash, { height: 900, ...look })
 const linkOf = (board: object) => `#boards?board=${encodeURIComponent(JSON.stringify(board))}`
 
 /** Titles in the order of the document, each with the place that its element has. */
@@ -90,20 +77,20 @@ const handle = (title: string) => `.handle[aria-label="Move ${title}"]`
 
 describe.each([1280, 360])('at %i pixels', (width) => {
   test('the board made for this host shows its cards, with and without handles', async () => {
-    const { page, complaints } = await open('#boards', { viewport: { width, height: 900 } })
+    const page = await open('#boards', { width })
     await page.getByRole('heading', { name: 'This host', level: 1 }).waitFor()
     await page.locator('.card[data-family="node_load1"] canvas').waitFor()
     await drawn(page)
     await portray(page, join(ARTIFACTS, `boards-${width}`))
     await page.getByRole('button', { name: 'Arrange' }).click()
     await portray(page, join(ARTIFACTS, `boards-arranging-${width}`))
-    expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0)
-    expect(complaints).toEqual([])
+    expect(await sideways(page)).toBeLessThanOrEqual(0)
+    expect(pages.complaints).toEqual([])
   })
 })
 
 test('a card that is dragged leaves the others where they are until it is let go, and then they give way', async () => {
-  const { page } = await open(linkOf(FOUR))
+  const page = await open(linkOf(FOUR))
   await cards(page, 4)
   await page.getByRole('button', { name: 'Arrange' }).click()
   const before = await places(page)
@@ -128,7 +115,7 @@ test('a card that is dragged leaves the others where they are until it is let go
 })
 
 test('Escape while dragging leaves all as it was', async () => {
-  const { page } = await open(linkOf(FOUR))
+  const page = await open(linkOf(FOUR))
   await cards(page, 4)
   await page.getByRole('button', { name: 'Arrange' }).click()
   const before = await places(page)
@@ -143,7 +130,7 @@ test('Escape while dragging leaves all as it was', async () => {
 })
 
 test('the corner makes a card larger, and its chart with it', async () => {
-  const { page } = await open(linkOf(FOUR))
+  const page = await open(linkOf(FOUR))
   await cards(page, 4)
   await page.getByRole('button', { name: 'Arrange' }).click()
   await page.locator('.slot:nth-child(4) canvas').waitFor()
@@ -159,7 +146,7 @@ test('the corner makes a card larger, and its chart with it', async () => {
 })
 
 test('the keyboard moves, resizes, edits and removes, says what it did, and takes it back', async () => {
-  const { page } = await open(linkOf(FOUR))
+  const page = await open(linkOf(FOUR))
   await cards(page, 4)
   await page.getByRole('button', { name: 'Arrange' }).click()
   const told = page.locator('.boards > .unseen[role="status"]')
@@ -190,7 +177,7 @@ test('the keyboard moves, resizes, edits and removes, says what it did, and take
 })
 
 test('a link holds the whole board: in another browser it shows the same', async () => {
-  const { page } = await open('#boards')
+  const page = await open('#boards')
   await page.locator('.card[data-family="node_load1"]').waitFor()
   await page.getByRole('button', { name: '15m' }).click()
   const shown = await places(page)
@@ -201,22 +188,22 @@ test('a link holds the whole board: in another browser it shows the same', async
   expect(link).toMatch(/#boards\?board=z[\w-]+$/)
 
   const other = await open(new URL(link).hash)
-  await cards(other.page, shown.length)
-  await stand(other.page, shown)
-  expect(await other.page.getByRole('button', { name: '15m' }).getAttribute('aria-pressed')).toBe('true')
+  await cards(other, shown.length)
+  await stand(other, shown)
+  expect(await other.getByRole('button', { name: '15m' }).getAttribute('aria-pressed')).toBe('true')
 
   // Changed, the address changes, and a reload shows the change.
-  await other.page.getByRole('button', { name: 'Arrange' }).click()
-  await other.page.locator('.card-bar .square').first().click()
-  await other.page.waitForFunction((before) => location.href !== before, link)
-  const changed = await places(other.page)
-  await other.page.reload()
-  await cards(other.page, shown.length - 1)
-  await stand(other.page, changed)
+  await other.getByRole('button', { name: 'Arrange' }).click()
+  await other.locator('.card-bar .square').first().click()
+  await other.waitForFunction((before) => location.href !== before, link)
+  const changed = await places(other)
+  await other.reload()
+  await cards(other, shown.length - 1)
+  await stand(other, changed)
 
-  await other.page.getByRole('button', { name: 'Keep it in this browser' }).click()
-  await other.page.getByRole('heading', { name: 'This host 2', level: 1 }).waitFor()
-  await stand(other.page, changed)
+  await other.getByRole('button', { name: 'Keep it in this browser' }).click()
+  await other.getByRole('heading', { name: 'This host 2', level: 1 }).waitFor()
+  await stand(other, changed)
 })
 
 test('a link that holds no board says what is wrong with it', async () => {
@@ -225,13 +212,13 @@ test('a link that holds no board says what is wrong with it', async () => {
     ['znonsense', 'The link is damaged'],
     ['{"title":', 'The link holds no board'],
   ] as const) {
-    const { page } = await open(`#boards?board=${encodeURIComponent(board)}`)
+    const page = await open(`#boards?board=${encodeURIComponent(board)}`)
     expect(await page.locator('.refused[role="alert"]').textContent()).toContain(words)
   }
 })
 
 test('a board is written as YAML and as JSON, and read from both; a mistake is told with line and column', async () => {
-  const { page, complaints } = await open(linkOf(FOUR))
+  const page = await open(linkOf(FOUR))
   await cards(page, 4)
   const shown = await places(page)
   await page.getByRole('button', { name: 'Share' }).click()
@@ -266,11 +253,11 @@ test('a board is written as YAML and as JSON, and read from both; a mistake is t
   await page.getByRole('button', { name: 'Import', exact: true }).last().click()
   await page.getByRole('heading', { name: 'Four 2', level: 1 }).waitFor()
   expect(await places(page)).toEqual(shown)
-  expect(complaints).toEqual([])
+  expect(pages.complaints).toEqual([])
 })
 
 test('boards are made, filled, renamed and removed in this browser, and a reload keeps them', async () => {
-  const { page } = await open('#boards')
+  const page = await open('#boards')
   await page.getByRole('heading', { name: 'This host', level: 1 }).waitFor()
   await page.getByRole('button', { name: 'New board' }).click()
   await page.getByRole('heading', { name: 'New board', level: 1 }).waitFor()
@@ -304,7 +291,7 @@ test('boards are made, filled, renamed and removed in this browser, and a reload
 
 test('a card of another page is added to a board, and one that is none is refused', async () => {
   const add = (spec: string) => `#boards?add=${encodeURIComponent(spec)}`
-  const { page } = await open(add('{"family":"node_load5","title":"Five"}'))
+  const page = await open(add('{"family":"node_load5","title":"Five"}'))
   await page.locator('.adding').waitFor()
   await page.waitForFunction(() => document.querySelectorAll('.adding option').length > 1)
   await page.getByRole('combobox').selectOption('This host')
@@ -315,22 +302,22 @@ test('a card of another page is added to a board, and one that is none is refuse
   await page.locator('.slot .card[data-title="Five"]').waitFor()
 
   const wrong = await open(add('{"family":"up","view":"pie"}'))
-  expect(await wrong.page.locator('.refused').textContent()).toContain('“view” is one of')
+  expect(await wrong.locator('.refused').textContent()).toContain('“view” is one of')
 })
 
 test('a browser that keeps nothing, or is full, says so, and the board works', async () => {
   for (const [name, words] of [['SecurityError', 'keeps nothing'], ['QuotaExceededError', 'is full']] as const) {
-    const { page } = await open('#boards', {}, (context) =>
-      context.addInitScript((error) => {
-        const refuse = {
-          get() {
-            throw new DOMException('no', error)
-          },
-        }
-        if (error === 'SecurityError') Object.defineProperty(globalThis, 'localStorage', refuse)
-        else Object.defineProperty(Storage.prototype, 'setItem', refuse)
-      }, name),
-    )
+    const page = await (await pages.context({ height: 900 })).newPage()
+    await page.addInitScript((error) => {
+      const refuse = {
+        get() {
+          throw new DOMException('no', error)
+        },
+      }
+      if (error === 'SecurityError') Object.defineProperty(globalThis, 'localStorage', refuse)
+      else Object.defineProperty(Storage.prototype, 'setItem', refuse)
+    }, name)
+    await page.goto(`${server.url}#boards`)
     await page.locator('.card[data-family="node_load1"]').waitFor()
     const count = await page.locator('.slot').count()
     await page.getByRole('button', { name: 'Arrange' }).click()
@@ -342,7 +329,7 @@ test('a browser that keeps nothing, or is full, says so, and the board works', a
 
 test('of more queries than a connection may have, those beyond say so on their cards, until another one goes', async () => {
   const many = { title: 'Many', cards: Array.from({ length: 40 }, (_, i) => ({ query: `sum(node_load1) + ${i}`, x: (i % 6) * 2, y: Math.floor(i / 6) * 3, w: 2, h: 3 })) }
-  const { page } = await open(linkOf(many))
+  const page = await open(linkOf(many))
   await page.waitForFunction(() => document.querySelectorAll('.slot .refused').length === 8)
   expect(await page.locator('.headline').textContent()).toContain('40 live queries, and a connection has 32')
   expect(await page.locator('.slot .refused').first().textContent()).toContain('32')
@@ -354,7 +341,7 @@ test('of more queries than a connection may have, those beyond say so on their c
 })
 
 test('a finger on the bar drags the card, and beside it scrolls the page', async () => {
-  const { page } = await open(linkOf({ ...FOUR, cards: FOUR.cards.map((card, i) => ({ ...card, x: 0, y: i * 5 })) }), { hasTouch: true, viewport: { width: 800, height: 700 } })
+  const page = await open(linkOf({ ...FOUR, cards: FOUR.cards.map((card, i) => ({ ...card, x: 0, y: i * 5 })) }), { width: 800, height: 700, hasTouch: true })
   await cards(page, 4)
   await page.getByRole('button', { name: 'Arrange' }).click()
   const fingers = await page.context().newCDPSession(page)
@@ -375,7 +362,7 @@ test('a finger on the bar drags the card, and beside it scrolls the page', async
 })
 
 test('on a narrow screen a card is dragged along the one column', async () => {
-  const { page } = await open(linkOf(FOUR), { viewport: { width: 360, height: 900 } })
+  const page = await open(linkOf(FOUR), { width: 360 })
   await cards(page, 4)
   await page.getByRole('button', { name: 'Arrange' }).click()
   const tops = await page.locator('.slot').evaluateAll((slots) => slots.map((slot) => slot.getBoundingClientRect().top))

@@ -6,9 +6,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Browser, BrowserContext, Locator, Page } from 'playwright-core'
+import type { Browser, Locator, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { launch, start, stop } from './server'
+import { launch, Pages, sideways, start, stop, warns } from './server'
 import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
@@ -19,9 +19,10 @@ const REGIONS = ['north', 'south', 'west']
 const SHARDS = 120
 
 const scratch = mkdtempSync(join(tmpdir(), 'gaugecast-charts-'))
-const contexts: BrowserContext[] = []
 let browser: Browser
 let server: Server
+// Reading a canvas back is what the test does.
+const pages = new Pages(() => browser, (message) => warns(message) && !message.text().includes('willReadFrequently'))
 
 beforeAll(async () => {
   mkdirSync(ARTIFACTS, { recursive: true })
@@ -47,7 +48,7 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
-  for (const context of contexts.splice(0)) await context.close()
+  await pages.close()
 })
 
 afterAll(async () => {
@@ -56,19 +57,10 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true })
 })
 
-async function open(width: number, theme: 'dark' | 'light'): Promise<{ page: Page; complaints: string[] }> {
-  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: theme, acceptDownloads: true, permissions: ['clipboard-read', 'clipboard-write'] })
-  contexts.push(context)
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(error.message))
-  page.on('console', (message) => {
-    // Reading a canvas back is what the test does.
-    if ((message.type() === 'error' || message.type() === 'warning') && !message.text().includes('willReadFrequently')) complaints.push(message.text())
-  })
-  await page.goto(`${server.url}#explore`)
+async function open(width: number, theme: 'dark' | 'light'): Promise<Page> {
+  const page = await pages.open(`${server.url}#explore`, { width, height: 900, theme, permissions: ['clipboard-read', 'clipboard-write'] })
   await page.locator('.card[data-view]').first().waitFor()
-  return { page, complaints }
+  return page
 }
 
 /** The card of a family, found and on the screen. */
@@ -153,7 +145,7 @@ const VIEWS: readonly (readonly [family: string, view: string, shows: string, el
 describe('every view is drawn', () => {
   for (const [width, theme] of [[1280, 'dark'], [1280, 'light'], [360, 'dark'], [360, 'light']] as const) {
     test(`at ${width} px, ${theme}`, async () => {
-      const { page, complaints } = await open(width, theme)
+      const page = await open(width, theme)
       for (const [family, name, view, element] of VIEWS) {
         const card = await cardOf(page, family)
         await choose(card, name)
@@ -165,13 +157,13 @@ describe('every view is drawn', () => {
       const pair = await cardOf(page, 'node_network_transmit_bytes_total')
       expect(await pair.getAttribute('data-family')).toBe('node_network_transmit_bytes_total node_network_receive_bytes_total')
       expect(await (await cardOf(page, 'node_memory_MemTotal_bytes')).locator('.word').textContent()).toMatch(/used of [\d.]+/)
-      expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0)
-      expect(complaints).toEqual([])
+      expect(await sideways(page)).toBeLessThanOrEqual(0)
+      expect(pages.complaints).toEqual([])
     })
   }
 
   test('two series against each other, with their correlation', async () => {
-    const { page, complaints } = await open(1280, 'dark')
+    const page = await open(1280, 'dark')
     const card = await cardOf(page, 'node_load1')
     await choose(card, 'Scatter plot')
     await card.getByLabel('PromQL of the other axis').fill('node_load5')
@@ -180,12 +172,12 @@ describe('every view is drawn', () => {
     await card.locator('.legend', { hasText: /[1-9]\d* points/ }).waitFor()
     await card.locator('.word', { hasText: 'correlation' }).waitFor()
     await card.screenshot({ path: join(ARTIFACTS, 'chart-scatter-node_load1-1280-dark.png') })
-    expect(complaints).toEqual([])
+    expect(pages.complaints).toEqual([])
   })
 })
 
 test('what does not suit is not offered, and a card that has it says why', async () => {
-  const { page } = await open(1280, 'dark')
+  const page = await open(1280, 'dark')
   const card = await cardOf(page, 'node_load1')
   await card.locator('.dots').click()
   const names = await page.getByRole('menuitemradio').allTextContents()
@@ -195,7 +187,7 @@ test('what does not suit is not offered, and a card that has it says why', async
 })
 
 test('of too many series it says how many are shown, and puts them together by a label', async () => {
-  const { page } = await open(1280, 'light')
+  const page = await open(1280, 'light')
   const card = await cardOf(page, 'shop_stock')
   await choose(card, 'Lines')
   await card.locator('.more', { hasText: `20 of ${SHARDS}` }).waitFor()
@@ -208,7 +200,7 @@ test('of too many series it says how many are shown, and puts them together by a
 
 describe('files', () => {
   test('CSV and JSON hold what the server answers to the copied PromQL at the same times', async () => {
-    const { page, complaints } = await open(1280, 'dark')
+    const page = await open(1280, 'dark')
     for (const family of ['node_load1', 'node_context_switches_total']) {
       const card = await cardOf(page, family)
       await collected(card, 5)
@@ -229,18 +221,18 @@ describe('files', () => {
       const byTime = new Map(json.rows)
       for (const [time = '', value] of rows) expect(byTime.get(time)).toBe(Number(value))
     }
-    expect(complaints).toEqual([])
+    expect(pages.complaints).toEqual([])
   })
 
   test('digits beyond 2⁵³ are kept, and no text begins a formula', async () => {
-    const { page } = await open(1280, 'dark')
+    const page = await open(1280, 'dark')
     expect((await saved(await cardOf(page, 'shop_serial'), 'CSV')).toString()).toMatch(new RegExp(`,${HUGE}\r\n$`))
     const [head = ''] = (await saved(await cardOf(page, 'shop_hostile'), 'CSV')).toString().split('\r\n')
     expect(head).toBe(`time,"${HOSTILE}",'=1+1`)
   })
 
   test('PNG is an image of the card', async () => {
-    const { page } = await open(1280, 'light')
+    const page = await open(1280, 'light')
     for (const [family, view] of [['node_load1', 'Lines'], ['shop_full_ratio', 'Gauge'], ['shop_stock', 'Bars']] as const) {
       const card = await cardOf(page, family)
       await choose(card, view)
@@ -255,7 +247,7 @@ describe('files', () => {
 
 describe('with the keyboard', () => {
   test('t is the table and back, f full size, y the link, Enter the metric', async () => {
-    const { page } = await open(1280, 'dark')
+    const page = await open(1280, 'dark')
     const card = await cardOf(page, 'node_load1')
     await card.focus()
     await page.keyboard.press('t')
@@ -274,7 +266,7 @@ describe('with the keyboard', () => {
   })
 
   test('the menu opens, moves and closes', async () => {
-    const { page } = await open(1280, 'dark')
+    const page = await open(1280, 'dark')
     const card = await cardOf(page, 'node_load1')
     await card.focus()
     await page.keyboard.press('m')
@@ -293,7 +285,7 @@ describe('with the keyboard', () => {
   })
 
   test('arrows say the value under the cursor', async () => {
-    const { page } = await open(1280, 'dark')
+    const page = await open(1280, 'dark')
     const card = await cardOf(page, 'node_load1')
     await collected(card, 3)
     await drawn(card, 'canvas')
@@ -304,12 +296,12 @@ describe('with the keyboard', () => {
 })
 
 test('hostile names are text in a table, in the menu and in bars', async () => {
-  const { page, complaints } = await open(360, 'light')
+  const page = await open(360, 'light')
   const card = await cardOf(page, 'shop_hostile')
   for (const view of ['Table', 'Bars', 'Lines']) {
     await choose(card, view)
     await card.locator('.label', { hasText: '<img src=x onerror=1>' }).first().waitFor()
   }
   expect(await page.locator('img').count()).toBe(0)
-  expect(complaints).toEqual([])
+  expect(pages.complaints).toEqual([])
 })

@@ -43,7 +43,7 @@ afterAll(async () => {
 
 describe.each([1280, 360])('at %i pixels', (width) => {
   test('the page finds itself among the clients', async () => {
-    const page = await pages.open(`${server.url}#clients`, width)
+    const page = await pages.open(`${server.url}#clients`, { width })
     const own = page.locator('tbody tr', { hasText: 'Mozilla' }).first()
     await own.waitFor()
     expect(await own.innerText()).toMatch(/127\.0\.0\.1:\d+\s+websocket/)

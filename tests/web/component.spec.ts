@@ -11,10 +11,10 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { launch, start, stop, until } from './server'
-import type { Server } from './server'
+import { launch, Pages, sideways, start, stop, until } from './server'
+import type { Look, Server } from './server'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const ARTIFACTS = join(ROOT, 'artifacts')
@@ -23,12 +23,12 @@ const SUBSCRIPTIONS = 'gaugecast_stream_subscriptions'
 const HOSTILE = `<img src=x onerror=1>${'x'.repeat(80)}`
 
 const scratch = mkdtempSync(join(tmpdir(), 'gaugecast-component-'))
-const contexts: BrowserContext[] = []
 let browser: Browser
 let site: HttpServer
 let origin: string
 let html = ''
 let server: Server
+const pages = new Pages(() => browser, (message) => message.type() === 'error' && !message.text().includes('favicon'))
 
 const serve = (port: number, ...flags: readonly string[]) =>
   start(port, '--collect.tick=250ms', `--web.allowed-origin=${origin}`, `--collector.textfile.directory=${scratch}`, ...flags)
@@ -50,7 +50,7 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
-  for (const context of contexts.splice(0)) await context.close()
+  await pages.close()
   await until(server, CLIENTS, 0)
 })
 
@@ -62,18 +62,9 @@ afterAll(async () => {
 })
 
 /** Opens a page of the other origin with this in its body. */
-async function open(body: string, options: Parameters<Browser['newContext']>[0] = {}): Promise<{ page: Page; complaints: readonly string[] }> {
+function open(body: string, look: Look = {}): Promise<Page> {
   html = body.includes('<!doctype') ? body : `<!doctype html><title>Status</title><script type="module" src="${server.url}gauge-cast.js"></script>${body}`
-  const context = await browser.newContext(options)
-  contexts.push(context)
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(error.message))
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !message.text().includes('favicon')) complaints.push(message.text())
-  })
-  await page.goto(origin)
-  return { page, complaints }
+  return pages.open(origin, { height: 720, ...look })
 }
 
 const example = () => {
@@ -103,25 +94,25 @@ async function seeAChange(page: Page, selector = 'gauge-cast'): Promise<void> {
 
 test('the example page of another origin shows values that change, in both themes and widths', async () => {
   for (const width of [1280, 360]) {
-    for (const colorScheme of ['light', 'dark'] as const) {
-      const { page, complaints } = await open(example(), { viewport: { width, height: 760 }, colorScheme })
+    for (const theme of ['light', 'dark'] as const) {
+      const page = await open(example(), { width, height: 760, theme })
       await all(page, 'live')
       await page.waitForFunction(() => [...document.querySelectorAll('gauge-cast')].every((one) => /\d/.test(one.shadowRoot?.textContent ?? '')))
       await page.locator('gauge-cast[type=line] path.line[d*="L"]').first().waitFor({ state: 'attached' })
       await seeAChange(page, 'gauge-cast[title="Received"]')
-      expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0)
-      await page.screenshot({ path: join(ARTIFACTS, `component-${width}-${colorScheme}.png`) })
-      expect(complaints).toEqual([])
+      expect(await sideways(page)).toBeLessThanOrEqual(0)
+      await page.screenshot({ path: join(ARTIFACTS, `component-${width}-${theme}.png`) })
+      expect(pages.complaints).toEqual([])
       // Six elements, one connection.
       await until(server, CLIENTS, 1)
-      await contexts.pop()?.close()
+      await pages.close()
       await until(server, CLIENTS, 0)
     }
   }
 })
 
 test('two elements have one connection; the last that goes closes it, and one that is moved keeps what it has', async () => {
-  const { page } = await open('<main><gauge-cast match="node_load1"></gauge-cast></main><aside><gauge-cast id="b" match="process_cpu_seconds_total" unit="seconds"></gauge-cast></aside>')
+  const page = await open('<main><gauge-cast match="node_load1"></gauge-cast></main><aside><gauge-cast id="b" match="process_cpu_seconds_total" unit="seconds"></gauge-cast></aside>')
   await all(page, 'live')
   await until(server, SUBSCRIPTIONS, 2)
   await until(server, CLIENTS, 1)
@@ -144,7 +135,7 @@ test('two elements have one connection; the last that goes closes it, and one th
 })
 
 test('changed attributes change what is shown, and mistakes are said in words', async () => {
-  const { page } = await open('<gauge-cast match="node_load1" title="Load"></gauge-cast>')
+  const page = await open('<gauge-cast match="node_load1" title="Load"></gauge-cast>')
   await all(page, 'live')
   const state = page.locator('gauge-cast .state')
   const set = (name: string, value: string | null) =>
@@ -177,7 +168,7 @@ test('changed attributes change what is shown, and mistakes are said in words', 
 })
 
 test('thresholds are said in words and counted downwards where they fall', async () => {
-  const { page } = await open(
+  const page = await open(
     '<gauge-cast id="a" query="vector(0.97)" type="gauge" unit="ratio" thresholds="0.8 0.95"></gauge-cast><gauge-cast id="b" query="vector(4)" thresholds="5,2"></gauge-cast><gauge-cast id="c" query="vector(9)" thresholds="5,2"></gauge-cast>',
   )
   await all(page, 'live')
@@ -191,17 +182,17 @@ test('thresholds are said in words and counted downwards where they fall', async
 })
 
 test('labels that would like to be HTML stay text', async () => {
-  const { page, complaints } = await open(`<gauge-cast match="shop_hostile" type="bar" title="${HOSTILE.replaceAll('<', '&lt;')}"></gauge-cast>`)
+  const page = await open(`<gauge-cast match="shop_hostile" type="bar" title="${HOSTILE.replaceAll('<', '&lt;')}"></gauge-cast>`)
   await all(page, 'live')
   await page.locator('gauge-cast li').nth(1).waitFor()
   expect(await page.locator('gauge-cast .label').first().textContent()).toBe(HOSTILE)
   expect(await page.locator('gauge-cast .title').textContent()).toBe(HOSTILE)
   expect(await page.evaluate(() => document.querySelector('gauge-cast')?.shadowRoot?.querySelectorAll('img, script').length)).toBe(0)
-  expect(complaints).toEqual([])
+  expect(pages.complaints).toEqual([])
 })
 
 test('when the server goes it says so and keeps the last value, and when it comes back the number moves again', async () => {
-  const { page } = await open('<gauge-cast match="process_cpu_seconds_total" type="line" unit="seconds" title="CPU time"></gauge-cast>')
+  const page = await open('<gauge-cast match="process_cpu_seconds_total" type="line" unit="seconds" title="CPU time"></gauge-cast>')
   await all(page, 'live')
   await seeAChange(page)
   await stop(server)
@@ -221,7 +212,7 @@ test('a token is a property, also one set before the element was defined, and ho
   const usual = server
   server = await serve(0, file)
   try {
-    const { page } = await open('<gauge-cast id="a" match="node_load1"></gauge-cast><gauge-cast id="b" match="node_load5"></gauge-cast>')
+    const page = await open('<gauge-cast id="a" match="node_load1"></gauge-cast><gauge-cast id="b" match="node_load5"></gauge-cast>')
     await all(page, 'disconnected')
     expect(await page.locator('#a .state').textContent()).toContain('needs a token')
     await page.evaluate((given) => { Object.assign(document.querySelector('#a') ?? {}, { token: given }) }, token)
@@ -230,13 +221,13 @@ test('a token is a property, also one set before the element was defined, and ho
 
     // Before the module came, the element is a plain one with a property.
     const early = await open(`<!doctype html><title>Early</title><gauge-cast match="node_load1"></gauge-cast>`)
-    await early.page.evaluate(([given, url]) => {
+    await early.evaluate(([given, url]) => {
       Object.assign(document.querySelector('gauge-cast') ?? {}, { token: given })
       const script = document.createElement('script')
       Object.assign(script, { type: 'module', src: `${url ?? ''}gauge-cast.js` })
       document.head.append(script)
     }, [token, server.url])
-    await all(early.page, 'live')
+    await all(early, 'live')
   } finally {
     await stop(server)
     server = usual

@@ -3,18 +3,18 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { launch, start, stop } from './server'
-import type { Server } from './server'
+import { launch, Pages, sideways, start, stop, warns } from './server'
+import type { Look, Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), 'gaugecast-explore-'))
-const contexts: BrowserContext[] = []
 let browser: Browser
 let server: Server
 let requests = 0
 let asking: NodeJS.Timeout
+const pages = new Pages(() => browser, warns)
 
 const FAMILIES = 500
 /** With those of the host just below the 10,000 that the page takes. */
@@ -48,7 +48,7 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
-  for (const context of contexts.splice(0)) await context.close()
+  await pages.close()
 })
 
 afterAll(async () => {
@@ -58,31 +58,17 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true })
 })
 
-interface Look {
-  readonly page: Page
-  readonly complaints: readonly string[]
-}
-
-async function open(hash: string, width = 1280, theme: 'dark' | 'light' = 'dark'): Promise<Look> {
-  const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: theme })
-  contexts.push(context)
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
-  })
-  await page.goto(server.url + hash)
+async function open(hash: string, look: Look = {}): Promise<Page> {
+  const page = await pages.open(server.url + hash, { theme: 'dark', ...look })
   await page.locator('.card, .nothing').first().waitFor()
-  return { page, complaints }
+  return page
 }
 
-const sideways = (page: Page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
 const param = (page: Page, name: string) => page.evaluate((one) => new URLSearchParams(location.hash.split('?')[1]).get(one), name)
 const cards = (page: Page, count: number) => page.waitForFunction((n) => document.querySelectorAll('.card').length === n, count)
 
 test('p99 of one route, by the keyboard alone', async () => {
-  const { page, complaints } = await open('')
+  const page = await open('')
   await page.locator('.card .value', { hasText: /\d/ }).first().waitFor()
   const begun = performance.now()
   await page.keyboard.press('/')
@@ -100,11 +86,11 @@ test('p99 of one route, by the keyboard alone', async () => {
   expect(took).toBeLessThan(10_000)
   await page.keyboard.press('Escape')
   await page.locator('.explore').waitFor()
-  expect(complaints).toEqual([])
+  expect(pages.complaints).toEqual([])
 })
 
 test('a link holds what is found, by which prefix, in which order', async () => {
-  const { page } = await open('#explore?find=cpu&prefix=node_cpu_&sort=changed')
+  const page = await open('#explore?find=cpu&prefix=node_cpu_&sort=changed')
   await page.getByRole('heading', { level: 1, name: 'node_cpu_' }).waitFor()
   expect(await page.getByRole('searchbox').inputValue()).toBe('cpu')
   expect(await page.getByRole('button', { name: 'Most changed' }).getAttribute('aria-pressed')).toBe('true')
@@ -119,7 +105,7 @@ test('a link holds what is found, by which prefix, in which order', async () => 
 })
 
 test('a label filter typed in find leaves those series alone, and one that is wrong is said', async () => {
-  const { page } = await open('#explore')
+  const page = await open('#explore')
   await page.getByRole('searchbox').fill('many_family_7 {part=~"1|3"}')
   await page.locator('.headline p', { hasText: `${1 + 10} families · ${2 * 11} series` }).waitFor()
   await page.getByRole('searchbox').fill('many {part=7}')
@@ -127,7 +113,7 @@ test('a label filter typed in find leaves those series alone, and one that is wr
 })
 
 test('five hundred families of ten thousand series: cards are made near the screen only, and finding stays quick', async () => {
-  const { page, complaints } = await open('#explore')
+  const page = await open('#explore')
   await page.locator('.headline p', { hasText: /9\u202f\d{3} series/ }).waitFor()
   expect(await page.locator('.card').count()).toBeGreaterThan(FAMILIES)
   expect(await page.locator('.card .body').count()).toBeLessThan(60)
@@ -155,11 +141,11 @@ test('five hundred families of ten thousand series: cards are made near the scre
     const { top } = card.getBoundingClientRect()
     return top > 0 && top < innerHeight && card.querySelector('.body')?.childElementCount
   }))
-  expect(complaints).toEqual([])
+  expect(pages.complaints).toEqual([])
 })
 
 test('the keys go from card to card, also where cards are not made yet, and Enter opens one', async () => {
-  const { page } = await open('#explore?find=many_family_')
+  const page = await open('#explore?find=many_family_')
   await page.locator('.card .body').first().waitFor()
   const focused = () => page.evaluate(() => document.activeElement?.getAttribute('data-family'))
   await page.keyboard.press('j')
@@ -179,7 +165,7 @@ test('the keys go from card to card, also where cards are not made yet, and Ente
 test('the lists below the names show what has ended, and say what is empty', async () => {
   const file = join(scratch, 'goes.prom')
   writeFileSync(file, '# TYPE shop_goes gauge\nshop_goes 7\n')
-  const { page } = await open('#explore?find=shop_goes')
+  const page = await open('#explore?find=shop_goes')
   await page.locator('.card .value', { hasText: '7' }).waitFor()
   rmSync(file)
   await page.locator('.card .word', { hasText: /^stale / }).waitFor()
@@ -192,7 +178,7 @@ test('the lists below the names show what has ended, and say what is empty', asy
 })
 
 test('the page of a metric says what it is, groups, filters and sorts, and its link reopens it', async () => {
-  const { page, complaints } = await open('#metric/many_family_7')
+  const page = await open('#metric/many_family_7')
   await page.getByRole('heading', { level: 1, name: 'Many family 7' }).waitFor()
   await page.locator('.chip', { hasText: '17 series' }).waitFor()
   const first = page.locator('.table tbody tr').first()
@@ -215,11 +201,11 @@ test('the page of a metric says what it is, groups, filters and sorts, and its l
   await page.keyboard.press('Enter')
   await page.getByRole('button', { name: 'Show all 17' }).click()
   await page.waitForFunction(() => document.querySelectorAll('.table tbody tr').length === 17)
-  expect(complaints).toEqual([])
+  expect(pages.complaints).toEqual([])
 })
 
 test('the views of a metric are those that suit it, and it is compared with another', async () => {
-  const { page, complaints } = await open('#metric/shop_request_duration_seconds')
+  const page = await open('#metric/shop_request_duration_seconds')
   const views = page.getByRole('group', { name: 'View' }).getByRole('button')
   await views.first().waitFor()
   expect(await views.allTextContents()).toEqual(expect.arrayContaining(['Heatmap', 'Quantiles', 'Rate', 'Mean', 'Distribution']))
@@ -238,11 +224,11 @@ test('the views of a metric are those that suit it, and it is compared with anot
   await page.locator('.tall .card[data-kind]').waitFor()
   expect(await param(page, 'against')).toBe('node_load5')
   expect(await param(page, 'view')).toBe('scatter')
-  expect(complaints).toEqual([])
+  expect(pages.complaints).toEqual([])
 })
 
 test('a metric that is not there names the nearest', async () => {
-  const { page } = await open('#metric/many_family_499x')
+  const page = await open('#metric/many_family_499x')
   await page.getByRole('link', { name: 'many_family_499', exact: true }).click()
   await page.getByRole('heading', { level: 1, name: 'Many family 499' }).waitFor()
   await page.goto(`${server.url}#metric/shop_request_duration_seconds_bucket`)
@@ -251,14 +237,14 @@ test('a metric that is not there names the nearest', async () => {
 
 test('a metric is set against a baseline', async () => {
   await fetch(`${server.url}api/v1/baselines/before`, { method: 'PUT', body: new URLSearchParams({ 'match[]': '{__name__=~"many_family_7"}', last: '10m' }) })
-  const { page } = await open('#metric/many_family_7')
+  const page = await open('#metric/many_family_7')
   await page.getByRole('combobox', { name: 'Compare with baseline' }).selectOption('before')
   await page.getByRole('columnheader', { name: 'Against “before”' }).waitFor()
   await page.locator('.verdict').first().waitFor()
 })
 
 test('the list of keys has those of the page that is shown, and letters can be switched off', async () => {
-  const { page } = await open('#metric/many_family_7')
+  const page = await open('#metric/many_family_7')
   await page.locator('.table').waitFor()
   await page.keyboard.press('?')
   await page.getByRole('dialog').getByText('group by the next label').waitFor()
@@ -273,7 +259,7 @@ test('the list of keys has those of the page that is shown, and letters can be s
 
 test.each([1280, 360])('at %i pixels nothing scrolls sideways, and the names are a sheet where there is no room beside the cards', async (width) => {
   for (const theme of ['dark', 'light'] as const) {
-    const { page, complaints } = await open('#explore?find=shop', width, theme)
+    const page = await open('#explore?find=shop', { width, theme })
     await page.locator('.card .value', { hasText: /\d/ }).first().waitFor()
     expect(await sideways(page)).toBeLessThanOrEqual(0)
     await page.screenshot({ path: join(ARTIFACTS, `explore-${width}-${theme}.png`) })
@@ -288,6 +274,6 @@ test.each([1280, 360])('at %i pixels nothing scrolls sideways, and the names are
     await page.locator('.table td.number', { hasText: /\d/ }).first().waitFor()
     expect(await sideways(page)).toBeLessThanOrEqual(0)
     await page.screenshot({ path: join(ARTIFACTS, `metric-${width}-${theme}.png`) })
-    expect(complaints).toEqual([])
+    expect(pages.complaints).toEqual([])
   }
 })

@@ -50,7 +50,7 @@ const row = (name: string) => `.table tr:has(a:text-is("${name}"))`
 
 describe.each([1280, 360])('at %i pixels', (width) => {
   test('each operation has its row, live, and does not scroll the page', async () => {
-    const page = await pages.open(`${chat.url}#operations`, width)
+    const page = await pages.open(`${chat.url}#operations`, { width })
     const cells = page.locator(row('send_message')).first().locator('td')
     await page.waitForFunction((selector) => /[1-9].*\/s/.test(document.evaluate(selector, document, null, XPathResult.STRING_TYPE).stringValue), '//tr[.//a[text()="send_message"]]/td[2]')
     await cells.nth(4).filter({ hasText: /µs|ms/ }).waitFor()

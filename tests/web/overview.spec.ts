@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { launch, portray, start, stop } from './server'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { launch, Pages, portray, start, stop } from './server'
 import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
@@ -17,6 +17,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'gaugecast-overview-'))
 let browser: Browser
 let quiet: Server
 let busy: Server
+const pages = new Pages(() => browser)
 
 const RULES = `
 groups:
@@ -48,6 +49,10 @@ beforeAll(async () => {
   browser = await launch()
 })
 
+afterEach(async () => {
+  await pages.close()
+})
+
 afterAll(async () => {
   await browser.close()
   await stop(busy)
@@ -56,9 +61,8 @@ afterAll(async () => {
 })
 
 async function open(server: Server, width: number): Promise<Page> {
-  const page = await browser.newPage({ viewport: { width, height: 800 } })
   // The first page there is: nothing behind the address.
-  await page.goto(server.url)
+  const page = await pages.open(server.url, { width })
   // A rate needs two values.
   await page.locator('.tile', { has: page.locator('b:text-is("CPU")') }).locator('.value', { hasText: /\d/ }).waitFor()
   return page
@@ -82,7 +86,6 @@ describe.each([1280, 360])('at %i pixels', (width) => {
     await page.locator('.card[data-family^="node_memory_MemTotal_bytes "][data-title="Memory"]').waitFor()
     await fits(page)
     await portray(page, join(ARTIFACTS, `overview-quiet-${width}`), true)
-    await page.close()
   })
 
   test('trouble is first: the worst five alerts, then a number', async () => {
@@ -100,7 +103,6 @@ describe.each([1280, 360])('at %i pixels', (width) => {
     await page.locator('.headline', { hasText: '1 of 2 targets up' }).waitFor()
     await fits(page)
     await portray(page, join(ARTIFACTS, `overview-trouble-${width}`), true)
-    await page.close()
   })
 })
 
@@ -112,7 +114,6 @@ test('a tile follows its value while the page is open', async () => {
   await clients.filter({ hasText: /^2$/ }).waitFor()
   await other.close()
   await clients.filter({ hasText: /^1$/ }).waitFor()
-  await page.close()
 })
 
 test('what is looked for by its name is found on the page of all', async () => {
@@ -123,7 +124,6 @@ test('what is looked for by its name is found on the page of all', async () => {
   await page.goBack()
   await page.getByRole('heading', { name: '7 alerts firing' }).waitFor()
   expect(await page.getByRole('searchbox').inputValue()).toBe('')
-  await page.close()
 })
 
 test('an alert opens on its page, wherever it was pressed', async () => {
@@ -131,5 +131,4 @@ test('an alert opens on its page, wherever it was pressed', async () => {
   await page.locator('.alert').first().click({ position: { x: 400, y: 8 } })
   await page.locator('.alert.open .what b', { hasText: 'Shop0' }).waitFor()
   expect(new URL(page.url()).hash).toMatch(/^#alerts\/[0-9a-f]{16}$/)
-  await page.close()
 })

@@ -6,45 +6,32 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { launch, start, stop } from './server'
+import { launch, Pages, sideways, start, stop, warns } from './server'
 import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
 const HOSTILE = `<img src=x onerror=1>${'x'.repeat(200)}`
+const REFUSED = /Content Security Policy/i
 
 const scratch = mkdtempSync(join(tmpdir(), 'gaugecast-page-'))
 const TEXTFILES = `--collector.textfile.directory=${scratch}`
-const contexts: BrowserContext[] = []
 let browser: Browser
 let server: Server
+/** Complaints are errors, refused content, and requests to elsewhere. */
+const pages = new Pages(() => browser, (message) => warns(message) || REFUSED.test(message.text()))
 
-interface Look {
-  readonly page: Page
-  /** What the browser complained about: errors, refused content, requests to elsewhere. */
-  readonly complaints: readonly string[]
-}
-
-async function open(width: number, theme: 'dark' | 'light'): Promise<Look> {
-  const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: theme })
-  contexts.push(context)
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
-  page.on('console', (message) => {
-    if (/Content Security Policy/i.test(message.text())) complaints.push(`refused: ${message.text()}`)
-    else if (message.type() === 'error' || message.type() === 'warning') complaints.push(`error: ${message.text()}`)
-  })
-  page.on('request', (request) => {
-    if (new URL(request.url()).host !== new URL(server.url).host) complaints.push(`request: ${request.url()}`)
-  })
-  page.on('websocket', (socket) => {
-    if (new URL(socket.url()).host !== new URL(server.url).host) complaints.push(`request: ${socket.url()}`)
-  })
+async function open(width: number, theme: 'dark' | 'light'): Promise<Page> {
+  const page = await (await pages.context({ width, theme })).newPage()
+  const asked = (one: { url: () => string }) => {
+    if (new URL(one.url()).host !== new URL(server.url).host) pages.complaints.push(`request: ${one.url()}`)
+  }
+  page.on('request', asked)
+  page.on('websocket', asked)
   await page.goto(`${server.url}#explore`)
   await page.locator('.card').first().waitFor()
-  return { page, complaints }
+  return page
 }
 
 /** Waits until the header of some card shows another number than now. */
@@ -67,8 +54,6 @@ const frames = (page: Page, count: number) =>
     for (let i = 0; i < n; i++) await new Promise(requestAnimationFrame)
   }, count)
 
-const sideways = (page: Page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
-
 beforeAll(async () => {
   mkdirSync(ARTIFACTS, { recursive: true })
   writeFileSync(
@@ -80,7 +65,7 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
-  for (const context of contexts.splice(0)) await context.close()
+  await pages.close()
 })
 
 afterAll(async () => {
@@ -91,7 +76,7 @@ afterAll(async () => {
 
 describe.each([1280, 360])('at %i pixels', (width) => {
   test.each(['dark', 'light'] as const)('in the %s theme the page is live, asks nobody else and does not scroll sideways', async (theme) => {
-    const { page, complaints } = await open(width, theme)
+    const page = await open(width, theme)
     await seeAValueChange(page)
     await page.getByRole('button', { name: 'Live' }).waitFor()
     expect(await sideways(page)).toBeLessThanOrEqual(0)
@@ -99,12 +84,12 @@ describe.each([1280, 360])('at %i pixels', (width) => {
     expect(background).toBe(theme === 'dark' ? 'rgb(14, 17, 22)' : 'rgb(245, 246, 248)')
     await settle(page)
     await page.screenshot({ path: join(ARTIFACTS, `page-${width}-${theme}.png`) })
-    expect(complaints).toEqual([])
+    expect(pages.complaints).toEqual([])
   })
 })
 
 test('every family has a card, and finding narrows them by words in any order', async () => {
-  const { page } = await open(1280, 'dark')
+  const page = await open(1280, 'dark')
   await page.locator('.card[data-family="node_load1"]').waitFor()
   const all = await page.locator('.card').count()
   await page.keyboard.press('/')
@@ -116,18 +101,18 @@ test('every family has a card, and finding narrows them by words in any order', 
 })
 
 test('hostile label values are text', async () => {
-  const { page, complaints } = await open(360, 'light')
+  const page = await open(360, 'light')
   await page.getByRole('searchbox').fill('onerror')
   const label = page.locator('.card .label', { hasText: '<img src=x onerror=1>' })
   await label.waitFor()
   expect(await label.getAttribute('title')).toBe(HOSTILE)
   expect(await page.locator('img').count()).toBe(0)
   expect(await sideways(page)).toBeLessThanOrEqual(0)
-  expect(complaints).toEqual([])
+  expect(pages.complaints).toEqual([])
 })
 
 test('a search that finds nothing among the chosen says what is elsewhere', async () => {
-  const { page } = await open(1280, 'light')
+  const page = await open(1280, 'light')
   await page.getByRole('button', { name: /^node_memory_/ }).click()
   await page.getByRole('searchbox').fill('shop_hostile')
   await page.getByRole('button', { name: '1 elsewhere' }).click()
@@ -141,7 +126,7 @@ test('a series that ends is said to be stale, and comes back', async () => {
   const file = join(scratch, 'goes.prom')
   const text = '# TYPE shop_goes gauge\nshop_goes 7\n'
   writeFileSync(file, text)
-  const { page } = await open(1280, 'dark')
+  const page = await open(1280, 'dark')
   await page.getByRole('searchbox').fill('shop_goes')
   const card = page.locator('.card[data-family="shop_goes"]')
   await card.locator('.value', { hasText: '7' }).waitFor()
@@ -154,7 +139,7 @@ test('a series that ends is said to be stale, and comes back', async () => {
 })
 
 test('the keys do what their list says', async () => {
-  const { page, complaints } = await open(1280, 'dark')
+  const page = await open(1280, 'dark')
   await settle(page)
   const pressed = (name: string) => page.locator('.windows button[aria-pressed="true"]', { hasText: name }).waitFor()
   await page.keyboard.press('?')
@@ -185,11 +170,11 @@ test('the keys do what their list says', async () => {
   await page.waitForFunction(() => document.querySelectorAll('.card').length < 4)
   await page.keyboard.press('Escape')
   await page.waitForFunction(() => document.querySelectorAll('.card').length > 4)
-  expect(complaints).toEqual([])
+  expect(pages.complaints).toEqual([])
 })
 
 test('paused, nothing moves; live again it does', async () => {
-  const { page } = await open(1280, 'dark')
+  const page = await open(1280, 'dark')
   await seeAValueChange(page)
   await page.keyboard.press('Space')
   await page.getByRole('button', { name: 'Paused' }).waitFor()
@@ -207,7 +192,7 @@ test('paused, nothing moves; live again it does', async () => {
 })
 
 test('a server that goes is said after two seconds and not before, values stay readable, and it comes back without a reload', async () => {
-  const { page, complaints } = await open(1280, 'dark')
+  const page = await open(1280, 'dark')
   await seeAValueChange(page)
   await page.evaluate(() => {
     document.documentElement.dataset.marked = 'before'
@@ -230,5 +215,5 @@ test('a server that goes is said after two seconds and not before, values stay r
   expect(await page.locator('.banner').count()).toBe(0)
   await seeAValueChange(page)
   expect(await page.evaluate(() => document.documentElement.dataset.marked)).toBe('before')
-  expect(complaints.filter((one) => !one.startsWith('error'))).toEqual([])
+  expect(pages.complaints.filter((one) => one.startsWith('request: ') || REFUSED.test(one))).toEqual([])
 })

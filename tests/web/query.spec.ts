@@ -3,16 +3,17 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { launch, start, stop } from './server'
-import type { Server } from './server'
+import { launch, Pages, sideways, start, stop, warns } from './server'
+import type { Look, Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), 'gaugecast-query-'))
-const contexts: BrowserContext[] = []
 let browser: Browser
 let server: Server
+// That the API refuses a query is what some of these are about.
+const pages = new Pages(() => browser, (message) => warns(message) && !message.text().includes('status of 400'))
 
 beforeAll(async () => {
   mkdirSync(ARTIFACTS, { recursive: true })
@@ -23,7 +24,7 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
-  for (const context of contexts.splice(0)) await context.close()
+  await pages.close()
 })
 
 afterAll(async () => {
@@ -32,27 +33,8 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true })
 })
 
-interface Look {
-  readonly page: Page
-  readonly complaints: readonly string[]
-}
-
-async function open(hash: string, width = 1280, theme: 'dark' | 'light' = 'dark'): Promise<Look> {
-  const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: theme })
-  contexts.push(context)
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
-  page.on('console', (message) => {
-    // That the API refuses a query is what some of these are about.
-    if (!message.text().includes('status of 400') && (message.type() === 'error' || message.type() === 'warning')) complaints.push(message.text())
-  })
-  await page.goto(server.url + hash)
-  return { page, complaints }
-}
-
+const open = (hash: string, look: Look = {}) => pages.open(server.url + hash, { theme: 'dark', ...look })
 const link = (expression: string, more = '') => `#query?expr=${encodeURIComponent(expression)}${more}`
-const sideways = (page: Page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
 const expr = (page: Page) => page.evaluate(() => new URLSearchParams(location.hash.split('?')[1]).get('expr'))
 
 /** Waits until the card has a number, and then another one. */
@@ -64,7 +46,7 @@ async function seeAChange(page: Page): Promise<void> {
 }
 
 test('a query is completed and run by the keyboard alone, and its result is live', async () => {
-  const { page, complaints } = await open('#explore')
+  const page = await open('#explore')
   await page.locator('.card').first().waitFor()
   await page.keyboard.press('g')
   await page.keyboard.press('q')
@@ -106,11 +88,11 @@ test('a query is completed and run by the keyboard alone, and its result is live
   expect(await page.locator('.query .card .unit').textContent()).toBe('%')
   await page.locator('.table tbody tr').first().waitFor()
   await page.keyboard.press('Escape')
-  expect(complaints).toEqual([])
+  expect(pages.complaints).toEqual([])
 })
 
 test('Shift and Enter begin a line, and Escape closes the list before it leaves the field', async () => {
-  const { page } = await open('#query')
+  const page = await open('#query')
   const field = page.locator('textarea')
   await field.pressSequentially('sum(')
   await page.keyboard.press('Shift+Enter')
@@ -125,7 +107,7 @@ test('Shift and Enter begin a line, and Escape closes the list before it leaves 
 })
 
 test('an error is said in the server’s words and marked at its place', async () => {
-  const { page, complaints } = await open('#query')
+  const page = await open('#query')
   await page.locator('textarea').fill('sum(rate(node_load1[1m]) by')
   await page.keyboard.press('Enter')
   const alert = page.locator('.refused[role="alert"]')
@@ -141,11 +123,11 @@ test('an error is said in the server’s words and marked at its place', async (
   await page.keyboard.press('Enter')
   await seeAChange(page)
   expect(await page.locator('.refused[role="alert"]').count()).toBe(0)
-  expect(complaints).toEqual([])
+  expect(pages.complaints).toEqual([])
 })
 
 test('a link opens the same queries in the same view, and the last ones are remembered', async () => {
-  const { page } = await open(`${link('node_load1', '&view=area')}&expr2=${encodeURIComponent('rate(node_network_receive_bytes_total[10s])')}`)
+  const page = await open(`${link('node_load1', '&view=area')}&expr2=${encodeURIComponent('rate(node_network_receive_bytes_total[10s])')}`)
   await page.locator('.query').nth(1).locator('.card .value', { hasText: /\d/ }).waitFor()
   expect(await page.locator('textarea').first().inputValue()).toBe('node_load1')
   expect(await page.locator('.query').first().getByRole('button', { name: 'Area' }).getAttribute('aria-pressed')).toBe('true')
@@ -163,7 +145,7 @@ test('a link opens the same queries in the same view, and the last ones are reme
 })
 
 test('a text, a range, a scalar and nothing are said for what they are', async () => {
-  const { page } = await open(link('"a <b>text</b>"'))
+  const page = await open(link('"a <b>text</b>"'))
   await page.locator('.text-result', { hasText: 'a <b>text</b>' }).waitFor()
   await page.goto(server.url + link('node_load1[10s]'))
   await page.getByText('A range of samples: 1 series').waitFor()
@@ -179,7 +161,7 @@ test('a text, a range, a scalar and nothing are said for what they are', async (
 })
 
 test('of many series some are shown, and how many there are', async () => {
-  const { page } = await open(link('shop_stock_items'))
+  const page = await open(link('shop_stock_items'))
   await page.getByText('40 of 300 shown.').waitFor()
   await page.locator('.table tbody tr').first().getByText('w-299').waitFor()
   await page.getByRole('button', { name: 'Show 200 more' }).click()
@@ -190,11 +172,11 @@ test('of many series some are shown, and how many there are', async () => {
 
 test.each([1280, 360])('at %i pixels nothing scrolls sideways, in both themes', async (width) => {
   for (const theme of ['dark', 'light'] as const) {
-    const { page, complaints } = await open(link('sum by (device) (rate(node_network_receive_bytes_total[10s]))'), width, theme)
+    const page = await open(link('sum by (device) (rate(node_network_receive_bytes_total[10s]))'), { width, theme })
     await page.locator('.query .card .value', { hasText: /\d/ }).waitFor()
     await page.locator('.table td.number', { hasText: /\d/ }).first().waitFor()
     expect(await sideways(page)).toBeLessThanOrEqual(0)
     await page.screenshot({ path: join(ARTIFACTS, `query-${width}-${theme}.png`) })
-    expect(complaints).toEqual([])
+    expect(pages.complaints).toEqual([])
   }
 })

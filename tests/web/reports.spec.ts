@@ -50,7 +50,7 @@ const choose = (page: Page, ...names: readonly string[]) => page.getByLabel('Ope
 
 describe.each([1280, 360])('at %i pixels', (width) => {
   test('a report has its phases, criteria, distributions and errors', async () => {
-    const page = await pages.open(`${server.url}#reports`, width)
+    const page = await pages.open(`${server.url}#reports`, { width })
     await choose(page, 'many.json')
     await page.getByRole('region', { name: 'Phases' }).waitFor()
     expect(await page.getByRole('region', { name: 'Phases' }).innerText()).toMatch(/ramp-up[\s\S]*recovery[\s\S]*sustained/)
@@ -65,7 +65,7 @@ describe.each([1280, 360])('at %i pixels', (width) => {
   })
 
   test('two stand side by side with what is better and what is worse', async () => {
-    const page = await pages.open(`${server.url}#reports`, width)
+    const page = await pages.open(`${server.url}#reports`, { width })
     await choose(page, 'few.json', 'many.json')
     const differences = page.getByRole('region', { name: 'Differences' })
     await differences.getByText('The loads differ: A has 5 connections').waitFor()
@@ -109,7 +109,7 @@ test('what is dropped is read here and sent nowhere, and stays while other pages
 })
 
 test('files that are no reports say what is wrong and where, as text', async () => {
-  const page = await pages.open(`${server.url}#reports`, 360)
+  const page = await pages.open(`${server.url}#reports`, { width: 360 })
   await choose(page, 'broken.json', 'foreign.json')
   await page.getByRole('alert').filter({ hasText: /broken\.json: This is no JSON\. \(line \d+, column \d+\)/ }).waitFor()
   await page.getByRole('alert').filter({ hasText: 'it names no version of its form. (/schema_version)' }).waitFor()

@@ -11,7 +11,7 @@ import { extname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { Browser, BrowserContext, BrowserContextOptions, ConsoleMessage, Page } from 'playwright-core'
 
 const TYPES: Readonly<Record<string, string>> = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml' }
 const CSP = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -163,22 +163,42 @@ export class Proxy {
   }
 }
 
+/** How a browser looks at a page: its viewport, its theme, and what else Playwright can set. */
+export interface Look extends Omit<BrowserContextOptions, 'viewport' | 'colorScheme'> {
+  readonly width?: number
+  readonly height?: number
+  readonly theme?: 'dark' | 'light'
+}
+
+/** Whether the console warns of something, or worse. */
+export const warns = (message: ConsoleMessage) => message.type() === 'error' || message.type() === 'warning'
+/** What the server refuses, the browser writes to the console too; the page says it in its own way. */
+const fails = (message: ConsoleMessage) => message.type() === 'error' && !message.text().startsWith('Failed to load resource')
+
 /** Pages of a browser that are closed together, with what went wrong on them. */
 export class Pages {
   readonly complaints: string[] = []
   private readonly contexts: BrowserContext[] = []
 
-  constructor(private readonly browser: () => Browser) {}
+  /** @param complains says which messages of the console are complaints, besides errors that nobody catches. */
+  constructor(
+    private readonly browser: () => Browser,
+    private readonly complains: (message: ConsoleMessage) => boolean = fails,
+  ) {}
 
-  async open(url: string, width = 1280, theme: 'dark' | 'light' = 'light'): Promise<Page> {
-    const context = await this.browser().newContext({ viewport: { width, height: 800 }, colorScheme: theme, acceptDownloads: true })
+  /** For pages that share what a browser keeps, or that are set up before they load. */
+  async context({ width = 1280, height = 800, theme = 'light', ...rest }: Look = {}): Promise<BrowserContext> {
+    const context = await this.browser().newContext({ ...rest, viewport: { width, height }, colorScheme: theme })
     this.contexts.push(context)
-    const page = await context.newPage()
-    page.on('pageerror', (error) => this.complaints.push(error.message))
-    page.on('console', (message) => {
-      // What the server refuses, the browser writes there too; the page says it in its own way.
-      if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) this.complaints.push(message.text())
+    context.on('weberror', (error) => this.complaints.push(error.error().message))
+    context.on('console', (message) => {
+      if (this.complains(message)) this.complaints.push(message.text())
     })
+    return context
+  }
+
+  async open(url: string, look: Look = {}): Promise<Page> {
+    const page = await (await this.context(look)).newPage()
     await page.goto(url)
     return page
   }

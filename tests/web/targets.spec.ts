@@ -9,8 +9,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { once } from 'node:events'
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { launch, start, stop } from './server'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { launch, Pages, sideways, start, stop } from './server'
 import type { Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
@@ -19,6 +19,7 @@ let browser: Browser
 let target: Server
 let server: Server
 let nobody: string
+const pages = new Pages(() => browser)
 
 beforeAll(async () => {
   mkdirSync(ARTIFACTS, { recursive: true })
@@ -32,6 +33,10 @@ beforeAll(async () => {
   browser = await launch()
 })
 
+afterEach(async () => {
+  await pages.close()
+})
+
 afterAll(async () => {
   await browser.close()
   await stop(server)
@@ -39,8 +44,7 @@ afterAll(async () => {
 })
 
 async function open(width: number, theme: 'dark' | 'light'): Promise<Page> {
-  const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme: theme })
-  await page.goto(`${server.url}#targets`)
+  const page = await pages.open(`${server.url}#targets`, { width, theme })
   await page.locator('.target.up').waitFor()
   return page
 }
@@ -56,11 +60,10 @@ describe.each([1280, 360])('at %i pixels', (width) => {
     expect(await page.locator('.tabs .down').innerText()).toBe('1')
     await page.locator('.target.up .timeline .up').waitFor()
     await page.locator('.target.down .timeline .down').waitFor()
-    expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0)
+    expect(await sideways(page)).toBeLessThanOrEqual(0)
     expect(await page.locator('.top').evaluate((top) => top.scrollHeight - top.clientHeight), 'the bar holds what is in it').toBeLessThanOrEqual(0)
     expect(await rows.last().locator('.facts').innerText()).toMatch(/took [\d.]+\s(µs|ms|s) · [\d\s]+ samples · every 1\u202fs/)
     await page.screenshot({ path: join(ARTIFACTS, `targets-${width}-${theme}.png`) })
-    await page.close()
   })
 })
 
@@ -75,12 +78,9 @@ test('targets are found by their words, and the tabs lead there and back', async
   await page.locator('.card').first().waitFor()
   await page.getByRole('link', { name: /Targets/ }).click()
   await page.locator('.target').first().waitFor()
-  await page.close()
 })
 
 test('a server without targets says how to have one', async () => {
-  const page = await browser.newPage()
-  await page.goto(`${target.url}#targets`)
+  const page = await pages.open(`${target.url}#targets`, { height: 720 })
   await page.getByText('gaugecast --scrape').waitFor()
-  await page.close()
 })

@@ -7,19 +7,20 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Browser, BrowserContext, Locator, Page } from 'playwright-core'
+import type { Browser, Locator, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { durationOf } from '../../web/src/model/window'
-import { launch, Proxy, start, stop } from './server'
-import type { Server } from './server'
+import { launch, Pages, Proxy, sideways, start, stop } from './server'
+import type { Look, Server } from './server'
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), 'gaugecast-time-'))
-const contexts: BrowserContext[] = []
 let browser: Browser
 let server: Server
 /** A moment at which the level was 5 for more than two seconds already, in the first life of the server. */
 let atFive = 0
+// The console tells of each connection that is cut here; only errors that nobody catches are complaints.
+const pages = new Pages(() => browser, () => false)
 
 const FLAGS = [`--collector.textfile.directory=${scratch}`, `--config.file=${join(scratch, 'config.yml')}`, `--storage.path=${join(scratch, 'data')}`]
 
@@ -40,16 +41,11 @@ async function samples(count: number, value: number): Promise<number> {
   }
 }
 
-async function open(hash = '', width = 1280, url = server.url, theme: 'dark' | 'light' = 'dark'): Promise<{ page: Page; context: BrowserContext; errors: string[] }> {
-  const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: theme })
-  contexts.push(context)
-  const page = await context.newPage()
-  const errors: string[] = []
-  page.on('pageerror', (error) => errors.push(error.message))
-  await page.goto(url + hash)
+async function open(hash = '', look: Look = {}, url = server.url): Promise<Page> {
+  const page = await pages.open(url + hash, { theme: 'dark', ...look })
   await page.getByRole('searchbox').fill('shop_')
   await card(page).waitFor()
-  return { page, context, errors }
+  return page
 }
 
 const card = (page: Page, family = 'shop_level') => page.locator(`.card[data-family="${family}"]`)
@@ -83,7 +79,7 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
-  for (const context of contexts.splice(0)) await context.close()
+  await pages.close()
 })
 
 afterAll(async () => {
@@ -93,18 +89,18 @@ afterAll(async () => {
 })
 
 test('a page just opened shows what was before, without waiting', async () => {
-  const { page, errors } = await open()
+  const page = await open()
   await isLive(page)
   await pause(page)
   // Only the history knows of the five.
   await says(card(page), 'legend', /min\s*5.*max\s*9/)
   expect(await card(page).locator('.value').textContent()).toBe('9')
-  expect(errors).toEqual([])
+  expect(pages.complaints).toEqual([])
 })
 
 test('a link holds the moment: it opens there, and L is the way back to now without a gap', async () => {
   const hash = `#explore?w=2s&at=${atFive}&find=shop_`
-  const { page } = await open(hash)
+  const page = await open(hash)
   await paused(page)
   await says(card(page), 'value', /^5$/)
   await says(card(page, 'shop_height'), 'value', /^10$/)
@@ -122,7 +118,7 @@ test('a link holds the moment: it opens there, and L is the way back to now with
 })
 
 test('small lines and tables have what was before the page was opened', async () => {
-  const { page, errors } = await open(`#metric/shop_level?w=2s&at=${atFive}`)
+  const page = await open(`#metric/shop_level?w=2s&at=${atFive}`)
   const row = page.locator('.table tbody tr')
   await row.locator('td.number', { hasText: /^5$/ }).first().waitFor()
   // Nothing of that time came over the stream.
@@ -131,11 +127,11 @@ test('small lines and tables have what was before the page was opened', async ()
     const data = canvas === null || canvas.width === 0 ? [] : (canvas.getContext('2d')?.getImageData(0, 0, canvas.width / 2, canvas.height).data ?? [])
     return data.some((one, i) => i % 4 === 3 && one > 128)
   })
-  expect(errors).toEqual([])
+  expect(pages.complaints).toEqual([])
 })
 
 test('the strip takes the window elsewhere and back, by mouse and by keys', async () => {
-  const { page } = await open('#explore?w=1m')
+  const page = await open('#explore?w=1m')
   await isLive(page)
   const strip = page.getByRole('slider', { name: 'Window in the history' })
   const box = await strip.boundingBox()
@@ -161,7 +157,7 @@ test('the strip takes the window elsewhere and back, by mouse and by keys', asyn
 })
 
 test('one cursor tells all cards of the same moment, a click pins it', async () => {
-  const { page } = await open(`#explore?w=2s&at=${atFive}`)
+  const page = await open(`#explore?w=2s&at=${atFive}`)
   await says(card(page), 'value', /^5$/)
   await page.mouse.move(...(await over(card(page))))
   await card(page, 'shop_height').locator('.time-tag').waitFor()
@@ -177,7 +173,7 @@ test('one cursor tells all cards of the same moment, a click pins it', async () 
 })
 
 test('dragging over a chart makes the range the window, and a double click undoes it', async () => {
-  const { page } = await open('#explore?w=1m')
+  const page = await open('#explore?w=1m')
   await isLive(page)
   await page.mouse.move(...(await over(card(page), 0.25)))
   await page.mouse.down()
@@ -193,12 +189,9 @@ test('dragging over a chart makes the range the window, and a double click undoe
 })
 
 test('on touch a sideways drag moves the cursor, and up and down scrolls', async () => {
-  const context = await browser.newContext({ viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true })
-  contexts.push(context)
-  const page = await context.newPage()
-  await page.goto(`${server.url}#explore`)
+  const page = await pages.open(`${server.url}#explore`, { width: 360, height: 640, hasTouch: true, isMobile: true })
   await page.locator('.card .u-over').first().waitFor()
-  const cdp = await context.newCDPSession(page)
+  const cdp = await page.context().newCDPSession(page)
   const touch = async (type: 'touchStart' | 'touchMove' | 'touchEnd', x: number, y: number) => {
     await cdp.send('Input.dispatchTouchEvent', { type, touchPoints: type === 'touchEnd' ? [] : [{ x, y }] })
   }
@@ -215,7 +208,7 @@ test('on touch a sideways drag moves the cursor, and up and down scrolls', async
 })
 
 test('an alert and its limit are on the charts of its metric, and lead to it', async () => {
-  const { page } = await open()
+  const page = await open()
   const mark = card(page).locator('a.mark.critical', { hasText: 'limit 3' })
   await mark.waitFor()
   const { data } = (await (await fetch(`http://127.0.0.1:${server.port}/api/v1/admin/performance/alerts`)).json()) as { data: { alerts: readonly { id: string }[] } }
@@ -229,10 +222,10 @@ test('an alert and its limit are on the charts of its metric, and lead to it', a
 
 test('what came while the connection was lost is in the picture when it is back, without a reload', async () => {
   const proxy = await Proxy.to(server, process.env.PAGE_DIST)
-  const { page, context } = await open('', 1280, proxy.url)
+  const page = await open('', {}, proxy.url)
   await isLive(page)
   await page.evaluate(() => (document.title = 'not reloaded'))
-  await context.setOffline(true)
+  await page.context().setOffline(true)
   proxy.cut()
   await page.getByText('Connection lost', { exact: false }).first().waitFor()
   // Nothing of this comes over the stream.
@@ -240,7 +233,7 @@ test('what came while the connection was lost is in the picture when it is back,
   await samples(4, 50)
   level(7)
   await samples(2, 7)
-  await context.setOffline(false)
+  await page.context().setOffline(false)
   await says(card(page), 'value', /^7$/)
   await pause(page)
   await says(card(page), 'legend', /min\s*5.*max\s*50/)
@@ -249,7 +242,7 @@ test('what came while the connection was lost is in the picture when it is back,
 })
 
 test('a server that is started again goes on in the same picture, and its own absence is told and not bridged', async () => {
-  const { page } = await open()
+  const page = await open()
   await isLive(page)
   await page.evaluate(() => (document.title = 'not reloaded'))
   // Asked to end, it writes what it has; killed, it would lack the last minute.
@@ -269,15 +262,15 @@ test('a server that is started again goes on in the same picture, and its own ab
   // What was before is there still, for this page and for one that is opened now.
   await page.screenshot({ path: join(ARTIFACTS, 'time-gap-dark.png') })
   const again = await open(`#explore?w=2s&at=${atFive}`)
-  await says(card(again.page), 'value', /^5$/)
+  await says(card(again), 'value', /^5$/)
 })
 
 test('the strip, paused, at every width and theme', async () => {
   for (const [width, theme] of [[1280, 'dark'], [1280, 'light'], [360, 'dark'], [360, 'light']] as const) {
-    const { page } = await open(`#explore?w=1m&at=${atFive}`, width, server.url, theme)
+    const page = await open(`#explore?w=1m&at=${atFive}`, { width, theme })
     await paused(page)
-    expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0)
+    expect(await sideways(page)).toBeLessThanOrEqual(0)
     await page.screenshot({ path: join(ARTIFACTS, `time-paused-${width}-${theme}.png`) })
-    await page.context().close()
+    await pages.close()
   }
 })

@@ -6,9 +6,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { launch, start, stop } from './server'
+import { launch, Pages, sideways, start, stop, warns } from './server'
 import type { Server } from './server'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
@@ -51,7 +51,7 @@ scrape_configs:
 
 let browser: Browser
 let server: Server
-const contexts: BrowserContext[] = []
+const pages = new Pages(() => browser, warns)
 
 /** What axe-core finds: an id, how grave it is, and where. */
 interface Finding {
@@ -60,22 +60,15 @@ interface Finding {
   readonly where: readonly string[]
 }
 
-async function open(view: string, width: number, theme: 'dark' | 'light'): Promise<{ page: Page; complaints: readonly string[] }> {
-  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: theme, reducedMotion: 'reduce' })
-  contexts.push(context)
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(`${message.type()}: ${message.text()}`)
-  })
+async function open(view: string, width: number, theme: 'dark' | 'light'): Promise<Page> {
+  const page = await (await pages.context({ width, height: 900, theme, reducedMotion: 'reduce' })).newPage()
   page.on('request', (request) => {
-    if (!request.url().startsWith(server.url) && !request.url().startsWith('blob:')) complaints.push(`request: ${request.url()}`)
+    if (!request.url().startsWith(server.url) && !request.url().startsWith('blob:')) pages.complaints.push(`request: ${request.url()}`)
   })
   await page.goto(`${server.url}#${ABOUT[view] ?? view}`)
   await page.getByRole('heading', { level: 1 }).waitFor()
   await page.getByRole('button', { name: 'Live', exact: true }).waitFor()
-  return { page, complaints }
+  return page
 }
 
 /** All of the page near the top has come: no card is empty, nothing says that it waits. */
@@ -94,7 +87,7 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
-  for (const context of contexts.splice(0)) await context.close()
+  await pages.close()
 })
 
 afterAll(async () => {
@@ -108,14 +101,14 @@ test('the table of pages was read', () => {
 })
 
 /** What must hold of every page, however it is looked at. */
-async function check(page: Page, name: string, complaints: readonly string[]): Promise<void> {
+async function check(page: Page, name: string): Promise<void> {
   // Of five hundred cards those on the screen are enough.
   await page.screenshot({ path: join(ARTIFACTS, `${name}.png`), fullPage: !name.startsWith('explore') })
-  expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0)
+  expect(await sideways(page)).toBeLessThanOrEqual(0)
   expect(await page.locator('img').count()).toBe(0)
   const text = await page.locator('body').innerText()
   expect(text).not.toMatch(/\b(undefined|NaN|\[object Object\]|\d(\.\d+)?e[+-]\d)/)
-  expect(complaints).toEqual([])
+  expect(pages.complaints).toEqual([])
 }
 
 describe.each(VIEWS)('%s', (view) => {
@@ -123,13 +116,13 @@ describe.each(VIEWS)('%s', (view) => {
     [1280, 'light', 'dark'],
     [360, 'dark', 'light'],
   ] as const)('at %i pixels in the %s and in the %s theme fits and complains of nothing; in that axe-core finds nothing serious', async (width, first, second) => {
-    const { page, complaints } = await open(view, width, first)
+    const page = await open(view, width, first)
     await settle(page)
-    await check(page, `${view}-${width}-${first}`, complaints)
+    await check(page, `${view}-${width}-${first}`)
     const before = await page.evaluate(() => getComputedStyle(document.body).backgroundColor)
     await page.emulateMedia({ colorScheme: second })
     await page.waitForFunction((old) => getComputedStyle(document.body).backgroundColor !== old, before)
-    await check(page, `${view}-${width}-${second}`, complaints)
+    await check(page, `${view}-${width}-${second}`)
     await page.evaluate(AXE)
     const found = await page.evaluate<Finding[]>(`axe.run().then(({ violations }) => violations.map(({ id, impact, nodes }) => ({ id, impact, where: nodes.map((node) => node.target.join(' ')) })))`)
     expect(found.filter(({ impact }) => impact === 'serious' || impact === 'critical')).toEqual([])
@@ -137,7 +130,7 @@ describe.each(VIEWS)('%s', (view) => {
 })
 
 test('one tab after the other is reached from the bar, and each is the page that it says', async () => {
-  const { page } = await open('overview', 1280, 'light')
+  const page = await open('overview', 1280, 'light')
   const tabs = await page.locator('nav.tabs a').all()
   expect(tabs.length).toBeGreaterThanOrEqual(6)
   for (const tab of tabs) {
@@ -149,10 +142,7 @@ test('one tab after the other is reached from the bar, and each is the page that
 })
 
 test('without JavaScript there are links that lead somewhere', async () => {
-  const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 360, height: 800 } })
-  contexts.push(context)
-  const page = await context.newPage()
-  await page.goto(server.url)
+  const page = await pages.open(server.url, { width: 360, javaScriptEnabled: false })
   const links = await page.locator('a[href]').evaluateAll((all) => all.map((a) => (a as HTMLAnchorElement).href))
   expect(links.length).toBeGreaterThanOrEqual(5)
   for (const link of links) expect((await fetch(link)).status, link).toBe(200)
@@ -160,9 +150,8 @@ test('without JavaScript there are links that lead somewhere', async () => {
 })
 
 test('five tabs are live at once, and one that is held up does not hold up the others', async () => {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
-  contexts.push(context)
-  const pages = await Promise.all(
+  const context = await pages.context()
+  const tabs = await Promise.all(
     Array.from({ length: 5 }, async () => {
       const page = await context.newPage()
       await page.goto(`${server.url}#explore`)
@@ -171,7 +160,7 @@ test('five tabs are live at once, and one that is held up does not hold up the o
     }),
   )
   // The processor of the first is slowed twentyfold, as a browser does with a tab that nobody looks at.
-  const [slow, ...others] = pages
+  const [slow, ...others] = tabs
   if (slow === undefined) throw new Error('there are five')
   const session = await context.newCDPSession(slow)
   await session.send('Emulation.setCPUThrottlingRate', { rate: 20 })
@@ -184,7 +173,7 @@ test('five tabs are live at once, and one that is held up does not hold up the o
 })
 
 test('a server that is started again shows the same picture without a reload', async () => {
-  const { page } = await open('explore', 1280, 'dark')
+  const page = await open('explore', 1280, 'dark')
   await settle(page)
   // The host's families; of the server's own some are there only once something has happened.
   const families = () => page.locator('.card[data-family^="node_"]').evaluateAll((cards) => cards.map((card) => card.getAttribute('data-family')))
