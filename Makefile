@@ -35,7 +35,7 @@ fuzz: ## fuzz every target for FUZZ_SECONDS each (60)
 deny: ## licences, bans and sources of the dependencies (installs cargo-deny)
 	tests/deny
 
-bench: ## all benchmarks, some 25 minutes; prints the tables of docs/benchmarks.md
+bench: ## all benchmarks, some 45 minutes; prints the tables of docs/benchmarks.md
 	tests/bench/run
 
 soak: build ## a thousand clients that come, go and misbehave, for SOAK_SECONDS (1800)

@@ -116,6 +116,25 @@ test('a tile follows its value while the page is open', async () => {
   await clients.filter({ hasText: /^1$/ }).waitFor()
 })
 
+test('the past of all that is shown is asked for in a few requests, and not anew with each tick', async () => {
+  const page = await (await pages.context()).newPage()
+  let asked = 0
+  page.on('request', (request) => {
+    if (/\/history\?.*start=/.test(request.url())) asked++
+  })
+  const ticks = new Promise<void>((enough) => {
+    let frames = 0
+    page.on('websocket', (socket) => socket.on('framereceived', () => {
+      if (++frames === 30) enough()
+    }))
+  })
+  await page.goto(quiet.url)
+  await ticks
+  expect(await page.locator('.tile').count()).toBeGreaterThan(8)
+  expect(asked).toBeGreaterThan(0)
+  expect(asked).toBeLessThan(12)
+})
+
 test('what is looked for by its name is found on the page of all', async () => {
   const page = await open(busy, 1280)
   await page.getByRole('searchbox').fill('shop')

@@ -25,6 +25,13 @@ export function lazy(fetched: () => Promise<FunctionComponent<PageProps>>): Func
         left = true
       }
     }, [failed === 0])
+    // A browser may keep that an import failed for as long as the document lives.
+    useEffect(() => {
+      if (failed === 0) return
+      return props.page.listen('connection', () => {
+        if (props.page.connected) location.reload()
+      })
+    }, [failed === 0])
     if (Shown !== null) return <Shown {...props} />
     return (
       <main class="plain-page" aria-busy={failed === 0}>

@@ -57,8 +57,9 @@ export abstract class SmallCard implements Card, Watched {
     this.mark()
   }
 
+  /** It has no text, but the past may have come: what is only near is drawn once more. */
   textsDue(): void {
-    // It has no text.
+    this.mark()
   }
 
   setNear(near: boolean): void {

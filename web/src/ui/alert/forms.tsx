@@ -84,8 +84,8 @@ export function SilenceForm({ page, alert, close, done }: Props) {
       }}
     >
       <label class="broad">
-        What matches, a line each: <code>=</code> <code>!=</code> <code>=~</code> <code>!~</code>
-        <textarea ref={matchers} rows={Math.min(8, proposed.length)} spellcheck={false} autocomplete="off" required>{proposed.join('\n')}</textarea>
+        <span>What matches, a line each: <code>=</code> <code>!=</code> <code>=~</code> <code>!~</code></span>
+        <textarea ref={matchers} rows={Math.min(8, proposed.length + 1)} spellcheck={false} autocomplete="off" required>{proposed.join('\n')}</textarea>
       </label>
       <label>
         For

@@ -21,7 +21,7 @@ export function headline(ground: Ground, plan: LinePlan, value: (line: number) =
     case 'quantiles':
       return plan.by === undefined ? { value: value(0), word: 'p99' } : { value: greatest(shown), word: 'highest p99' }
     case 'share':
-      return { value: sum, word: plan.idle ? 'busy' : '' }
+      return { value: sum, word: plan.idle ? 'not idle' : '' }
     case 'lines': {
       if (plan.summary === 'first') {
         const limit = ground.limit(plan)
