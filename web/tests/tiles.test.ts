@@ -27,8 +27,22 @@ test('nothing there, no tile', () => {
 test('this host is what has no instance, and CPU is the share of its own cores', () => {
   const cpu = family('node_cpu_seconds_total', 'counter', { cpu: '0', mode: 'user' }, { cpu: '1', mode: 'user' }, { cpu: '0', mode: 'idle' }, { cpu: '0', mode: 'user', instance: 'other:9100' })
   const [tile] = hostTiles(map(cpu), () => NaN)
-  expect(tile).toMatchObject({ title: 'CPU', word: 'of 2 cores', divisor: 2 })
+  expect(tile).toMatchObject({ title: 'CPU', word: 'of 2 cores' })
   expect(tile === undefined ? [] : keysOf(tile)).toEqual([cpu.series[0]?.key, cpu.series[1]?.key])
+})
+
+test('CPU is never over 100 %: all modes together are the time there was', () => {
+  const cpu = family('node_cpu_seconds_total', 'counter', { cpu: '0', mode: 'user' }, { cpu: '0', mode: 'idle' })
+  const [tile] = hostTiles(map(cpu), () => NaN)
+  const columns = new Columns()
+  for (const { key } of cpu.series) columns.add(key)
+  columns.push(0, () => 0)
+  // Read a little late: more than a second of time in a second.
+  columns.push(1_000, (key) => (key === cpu.series[0]?.key ? 0.9 : 0.3))
+  columns.push(2_000, (key) => (key === cpu.series[0]?.key ? 0.9 : 0.3))
+  const out = new Float64Array(3)
+  if (tile !== undefined) fillTile(columns, tile, 0, 3, out, new Float64Array(3))
+  expect([...out]).toEqual([NaN, 0.75, NaN])
 })
 
 test('a host that is only scraped is shown too', () => {

@@ -22,8 +22,8 @@ export interface Tile {
   /** Its values are rates of counters. */
   readonly rate: boolean
   readonly parts: readonly Part[]
-  /** The sum is divided by this. */
-  readonly divisor: number
+  /** Of a share the series of all that it is a share of; none otherwise. */
+  readonly whole: readonly number[]
   /** The largest part alone, and not the sum. */
   readonly largest: boolean
   /** The family that it leads to. */
@@ -43,7 +43,7 @@ function keys(series: readonly SeriesInfo[]): readonly number[] {
   return series.map((one) => one.key)
 }
 
-const PLAIN = { rate: false, divisor: 1, largest: false, word: '' } as const
+const PLAIN = { rate: false, whole: [], largest: false, word: '' } as const
 
 /** A gauge or a counter whose series are summed up; nothing where there is none. */
 function simple(families: Families, title: string, name: string, unit: Unit, rate: boolean, word = ''): readonly Tile[] {
@@ -63,10 +63,11 @@ export function cores(families: Families): number {
 
 function cpu(families: Families): readonly Tile[] {
   const name = 'node_cpu_seconds_total'
-  const busy = own(families, name).filter(({ labels }) => labels.mode !== 'idle' && labels.mode !== 'iowait')
+  const all = own(families, name)
+  const busy = all.filter(({ labels }) => labels.mode !== 'idle' && labels.mode !== 'iowait')
   const of = cores(families)
   if (busy.length === 0 || of === 0) return []
-  return [{ ...PLAIN, title: 'CPU', word: `of ${of} ${of === 1 ? 'core' : 'cores'}`, unit: 'ratio', rate: true, parts: [{ keys: keys(busy) }], divisor: of, family: name }]
+  return [{ ...PLAIN, title: 'CPU', word: `of ${of} ${of === 1 ? 'core' : 'cores'}`, unit: 'ratio', rate: true, parts: [{ keys: keys(busy) }], whole: keys(all), family: name }]
 }
 
 function memory(families: Families, value: (key: number) => number): readonly Tile[] {
@@ -145,7 +146,7 @@ export function fillTile(columns: Columns, tile: Tile, from: number, to: number,
     if (tile.rate) rates(columns, own, from, to, scratch)
     else values(columns, own, from, to, scratch)
     for (let i = 0; i < count; i++) {
-      const value = (scratch[i] ?? NaN) / tile.divisor
+      const value = (scratch[i] ?? NaN)
       const before = out[i] ?? NaN
       if (Number.isNaN(before)) out[i] = minus === true ? -value : value
       else if (Number.isNaN(value)) continue
@@ -153,4 +154,8 @@ export function fillTile(columns: Columns, tile: Tile, from: number, to: number,
       else out[i] = before + (minus === true ? -value : value)
     }
   }
+  if (tile.whole.length === 0) return
+  // What all modes have counted is the time there was, whenever exactly they were read.
+  rates(columns, tile.whole, from, to, scratch)
+  for (let i = 0; i < count; i++) out[i] = (scratch[i] ?? NaN) > 0 ? (out[i] ?? NaN) / (scratch[i] ?? NaN) : NaN
 }

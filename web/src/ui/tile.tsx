@@ -40,7 +40,7 @@ function OneTile({ page, tile }: { page: Page; tile: Tile }) {
 
 function numbersOfTile(page: Page, tile: Tile): Numbers {
   let scratch = new Float64Array(256)
-  const series = page.store.seriesWith(tile.parts.flatMap(({ keys }) => keys))
+  const series = page.store.seriesWith([...tile.parts.flatMap(({ keys }) => keys), ...tile.whole])
   return numbersOf(page, page.store, series, (columns, from, to, out) => {
     if (scratch.length < to - from) scratch = new Float64Array(2 ** Math.ceil(Math.log2(to - from)))
     fillTile(columns, tile, from, to, out, scratch)
