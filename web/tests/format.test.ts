@@ -75,6 +75,14 @@ describe('units', () => {
     expect(unitOf('process_cpu_seconds_total', '')).toBe('seconds')
     expect(unitOf('node_hwmon_temp_max_celsius', '')).toBe('celsius')
     expect(unitOf('node_load1', '')).toBe('count')
+    // What rules record.
+    expect(unitOf('instance:node_memory_used:ratio', '')).toBe('ratio')
+    expect(unitOf('instance:node_cpu_busy:ratio_rate1m', '')).toBe('ratio')
+    expect(unitOf('instance:node_network_receive_bytes:rate1m', '')).toBe('bytes/s')
+    expect(unitOf('instance:gaugecast_http_requests:rate1m', '')).toBe('rate')
+    expect(unitOf('instance:gaugecast_tick_duration_seconds:mean1m', '')).toBe('seconds')
+    expect(unitOf('instance_operation:gaugecast_operation_duration_seconds:p95_rate1m', '')).toBe('seconds')
+    expect(unitOf('job:scrape_samples_scraped:sum', '')).toBe('count')
   })
 
   test('seconds a second are a share of time', () => {

@@ -23,15 +23,27 @@ const BY_NAME: Readonly<Record<string, Unit>> = {
 /** Suffixes that follow the unit in a name. */
 const AFTER_UNIT = /_(total|max|min|sum|count|bucket|created|limit|info)$/
 
+/** What a rule records, as Prometheus names it: level:metric:operations. */
+const RECORDED = /^[^:]*:([^:]+):([^:]+)$/
+
 /** The unit of the values as exposed. */
 export function unitOf(name: string, unit: string): Unit {
   const named = BY_NAME[unit]
   if (named !== undefined) return named
+  const [, metric, operations] = RECORDED.exec(name) ?? []
+  if (metric !== undefined && operations !== undefined) return unitOfRecorded(metric, operations)
   let stem = name
   while (AFTER_UNIT.test(stem)) stem = stem.replace(AFTER_UNIT, '')
   // node_exporter's names put the unit before what it is of: node_memory_Cached_bytes, node_disk_read_bytes_total.
   const last = stem.slice(stem.lastIndexOf('_') + 1)
   return BY_NAME[last] ?? 'count'
+}
+
+/** A mean, a quantile or a maximum is of the metric's own unit. */
+function unitOfRecorded(metric: string, operations: string): Unit {
+  if (operations.startsWith('ratio')) return 'ratio'
+  const own = unitOf(metric, '')
+  return /^(?:sum_)?i?rate/.test(operations) ? rateUnit(own) : own
 }
 
 /** The unit of a rate of `unit`: seconds a second are a share of time. */
