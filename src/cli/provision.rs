@@ -76,9 +76,10 @@ pub(super) fn command() -> Command {
                 .help("Another threshold of an alert or of one level (HighLatency.critical=0.8)"),
         )
         .arg(
-            Arg::new("runbooks").long("runbooks").value_name("URL").help(
-                "Where the links of alerts to their runbooks lead [default: http://HOST:PORT/runbooks]",
-            ),
+            Arg::new("runbooks")
+                .long("runbooks")
+                .value_name("URL")
+                .help("Where links to runbooks lead [default: http://HOST:PORT/runbooks]"),
         )
         .arg(
             Arg::new("force")
