@@ -13,8 +13,8 @@ const { chromium } = createRequire(new URL('../web/package.json', import.meta.ur
 const [out, url = 'http://127.0.0.1:7171/'] = process.argv.slice(2)
 const { PAGE_DIST: dist, CHROMIUM: executablePath = '/usr/bin/chromium' } = process.env
 const QUERY = 'sum by (mode) (rate(node_cpu_seconds_total{mode!="idle"}[30s]))'
-/** As wide as the window: what draws only what came since the page was opened is full then. */
-const FULL_MS = 300_000
+/** Until all that is shown has its past. */
+const FULL_MS = 20_000
 
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
 
