@@ -20,13 +20,13 @@ from pathlib import Path
 import pytest
 import urllib3
 import yaml
-from conftest import BINARY, ROOT, Gaugecast, Hook, Program, free_port, start_gaugecast, status, tool
+from conftest import BINARY, ROOT, Gaugecast, Hook, Program, eventually, free_port, start_gaugecast, status, tool
 from test_chat import Chat, Client, chatting
 from test_deployment import DASHBOARDS, GRAFANA, names_in, panels
 from websockets.sync.client import connect
 
-# How long all of it may take to have answered once; a first test on a busy machine takes half a minute.
-PATIENCE = 120.0
+# How long all of it may take to have answered once: half a minute, on a busy machine several times that.
+PATIENCE = 240.0
 
 HOST = ROOT / "tests/fixtures/host"
 
@@ -345,7 +345,7 @@ def answers(stage: Stage) -> Answers:
     deadline = time.monotonic() + PATIENCE
     pause = threading.Event()
     while True:
-        if any(float(learnt["value"][1]) > 30 for learnt in stage.sources["gaugecast"].query(LEARNT)):
+        if any(float(learnt["value"][1]) > 20 for learnt in stage.sources["gaugecast"].query(LEARNT)):
             stage.upset()
         open_questions = 0
         for name, source in stage.sources.items():
@@ -393,8 +393,12 @@ def test_a_row_that_is_there_for_each_instance_answers_for_one(stage: Stage, ans
             of_disks = re.search(r"node_(filesystem|disk)_", expression)
             if of_disks and not asked.query(f'{names_in(expression).pop()}{{instance="{asked.instance}"}}'):
                 continue  # a sandbox may have none
-            told = {series["metric"]["instance"] for series in asked.query(expression)}
-            assert told == {asked.instance}, expression
+
+            def instances(expression: str = expression) -> set[str]:
+                return {series["metric"]["instance"] for series in asked.query(expression)}
+
+            # A rate is gone for a while where a busy machine scraped too seldom.
+            assert eventually(instances, f"an answer to {expression}") == {asked.instance}, expression
 
 
 def test_links_lead_to_dashboards_that_exist() -> None:
