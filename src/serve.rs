@@ -252,7 +252,7 @@ impl Parts {
         let alerts = self.start_alerts(config, &hub, (reports.clone(), reported), &registry, clock).await?;
         let setup = rules::Setup {
             external_labels: config.external_labels.clone(),
-            external_url: Some(server::external_url(&config.server)),
+            external_url: server::external_url(&config.server),
             options: config.query.options(),
             timeout: config.query.timeout,
             state: config.history.storage.as_ref().map(|folder| StateFile::new(folder, "rules")),

@@ -422,6 +422,10 @@ def test_the_compose_file_has_the_schema_of_compose() -> None:
     run(beside_python("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", ROOT / "docker-compose.yml")
 
 
+def test_debians_docker_compose_reads_it() -> None:
+    run(tool("docker-compose"), "--file", ROOT / "docker-compose.yml", "config", "--quiet")
+
+
 def test_every_service_is_pinned_watched_and_confined(compose: dict) -> None:
     for name, service in compose["services"].items():
         assert re.search(r":v?\d+\.\d+\.\d+$", service["image"]), f"{name}: an exact version"

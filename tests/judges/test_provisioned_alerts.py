@@ -125,13 +125,20 @@ def test_every_runbook_is_for_an_alert() -> None:
 
 
 def test_the_links_of_built_in_alerts_lead_to_runbooks_that_are_served(start: Callable[..., Gaugecast]) -> None:
-    gaugecast = start()
+    gaugecast = start("--rules.evaluation-interval=250ms", "--scrape=127.0.0.1:9")
     page = gaugecast.get("/runbooks")
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     told = gaugecast.get("/api/v1/rules").json()["data"]["groups"]
     links = {rule["annotations"]["runbook_url"] for group in told for rule in group["rules"] if "annotations" in rule}
     anchors = re.findall(r'<h3 id="(\w+)">', page.data.decode())
     assert links == {f"{{{{ $externalURL }}}}/runbooks#{anchor}" for anchor in anchors} and len(anchors) > 50
+
+    def down() -> list[str]:
+        standing = gaugecast.get("/api/v1/alerts").json()["data"]["alerts"]
+        return [one["annotations"]["runbook_url"] for one in standing if one["labels"]["alertname"] == "TargetDown"]
+
+    [link] = eventually(down, "nobody answers at that port")
+    assert re.fullmatch(r"http://[^/]+/runbooks#targetdown", link)
 
 
 # Alertmanager

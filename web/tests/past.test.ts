@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Points } from '../client/index'
 import { Columns } from '../src/model/columns'
-import { Filling, historyPaths, Past, rangePath, readSeries, stepFor } from '../src/model/past'
+import { Filling, historyPaths, Past, rangePath, readSeries, selectors, stepFor } from '../src/model/past'
 import { rowsOf, spacing } from '../src/model/rows'
 import { holes } from '../src/model/span'
 import type { Span } from '../src/model/span'
@@ -212,26 +212,26 @@ describe('requests', () => {
   })
 
   test('name all metrics of a family at once, whatever they are called', () => {
-    const [path, ...more] = historyPaths([[series('h_bucket', { le: '1' }), series('h_sum'), series('h_created')]], { from: 1500, to: 2500 }, 0)
+    const [path, ...more] = historyPaths([selectors([series('h_bucket', { le: '1' }), series('h_sum'), series('h_created')])], { from: 1500, to: 2500 }, 0)
     expect(decodeURIComponent(path ?? '')).toBe('api/v1/history?match[]=h_bucket&match[]=h_sum&start=1.5&end=2.5')
     expect(more).toEqual([])
-    expect(decodeURIComponent(historyPaths([[series('a"b')]], { from: 0, to: 1000 }, 5000)[0] ?? '')).toBe('api/v1/history?match[]={"a\\"b"}&start=0&end=1&step=5000ms&agg=last')
+    expect(decodeURIComponent(historyPaths([selectors([series('a"b')])], { from: 0, to: 1000 }, 5000)[0] ?? '')).toBe('api/v1/history?match[]={"a\\"b"}&start=0&end=1&step=5000ms&agg=last')
   })
 
   test('have what several cards want once', () => {
-    const [path, ...more] = historyPaths([[series('x'), series('y')], [series('x')], [series('z', { a: 'b' })], []], { from: 0, to: 1000 }, 0)
+    const [path, ...more] = historyPaths([[series('x'), series('y')], [series('x')], [series('z', { a: 'b' })], []].map(selectors), { from: 0, to: 1000 }, 0)
     expect(decodeURIComponent(path ?? '')).toBe('api/v1/history?match[]=x&match[]=y&match[]=z{a="b"}&start=0&end=1')
     expect(more).toEqual([])
-    expect(historyPaths([[]], { from: 0, to: 1000 }, 0)).toEqual([])
+    expect(historyPaths([selectors([])], { from: 0, to: 1000 }, 0)).toEqual([])
   })
 
   test('take a large histogram some buckets at a time, and too many series not at all', () => {
     const buckets = (les: number, each: number) => Array.from({ length: les * each }, (_, i) => series('h_bucket', { le: String(i % les), route: String(i) }))
-    const paths = historyPaths([buckets(12, 100)], { from: 0, to: 1000 }, 0)
+    const paths = historyPaths([selectors(buckets(12, 100))], { from: 0, to: 1000 }, 0)
     expect(paths.length).toBe(3)
     expect(paths.every((path) => (path.match(/match/g) ?? []).length <= 5)).toBe(true)
-    expect(historyPaths([buckets(2, 600)], { from: 0, to: 1000 }, 0)).toEqual([])
-    expect(historyPaths([Array.from({ length: 501 }, (_, i) => series('x', { i: String(i) }))], { from: 0, to: 1000 }, 0)).toEqual([])
+    expect(historyPaths([selectors(buckets(2, 600))], { from: 0, to: 1000 }, 0)).toEqual([])
+    expect(historyPaths([selectors(Array.from({ length: 501 }, (_, i) => series('x', { i: String(i) })))], { from: 0, to: 1000 }, 0)).toEqual([])
   })
 
   test('evaluate at whole steps', () => {

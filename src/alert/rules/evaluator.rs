@@ -44,8 +44,8 @@ const OUTAGE: Duration = Duration::from_secs(3600);
 pub struct Setup {
     /// `global.external_labels`.
     pub external_labels: BTreeMap<String, String>,
-    /// `web.external_url`.
-    pub external_url: Option<String>,
+    /// Where browsers reach this server, for templates.
+    pub external_url: String,
     /// How expressions are evaluated.
     pub options: Options,
     /// How long the evaluation of a group may take.
@@ -465,7 +465,7 @@ async fn evaluate(
             options: &setup.options,
             interrupt: &ends,
             external_labels: &setup.external_labels,
-            external_url: setup.external_url.as_deref().unwrap_or_default(),
+            external_url: &setup.external_url,
         };
         let evaluated = group.evaluate(&with, now);
         (group, evaluated)

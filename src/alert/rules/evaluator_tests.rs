@@ -50,7 +50,7 @@ impl World {
         let (give, reports) = mpsc::channel(100);
         let setup = Setup {
             external_labels: BTreeMap::new(),
-            external_url: None,
+            external_url: String::new(),
             options: Options::default(),
             timeout: Duration::from_secs(60),
             state: state.map(|folder| StateFile::new(folder, "rules")),

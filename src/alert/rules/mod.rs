@@ -78,7 +78,7 @@ pub struct Evaluation<'a> {
     pub interrupt: &'a Interrupt,
     /// `global.external_labels`, for templates.
     pub external_labels: &'a BTreeMap<String, String>,
-    /// `web.external_url`, for templates; may be empty.
+    /// Where browsers reach this server, for templates; may be empty.
     pub external_url: &'a str,
 }
 

@@ -35,6 +35,8 @@ const AGAIN_MS = 10_000
 interface Ask {
   readonly store: Store
   readonly series: readonly SeriesInfo[]
+  /** What selects them, a list a request; none for what a query gives, and where there are too many. */
+  readonly selected: readonly (readonly string[])[]
   readonly span: Span
   /** How far apart rows are (ms). */
   readonly step: number
@@ -130,8 +132,8 @@ function firstOf(sorted: readonly Ask[]): readonly Ask[] {
 }
 
 /** Queries have a route of their own, and what takes several requests shares none. */
-function isAlone({ store, series }: Ask): boolean {
-  return store.expression !== '' || selectors(series).length !== 1
+function isAlone({ selected }: Ask): boolean {
+  return selected.length !== 1
 }
 
 function ownOf(found: ReadonlyMap<number, Points>, { store, series }: Ask): ReadonlyMap<number, Points> {
@@ -197,9 +199,11 @@ export class Filling {
       this.asked = null
       this.changed()
     }
+    const series = this.series()
     const end = this.past.ask({
       store: this.store,
-      series: this.series(),
+      series,
+      selected: this.store.expression === '' ? selectors(series) : [],
       span: hole,
       step,
       rank: this.rank,
@@ -229,7 +233,7 @@ export function stepFor({ from, to }: Span, store: Pick<Store, 'intervalMs' | 'e
 async function fetched(fetch: Fetch, asks: readonly Ask[], signal: AbortSignal): Promise<ReadonlyMap<number, Points>> {
   const series = new Map<number, Points>()
   const [{ store, span, step }] = asks as readonly [Ask]
-  const paths = store.expression === '' ? historyPaths(asks.map((one) => one.series), span, step === store.intervalMs ? 0 : step) : [rangePath(store.expression, span, step)]
+  const paths = store.expression === '' ? historyPaths(asks.map((one) => one.selected), span, step === store.intervalMs ? 0 : step) : [rangePath(store.expression, span, step)]
   for (const path of paths) {
     const response = await fetch(path, signal)
     // Without a history there is no past, and of too many series none either. To come too often is another matter.
@@ -243,16 +247,16 @@ async function fetched(fetch: Fetch, asks: readonly Ask[], signal: AbortSignal):
   return series
 }
 
-/** @param families of each card its series; several only where one request has those of all. @param step 0: points as they are. */
-export function historyPaths(families: readonly (readonly SeriesInfo[])[], { from, to }: Span, step: number): readonly string[] {
+/** @param selected of each card what selects its series; several only where one request has those of all. @param step 0: points as they are. */
+export function historyPaths(selected: readonly (readonly (readonly string[])[])[], { from, to }: Span, step: number): readonly string[] {
   const range = `start=${from / 1000}&end=${to / 1000}${step === 0 ? '' : `&step=${step}ms&agg=last`}`
-  const [only, ...others] = families.map(selectors)
+  const [only, ...others] = selected
   const all = others.length === 0 ? (only ?? []) : [[...new Set([only, ...others].flatMap((paths) => paths?.[0] ?? []))]]
   return all.filter((matches) => matches.length > 0).map((matches) => `api/v1/history?${matches.map((match) => `match[]=${encodeURIComponent(match)}`).join('&')}&${range}`)
 }
 
 /** What selects these series, of one family, a list a request; none where there are too many. */
-function selectors(series: readonly SeriesInfo[]): readonly (readonly string[])[] {
+export function selectors(series: readonly SeriesInfo[]): readonly (readonly string[])[] {
   const wanted = series.filter((one) => !one.name.endsWith('_created') || one.family.name.endsWith('_created'))
   const [only] = wanted
   // Of one it need not be told what the others of its name did.
