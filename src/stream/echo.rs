@@ -59,14 +59,9 @@ async fn serve(socket: Socket, ahead: Bytes, config: Config) {
                 return;
             }
             Happened::Message(Message::Close(_)) => return answer_close(&mut stream, &link).await,
-            Happened::Message(message) => {
-                stream.get_mut().message_ended();
-                match message {
-                    Message::Text(text) => say(frame::text(text.as_bytes())),
-                    Message::Binary(bytes) => say(frame::binary(&bytes)),
-                    Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
-                }
-            }
+            Happened::Message(Message::Text(text)) => say(frame::text(text.as_bytes())),
+            Happened::Message(Message::Binary(bytes)) => say(frame::binary(&bytes)),
+            Happened::Message(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
         }
     }
 }

@@ -24,11 +24,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::hub::Round;
+use super::inbound::Inbound;
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::protocol::Close;
 use super::session::{HIGH_WATER, Parcel, Seen, Session, Shared};
-use super::utf8::Utf8;
 use crate::clock::Moment;
 
 /// A stream that only its own task can write to, such as one of TLS.
@@ -408,7 +408,7 @@ impl Line {
     pub(super) fn turn(
         &mut self,
         round: &Round,
-        within_message: bool,
+        unfinished: Option<u32>,
         now: &Moment,
         metrics: &Metrics,
     ) -> Turn {
@@ -426,7 +426,7 @@ impl Line {
             self.session.deliver(round, now, &mut self.outbox, &mut parcel);
             self.late = parcel.late();
         }
-        let seen = Seen { written: self.written, within_message };
+        let seen = Seen { written: self.written, unfinished };
         if let Some(close) = self.session.wake(seen, now, &mut self.outbox) {
             return Turn::Close(close);
         }
@@ -530,10 +530,11 @@ impl Tally {
 /// The stream under tungstenite: reads come from the socket, writes go to the [`Outbox`].
 pub(super) struct Conduit {
     link: Arc<Link>,
-    /// Bytes read since [`Conduit::message_ended`].
-    unfinished: usize,
+    inbound: Inbound,
+    /// Of a message that has not ended.
     most_unfinished: usize,
-    text: Utf8,
+    /// The last message whose begin was told.
+    told: u32,
     not_text: bool,
     ignores: bool,
 }
@@ -545,12 +546,16 @@ pub(super) const ENDLESS: io::ErrorKind = io::ErrorKind::QuotaExceeded;
 pub(super) const NOT_TEXT: io::ErrorKind = io::ErrorKind::InvalidData;
 
 impl Conduit {
-    /// Over a connection. More than `most_unfinished` bytes read without a whole message are an error of the
-    /// kind [`ENDLESS`]: tungstenite bounds the payload of a message, but not the number of its fragments,
-    /// which may be empty.
+    /// Over a connection. More than `most_unfinished` bytes of a message that has not ended are an error of the kind [`ENDLESS`].
     pub(super) fn new(link: Arc<Link>, most_unfinished: usize) -> Self {
-        let text = Utf8::default();
-        Conduit { link, unfinished: 0, most_unfinished, text, not_text: false, ignores: false }
+        Conduit {
+            link,
+            inbound: Inbound::default(),
+            most_unfinished,
+            told: 0,
+            not_text: false,
+            ignores: false,
+        }
     }
 
     /// What comes from now on is of no interest, right or wrong.
@@ -558,14 +563,16 @@ impl Conduit {
         self.ignores = true;
     }
 
-    /// A message was read to its end.
-    pub(super) fn message_ended(&mut self) {
-        self.unfinished = 0;
+    /// The message that has begun and not ended, by its number.
+    pub(super) fn unfinished(&self) -> Option<u32> {
+        self.inbound.unfinished()
     }
 
-    /// Have bytes come that are no whole message yet?
-    pub(super) fn is_within_message(&self) -> bool {
-        self.unfinished > 0
+    /// Has a message begun of which this was not said yet?
+    pub(super) fn begins(&mut self) -> bool {
+        let begun = self.unfinished().filter(|number| *number != self.told);
+        self.told = begun.unwrap_or(self.told);
+        begun.is_some()
     }
 }
 
@@ -583,12 +590,11 @@ impl AsyncRead for Conduit {
         if self.ignores {
             return Poll::Ready(Ok(()));
         }
-        self.unfinished += buffer.filled().len() - before;
-        if self.unfinished > self.most_unfinished {
+        // Said at the next read: whole messages may stand before the wrong byte.
+        self.not_text |= !self.inbound.take(&buffer.filled()[before..]);
+        if self.inbound.unfinished_bytes() as usize > self.most_unfinished {
             return Poll::Ready(Err(ENDLESS.into()));
         }
-        // Said at the next read: whole messages may stand before the wrong byte.
-        self.not_text |= !self.text.take(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }

@@ -74,7 +74,7 @@ async fn a_sweep_writes_at_once_and_leaves_the_rest_to_the_task_in_order() {
     read.unwrap();
     assert_eq!(got, [&short.bytes[..], &long.bytes[..], b"pong"].concat());
     assert_eq!(link.metrics.queue_bytes.get(), 0);
-    let turn = link.line().turn(&all, false, &now(), &link.metrics);
+    let turn = link.line().turn(&all, None, &now(), &link.metrics);
     assert!(matches!(turn, Turn::Wait { .. }) && !called(&link).await);
     assert_eq!(link.line().outbox.len(), last.bytes.len(), "then the client is due again");
 }
@@ -142,17 +142,22 @@ async fn the_lag_is_counted_by_frame_and_client_when_the_kernel_has_it() {
 #[tokio::test]
 async fn reading_without_a_message_ever_ending_is_an_error() {
     let (near, mut far) = tokio::io::duplex(100);
-    let mut conduit = Conduit::new(link(Socket::other(near)), 10);
-    let mut buffer = [0; 10];
-    far.write_all(&[1; 10]).await.unwrap();
-    conduit.read_exact(&mut buffer).await.unwrap();
-    assert!(conduit.is_within_message());
-    conduit.message_ended();
-    far.write_all(&[1; 10]).await.unwrap();
-    conduit.read_exact(&mut buffer).await.unwrap();
-    far.write_all(&[1; 10]).await.unwrap();
-    let refused = conduit.read_exact(&mut buffer).await.unwrap_err();
-    assert_eq!(refused.kind(), ENDLESS);
+    let mut conduit = Conduit::new(link(Socket::other(near)), 20);
+    let mut read = async |bytes: &[u8]| {
+        far.write_all(bytes).await.unwrap();
+        let read =
+            conduit.read_exact(&mut vec![0; bytes.len()]).await.map(|_| ()).map_err(|error| error.kind());
+        (read, conduit.unfinished(), conduit.begins())
+    };
+    // Fragments and pongs without payload, of six bytes each.
+    let [first, next, last, pong] = [0x01, 0x00, 0x80, 0x8a].map(|first| [first, 0x80, 0, 0, 0, 0]);
+    assert_eq!(read(&first).await, (Ok(()), Some(1), true));
+    assert_eq!(read(&next).await, (Ok(()), Some(1), false), "its begin is told once");
+    assert_eq!(read(&last).await, (Ok(()), None, false));
+    assert_eq!(read(&first).await, (Ok(()), Some(2), true));
+    assert_eq!(read(&pong).await, (Ok(()), Some(2), false));
+    assert_eq!(read(&next).await, (Ok(()), Some(2), false));
+    assert_eq!(read(&pong).await.0, Err(ENDLESS));
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ mod feed;
 mod frame;
 mod handshake;
 mod hub;
+mod inbound;
 mod limits;
 mod link;
 mod live;
@@ -40,7 +41,6 @@ mod session;
 mod slow;
 mod targets;
 mod text;
-mod utf8;
 mod websocket;
 
 pub use config::Config;

@@ -80,8 +80,8 @@ pub(super) struct Opening {
 pub(super) struct Seen {
     /// Bytes written since the connection began.
     pub(super) written: u64,
-    /// Has the client begun a message that has not ended?
-    pub(super) within_message: bool,
+    /// The message that the client has begun and not ended, by its number.
+    pub(super) unfinished: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -232,8 +232,8 @@ pub(super) struct Session {
     pinged: Option<Duration>,
     /// Since when something waits, and how much was written then.
     waiting: Option<(Duration, u64)>,
-    /// Since when a message has been coming.
-    within_message: Option<Duration>,
+    /// Since when a message has been coming, and which.
+    unfinished: Option<(Duration, u32)>,
     commands: Bucket,
     patience: Bucket,
     pings: Bucket,
@@ -269,7 +269,7 @@ impl Session {
             sent: now.since_start,
             pinged: None,
             waiting: None,
-            within_message: None,
+            unfinished: None,
             commands: Bucket::new(per_second, per_second, now),
             patience: Bucket::new(PATIENCE.0, PATIENCE.1, now),
             pings: Bucket::new(PINGS_PER_SECOND, PINGS_PER_SECOND, now),
@@ -599,7 +599,10 @@ impl Session {
     pub(super) fn wake(&mut self, socket: Seen, now: &Moment, out: &mut Outbox) -> Option<Close> {
         let time = now.since_start;
         let passed = |since: Duration| time.saturating_sub(since);
-        self.within_message = if socket.within_message { self.within_message.or(Some(time)) } else { None };
+        self.unfinished = socket.unfinished.map(|number| match self.unfinished {
+            Some((since, before)) if before == number => (since, number),
+            _ => (time, number),
+        });
         self.waiting = match self.waiting {
             _ if out.is_empty() => None,
             Some((since, written)) if written == socket.written => Some((since, written)),
@@ -608,7 +611,7 @@ impl Session {
         if !self.greeted && passed(self.began) >= self.config.hello_timeout {
             return Some(Close::HelloTimeout);
         }
-        if self.within_message.is_some_and(|since| passed(since) >= MESSAGE_TIME) {
+        if self.unfinished.is_some_and(|(since, _)| passed(since) >= MESSAGE_TIME) {
             return Some(Close::Unfinished);
         }
         if self.waiting.is_some_and(|(since, _)| passed(since) >= self.config.stall_timeout) {
@@ -642,7 +645,7 @@ impl Session {
         let waits = self.waiting.is_some();
         let all = [
             (!self.greeted).then_some(self.began.saturating_add(config.hello_timeout)),
-            self.within_message.map(|since| since.saturating_add(MESSAGE_TIME)),
+            self.unfinished.map(|(since, _)| since.saturating_add(MESSAGE_TIME)),
             self.waiting.map(|(since, _)| since.saturating_add(config.stall_timeout)),
             self.pinged.map(|since| since.saturating_add(config.pong_timeout)),
             (self.pinged.is_none() && !waits).then_some(self.heard.saturating_add(config.ping)),

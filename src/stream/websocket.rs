@@ -222,10 +222,7 @@ async fn converse(stream: &mut Stream, link: &Arc<Link>, shared: &Shared, figure
                 Box::pin(answer_close(stream, link)).await;
                 return Ended::Client;
             }
-            Happened::Message(message) => {
-                stream.get_mut().message_ended();
-                answer(link, &message, &shared.clock.now())
-            }
+            Happened::Message(message) => answer(link, &message, &shared.clock.now()),
         };
         match step {
             Step::Go => {}
@@ -250,7 +247,7 @@ async fn open(opening: Opening, link: &Link, shared: &Shared) {
 fn turn(stream: &Stream, link: &Link, shared: &Shared) -> Turn {
     let round = Arc::clone(&shared.rounds.borrow());
     let now = shared.clock.now();
-    link.line().turn(&round, stream.get_ref().is_within_message(), &now, &shared.metrics)
+    link.line().turn(&round, stream.get_ref().unfinished(), &now, &shared.metrics)
 }
 
 /// The session's answer to a message.
@@ -288,6 +285,8 @@ fn poll_socket(stream: &mut Stream, link: &Link, reads: bool, context: &mut Cont
             Poll::Ready(Some(Ok(message))) => return Poll::Ready(Happened::Message(message)),
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Happened::Failed(Box::new(error))),
             Poll::Ready(None) => return Poll::Ready(Happened::Gone),
+            // From here on its time runs.
+            Poll::Pending if stream.get_mut().begins() => return Poll::Ready(Happened::Turn),
             Poll::Pending => {}
         }
     }

@@ -124,6 +124,11 @@ BAD_FRAMES = {
         1009,
         "message_too_long",
     ),
+    "a message that does not end, and pongs": (
+        say(type="hello") + frame(TEXT, b"{", first=0) + frame(PONG),
+        1008,
+        "unfinished_message",
+    ),
     "a flood of pings": (frame(PING) * 40, 4429, "ping_flood"),
     "ten malformed messages": (frame(TEXT, b"[1]") * 10, 4400, "bad_requests"),
     "commands beyond all measure": (say(type="ping") * 5_000, 4429, "rate_limited"),

@@ -1,19 +1,23 @@
-//! Text that cannot become UTF-8 is refused at its first wrong byte.
+//! Follows the frames of a client as their bytes come in, for what tungstenite does not tell.
 //!
-//! tungstenite looks at a fragment once all of it has come. Until then a client could go on sending what is lost
-//! already, and would be told late; RFC 6455 (8.1) lets us fail the connection as soon as we see it, and the
-//! Autobahn test suite asks for it. So [`Utf8`] follows the frames as their bytes come in. What else may be wrong
-//! with them it leaves to tungstenite.
+//! - **Text that cannot become UTF-8** is refused at its first wrong byte. tungstenite looks at a fragment once all of it has come. Until then
+//!   a client could go on sending what is lost already, and would be told late; RFC 6455 (8.1) lets us fail the connection as
+//!   soon as we see it, and the Autobahn test suite asks for it.
+//! - **A message that does not end**: tungstenite bounds its payload, but neither the number of its fragments, which may be empty, nor its
+//!   time. Control frames may stand between fragments and end nothing.
+//!
+//! What else may be wrong with frames is left to tungstenite.
 
 /// Bytes of payload that are unmasked and looked at together.
 const CHUNK: usize = 256;
 
+const FIN: u8 = 0x80;
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
 
 /// Follows what a client sends.
 #[derive(Debug, Default)]
-pub(super) struct Utf8 {
+pub(super) struct Inbound {
     /// The header of the frame, until it is whole.
     header: [u8; 14],
     headed: usize,
@@ -27,15 +31,26 @@ pub(super) struct Utf8 {
     begun_len: usize,
     /// Nothing is looked at any more once something was wrong.
     failed: bool,
+    /// The last fragment of a message has not come.
+    open: bool,
+    /// How many messages have begun, and control frames outside of them.
+    messages: u32,
+    /// Bytes of the last of these, with all that stands between its fragments.
+    bytes: u32,
 }
 
-impl Utf8 {
+impl Inbound {
     /// Takes the next bytes; false, once, if a text message among them cannot be UTF-8.
     pub(super) fn take(&mut self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() && !self.failed {
+            if self.unfinished().is_none() {
+                self.messages = self.messages.wrapping_add(1);
+                self.bytes = 0;
+            }
             if self.left == 0 {
                 self.header[self.headed] = bytes[0];
                 self.headed += 1;
+                self.bytes = self.bytes.saturating_add(1);
                 bytes = &bytes[1..];
                 self.begin();
             } else {
@@ -45,6 +60,7 @@ impl Utf8 {
                 self.left -= now.len() as u64;
                 self.failed = self.is_data() && self.is_text && !self.is_utf8(now);
                 self.masked += now.len();
+                self.bytes = self.bytes.saturating_add(now.len() as u32); // of a chunk
                 self.end();
                 if self.failed {
                     return false;
@@ -52,6 +68,16 @@ impl Utf8 {
             }
         }
         true
+    }
+
+    /// The message that has begun and not ended, by its number; after the last of 32 bits comes the first.
+    pub(super) fn unfinished(&self) -> Option<u32> {
+        (self.open || self.headed > 0).then_some(self.messages)
+    }
+
+    /// Bytes of the message that has begun and not ended.
+    pub(super) fn unfinished_bytes(&self) -> u32 {
+        self.unfinished().map_or(0, |_| self.bytes)
     }
 
     fn is_data(&self) -> bool {
@@ -85,6 +111,9 @@ impl Utf8 {
     /// Waits for the next header if the payload is whole.
     fn end(&mut self) {
         if self.left == 0 {
+            if self.is_data() {
+                self.open = self.header[0] & FIN == 0;
+            }
             self.headed = 0;
         }
     }
@@ -141,8 +170,8 @@ mod tests {
     #[test]
     fn the_first_wrong_byte_is_told_and_only_once() {
         let sent = frame(0x81, b"ab\xf4\x90\x80\x80cd");
-        let mut text = Utf8::default();
-        let told: Vec<bool> = sent.iter().map(|byte| text.take(std::slice::from_ref(byte))).collect();
+        let mut inbound = Inbound::default();
+        let told: Vec<bool> = sent.iter().map(|byte| inbound.take(std::slice::from_ref(byte))).collect();
         let wrong = 2 + 4 + 3; // the 0x90: beyond U+10FFFF
         assert_eq!(told.iter().position(|ok| !ok), Some(wrong));
         assert_eq!(told.iter().filter(|ok| !**ok).count(), 1);
@@ -150,7 +179,7 @@ mod tests {
 
     #[test]
     fn binary_messages_and_control_frames_may_hold_anything() {
-        let mut text = Utf8::default();
+        let mut inbound = Inbound::default();
         let parts = [
             frame(0x82, b"\xff\xfe"),
             frame(0x01, b"\xc3"),
@@ -159,8 +188,34 @@ mod tests {
             frame(0x02, b"\xff"),
             frame(0x80, b"\xff"),
         ];
-        assert!(text.take(&parts.concat()), "a ping between the halves of an ä, too");
-        assert!(!text.take(&frame(0x81, b"\xc3(")));
+        assert!(inbound.take(&parts.concat()), "a ping between the halves of an ä, too");
+        assert!(!inbound.take(&frame(0x81, b"\xc3(")));
+    }
+
+    #[test]
+    fn only_the_last_fragment_ends_a_message() {
+        let mut inbound = Inbound::default();
+        inbound.take(&[frame(0x81, b"whole"), frame(0x8a, b""), frame(0x01, b"ab")].concat());
+        assert_eq!(
+            (inbound.unfinished(), inbound.unfinished_bytes()),
+            (Some(3), 8),
+            "each begins with a header of 6"
+        );
+        inbound.take(&[frame(0x8a, b"x"), frame(0x00, b"")].concat());
+        assert_eq!(
+            (inbound.unfinished(), inbound.unfinished_bytes()),
+            (Some(3), 21),
+            "a pong ends nothing, and counts"
+        );
+        inbound.take(&frame(0x80, b""));
+        assert_eq!((inbound.unfinished(), inbound.unfinished_bytes()), (None, 0));
+        let next = [frame(0x00, b""), frame(0x89, b"pi")].concat();
+        inbound.take(&next[..next.len() - 1]);
+        assert_eq!(
+            inbound.unfinished(),
+            Some(4),
+            "a frame that has begun is one, whatever tungstenite says to it"
+        );
     }
 
     proptest! {
@@ -182,11 +237,12 @@ mod tests {
             let whole = fragments.concat();
             // An unfinished character at the end is wrong only once the message ends: that is tungstenite's to say.
             let wrong = std::str::from_utf8(&whole).is_err_and(|error| error.error_len().is_some());
-            let mut text = Utf8::default();
-            let told = sent.chunks(chunk).map(|bytes| text.take(bytes)).filter(|ok| !ok).count();
+            let mut inbound = Inbound::default();
+            let told = sent.chunks(chunk).map(|bytes| inbound.take(bytes)).filter(|ok| !ok).count();
             prop_assert_eq!(told, usize::from(wrong));
             if !wrong {
-                prop_assert!(text.take(&frame(0x81, b"next")));
+                prop_assert_eq!((inbound.unfinished(), inbound.messages), (None, 1));
+                prop_assert!(inbound.take(&frame(0x81, b"next")));
             }
         }
     }
