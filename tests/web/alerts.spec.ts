@@ -87,12 +87,17 @@ beforeEach(async () => {
   for (const { id, state } of (await api('silences')) as { id: string; state: string }[]) {
     if (state !== 'expired') await fetch(`${server.url}api/v1/admin/silences/${id}`, { method: 'DELETE' })
   }
-  while ((await metric(server, 'gaugecast_alerts{state="firing"}')) > 0);
+  while ((await firing()) > 0);
 })
 
 afterEach(async () => {
   await pages.close()
 })
+
+/** How many queues are full; also those of which somebody takes care. */
+async function firing(): Promise<number> {
+  return await metric(server, 'gaugecast_alerts{severity="critical",state="firing"}')
+}
 
 async function api(path: string): Promise<unknown> {
   return ((await (await fetch(`${server.url}api/v1/admin/${path}`)).json()) as { data: unknown }).data
@@ -179,6 +184,7 @@ test('keys acknowledge and silence the alert that has the focus', async () => {
   await row(page).locator('.what').focus()
   await page.keyboard.press('a')
   await row(page).locator('.taken').waitFor()
+  expect(await firing()).toBe(1)
   await row(page).locator('.what').focus()
   await page.keyboard.press('s')
   await page.getByRole('form', { name: 'Silence' }).waitFor()
