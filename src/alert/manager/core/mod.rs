@@ -459,8 +459,7 @@ impl Manager {
 
     /// Goes over to the present route with all that fires.
     fn reroute(&mut self, at: Ms) {
-        let names: BTreeSet<String> =
-            self.config.route.iter().flat_map(|route| route.receivers()).map(str::to_owned).collect();
+        let names: BTreeSet<String> = self.receivers().into_iter().collect();
         let (groups, member_of) = (&mut self.groups, &mut self.member_of);
         groups.retain(|id, group| {
             let known = names.contains(&group.receiver);
